@@ -1,0 +1,42 @@
+# demo: story 1 for real; test: everything CI runs; check: the quick half; bench: the figures in docs/performance.md;
+# soak: new seeds, long runs. Each target sets up what it needs (apt only for what is missing; root for that).
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: demo test check bench soak venv parts lock
+
+demo: ## a container crash-loops; it is healed while you watch
+	@.ci/setup demo
+	@$(BIN)/resurgam demo
+
+venv:
+	@.ci/setup venv
+
+parts:
+	@.ci/setup parts
+
+check: venv ## lint, types, import contract, unit tests: a minute, no engine
+	$(BIN)/ruff check supervisor tests
+	$(BIN)/ruff format --check supervisor tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -q tests/unit
+
+test: parts ## everything CI runs
+	$(BIN)/ruff check supervisor tests
+	$(BIN)/ruff format --check supervisor tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -q tests
+
+bench: parts ## the figures of docs/performance.md
+	$(BIN)/python -m tests.bench.alert_latency
+	$(BIN)/python -m tests.bench.footprint
+
+soak: parts ## new seeds and long runs, before a release
+	RESURGAM_SEEDS=$${RESURGAM_SEEDS:-new:500} $(BIN)/pytest -q tests/sim
+
+lock: venv ## write the lock anew: hashes, no addresses
+	.ci/lock

@@ -1,0 +1,108 @@
+"""Every exception of our own.
+
+ResurgamError
+├── UsageError              the person asked for something that cannot be (exit 2)
+│   └── ConfigError         a file is wrong; carries every mistake with its place
+├── Refused                 policy says no; carries the Verdict (exit 3)
+├── DaemonAbsent            no daemon answers at the control socket (exit 4)
+├── AlreadyRunning          another daemon holds the state folder
+├── JournalError            the journal cannot be written; nothing may be done
+├── EngineError             the engine refused a call
+│   ├── EngineGone          it does not answer at all
+│   ├── EngineTimeout       it answered too late; what it did is not known
+│   ├── NotFound            no such container, image or network
+│   └── Conflict            the name is taken, or the state forbids it
+└── BrokerError             the broker refused or dropped a message
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class ResurgamError(Exception):
+    """Base of all; its text is one plain sentence for a person."""
+
+
+class UsageError(ResurgamError):
+    """The person asked for something that cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One mistake in one file. `line` and `column` count from 1; 0 is 'the whole file'."""
+
+    file: str
+    line: int
+    column: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.text}"
+
+
+class ConfigError(UsageError):
+    """Files are wrong; all mistakes at once."""
+
+    def __init__(self, mistakes: "Sequence[Mistake]") -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
+
+
+class Refused(ResurgamError):
+    """Policy says no. `reason` is the value of a verdicts.Reason."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        self.reason = reason
+        super().__init__(text)
+
+
+class DaemonAbsent(ResurgamError):
+    """No daemon answers at the control socket."""
+
+
+class AlreadyRunning(ResurgamError):
+    """Another daemon holds the state folder."""
+
+
+class JournalError(ResurgamError):
+    """The journal cannot be written (disk full, read-only, corrupt). `full`: it may be for want of space, so letting
+    go of the reserve may help."""
+
+    def __init__(self, text: str, full: bool = False) -> None:
+        self.full = full
+        super().__init__(text)
+
+
+class EngineError(ResurgamError):
+    """The engine refused a call; `status` is its HTTP status, 0 if there was none."""
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        self.status = status
+        super().__init__(text)
+
+
+class EngineGone(EngineError):
+    """The engine does not answer: socket missing, refused or closed."""
+
+
+class EngineTimeout(EngineError):
+    """No answer in time. The effect may or may not have happened: look before doing it again."""
+
+
+class NotFound(EngineError):
+    """No such container, image or network."""
+
+
+class Conflict(EngineError):
+    """The name is taken, or the object's state forbids it."""
+
+
+class BrokerError(ResurgamError):
+    """The broker refused, dropped or never acknowledged a message. `code` is the MQTT 5 reason code, 0 if none."""
+
+    def __init__(self, text: str, code: int = 0) -> None:
+        self.code = code
+        super().__init__(text)

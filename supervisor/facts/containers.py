@@ -1,0 +1,58 @@
+"""Containers and images, as an engine's inspect shows them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from supervisor.facts.words import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container as the engine's inspect showed it. Times are unix seconds, 0 for never."""
+
+    id: str
+    name: str
+    image_id: str
+    image_ref: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    image_labels: Mapping[str, str] = field(default_factory=dict)
+    """The `resurgam.*` labels of its image: those do not count as consent."""
+    ref_image_id: str = ""
+    """The image that `image_ref` stands for now; empty when the reference is gone or is itself an id."""
+    status: str = "created"
+    """created | running | paused | restarting | removing | exited | dead"""
+    health: str = "none"
+    """none | starting | healthy | unhealthy: the engine's own health check"""
+    exit_code: int = 0
+    oom_killed: bool = False
+    error: str = ""
+    restart_count: int = 0
+    restart_policy: str = "no"
+    """no | always | unless-stopped | on-failure | on-failure:N"""
+    auto_remove: bool = False
+    stop_grace: float = 10.0
+    network_parent: str = ""
+    """The id or name behind `network_mode: container:X`."""
+    created_at: float = 0.0
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    pid: int = 0
+    address: str = ""
+    """An IP address of the container that this host can reach; 127.0.0.1 with host networking; empty if none."""
+
+    @property
+    def running(self) -> bool:
+        """Really running: `restarting` is not, though the engine's `State.Running` says so."""
+        return self.status == "running"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image as the engine's inspect showed it. `config` is its raw Config (Env, Cmd, Labels …)."""
+
+    id: str
+    tags: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    config: Json = field(default_factory=dict)
+    architecture: str = ""
+    os: str = ""

@@ -1,0 +1,167 @@
+"""The facts: what happened. Each takes one of four lanes into the core (`core/lanes.py`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from supervisor.facts.containers import Container
+from supervisor.facts.words import Json, Labels
+from supervisor.verdicts import Verdict
+
+
+class Lane(IntEnum):
+    """The four lanes into the core, in the order they are taken."""
+
+    ANSWERS = 0
+    EVENTS = 1
+    SWEEPS = 2
+    READINGS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Anything that happened."""
+
+    at: float
+    mono: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEvent(Fact):
+    """One engine event. (engine, object_id, kind, time_ns) is its identity: a repeat is dropped."""
+
+    engine: str
+    type: str
+    """container | image"""
+    object_id: str
+    kind: str
+    """create start die stop kill oom pause unpause rename destroy health_status | tag untag pull load import delete"""
+    time_ns: int
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """name, image, exitCode, signal, oldName, plus every label the container chose: read it defensively"""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked(Fact):
+    """An inspect that followed an event. `container` None: it is gone. `log` is the tail of a dead one."""
+
+    engine: str
+    object_id: str
+    container: Container | None
+    log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef(Fact):
+    """A reference now stands for this image id ('' when it is gone)."""
+
+    engine: str
+    ref: str
+    image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep(Fact):
+    """Everything the engine has, listed at once. The core compares it with what it knows."""
+
+    engine: str
+    containers: tuple[Container, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState(Fact):
+    """The engine answers, or does not any more. `identity` tells one engine life from the next."""
+
+    engine: str
+    up: bool
+    text: str
+    identity: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value of one series."""
+
+    labels: Labels
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Readings(Fact):
+    """What one collector read at one instant: one transaction, one timestamp."""
+
+    collector: str
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Fact):
+    """A person (or their tool) asks for something."""
+
+    verb: str
+    target: str
+    params: Mapping[str, str]
+    principal: str
+    """who: `uid:0`, or an MQTT principal"""
+    door: str
+    """socket | mqtt | http"""
+    id: str = ""
+    override: str = ""
+    """the reason given with --override; control socket only"""
+
+
+@dataclass(frozen=True, slots=True)
+class StepAsked(Fact):
+    """The runner asks whether it may take this step. `seen` is an inspect not older than the step's start."""
+
+    plan: int
+    step: str
+    seen: tuple[Container, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded(Fact):
+    """A step ended; `data` is what later steps (and a recovery) need."""
+
+    plan: int
+    step: str
+    ok: bool
+    text: str
+    data: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanEnded(Fact):
+    """A plan is over: verified, rolled_back, degraded, failed or ended_early. `left` are containers it leaves on
+    purpose (spare, failed one kept for forensics), by name."""
+
+    plan: int
+    outcome: Verdict
+    left: tuple[str, ...] = ()
+    data: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded(Fact):
+    """Configuration and rules were read again, outside the turn. `payload` is a daemon.Loaded, or None where they
+    were refused, with the mistakes in `text`."""
+
+    payload: Any
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BusState(Fact):
+    """How the message pump is: connected or not, to what, and how much waits."""
+
+    connected: bool
+    broker: str
+    text: str
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping(Fact):
+    """We were asked to end (SIGTERM)."""

@@ -1,0 +1,15 @@
+"""The words all facts and snapshots are spelt with."""
+
+from typing import Any
+
+Json = dict[str, Any]
+Labels = tuple[tuple[str, str], ...]
+"""A label set: sorted (name, value) pairs, `__name__` among them for a series."""
+
+
+def labels(name: str = "", /, **pairs: str) -> Labels:
+    """A label set from a metric name and pairs; empty values are the same as absent ones and are left out."""
+    items = {key: value for key, value in pairs.items() if value}
+    if name:
+        items["__name__"] = name
+    return tuple(sorted(items.items()))

@@ -1,0 +1,174 @@
+"""The outside world as Protocols. Every real adapter and its simulated twin pass one and the same test suite.
+
+All calls may be late, fail, or have their effect and then fail: callers look before they do a thing again.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from supervisor.facts import Container, EngineEvent, Fact, Image, Json
+from supervisor.verdicts import Verdict
+
+Submit = Callable[[Fact], None]
+"""How edges hand a fact to the core. It never blocks and never fails."""
+
+
+class Ask(Protocol):
+    """How edges ask the core: hands it a fact; the answer comes after the turn that decided it is durable."""
+
+    def __call__(self, fact: Fact) -> Awaitable[Any]: ...
+
+
+Permit = Callable[[int, str, tuple[Container, ...]], Awaitable[Verdict]]
+"""`permit(plan, step, seen)`: asked before every step; durable before it says yes."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """An engine that answered. `identity` changes when the engine was restarted."""
+
+    identity: str
+    name: str
+    version: str
+    api: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    """How a command inside a container ended; `broken` says why it could not run at all ('' if it ran)."""
+
+    code: int
+    output: str
+    broken: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one container uses now. Bytes and CPU seconds; 0 where the engine does not tell."""
+
+    memory: float
+    memory_limit: float
+    cpu_seconds: float
+
+
+class Engine(Protocol):
+    """The hands on containers (real: engines/docker, simulated: lab/engine). Raises errors.EngineError.
+
+    `key` is a container's id or name. No build, swarm, plugin or volume call exists here, on purpose.
+    """
+
+    name: str
+
+    async def info(self) -> EngineInfo: ...
+
+    async def list(self) -> tuple[Container, ...]:
+        """Every container, whatever its state, inspected, ordered by id."""
+
+    async def inspect(self, key: str) -> Container | None:
+        """One container; None if there is none."""
+
+    async def raw(self, key: str) -> Json:
+        """The engine's own inspect, whole: what a recreation is made from. NotFound if there is none."""
+
+    async def image(self, ref: str) -> Image | None:
+        """One image by reference or id; None if there is none."""
+
+    async def images(self) -> Mapping[str, str]:
+        """Every tagged reference and the image id it stands for."""
+
+    async def create(self, name: str, spec: Json) -> str:
+        """Create a container from a raw create body, connecting every network in its NetworkingConfig before it can
+        be started. Returns the id. Conflict if the name is taken, NotFound if the image is gone."""
+
+    async def start(self, key: str) -> None:
+        """Start it; fine if it already runs."""
+
+    async def stop(self, key: str, grace: float) -> None:
+        """Stop it with its own signal, killing it after `grace` seconds; ends the engine's own retries; fine if it is
+        not running."""
+
+    async def rename(self, key: str, name: str) -> None:
+        """Give it a name. Conflict if another container has it; fine if it already has it."""
+
+    async def remove(self, key: str) -> None:
+        """Remove a container that is not running; named and anonymous volumes stay. Fine if it is gone. Conflict if
+        it runs."""
+
+    async def set_policy(self, key: str, policy: str) -> None:
+        """Set the restart policy (`no`, `always`, `unless-stopped`, `on-failure[:N]`). Only for stopped ones."""
+
+    async def tag(self, image_id: str, ref: str) -> None:
+        """Let `repository:tag` stand for the image."""
+
+    async def untag(self, ref: str) -> None:
+        """Take one reference away; fine if it is gone. Never deletes an image that a container uses."""
+
+    async def logs(self, key: str, lines: int) -> tuple[str, ...]:
+        """The last lines of its log, stdout and stderr together, each bounded; empty if there is none."""
+
+    async def usage(self, key: str) -> Usage | None:
+        """What it uses now; None if it does not run."""
+
+    async def exec(self, key: str, argv: tuple[str, ...], limit: float) -> ExecResult:
+        """Run a command inside, for probes only; argv comes from the configuration or the image's health check."""
+
+    def events(self, since_ns: int = 0) -> AsyncIterator[EngineEvent]:
+        """Events as they happen, after those kept since `since_ns`. The first item is yielded only once the
+        subscription stands, and is an event of kind `subscribed`. Ends or raises EngineGone when the engine goes."""
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+
+
+class Prober(Protocol):
+    """Asks a service whether it is well (real: signals/probes, simulated: lab)."""
+
+    async def probe(self, url: str, container: Container, own_only: bool, timeout: float) -> "ProbeResult":
+        """One probe of `http://:8000/health`, `tcp://:6333` … A host left out means the container itself; with
+        `own_only` any other host is refused as broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """`broken`: the probe itself cannot work (bad address, tool missing); that says nothing about the service."""
+
+    ok: bool
+    text: str
+    seconds: float = 0.0
+    broken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """What a broker said to a published message. `heard` is False when nobody subscribes (MQTT 5 reason 0x10)."""
+
+    code: int = 0
+    heard: bool = True
+
+
+class Broker(Protocol):
+    """One connection to a message broker (real: bus/mqtt, simulated: lab). A new object for every connection."""
+
+    async def connect(self) -> None:
+        """Connect, with the last will set. BrokerError if refused."""
+
+    async def publish(self, topic: str, payload: bytes, qos: int, retain: bool, expiry: float) -> Ack:
+        """Publish and wait for the acknowledgement (QoS 1). `expiry` in seconds, 0 for never. BrokerError if the
+        connection is lost or the broker refuses."""
+
+    async def closed(self) -> None:
+        """Return when the connection is gone."""
+
+    async def close(self) -> None:
+        """Say goodbye; the last will is not sent."""
+
+
+class Host(Protocol):
+    """The machine itself (real: signals/host, simulated: lab)."""
+
+    def meminfo(self) -> Mapping[str, float]:
+        """/proc/meminfo in bytes: MemTotal, MemAvailable, MemFree, SwapTotal, SwapFree …"""
+
+    def free_disk(self, path: str) -> int:
+        """Bytes that can still be written below `path`."""

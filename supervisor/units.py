@@ -1,0 +1,148 @@
+"""Durations, sizes, names and matchers: text that people write, read the way the field reads it."""
+
+import math
+import re
+from dataclasses import dataclass
+
+import re2
+
+_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?")
+_SECONDS = (365 * 86400.0, 7 * 86400.0, 86400.0, 3600.0, 60.0, 1.0, 0.001)
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?)b?\s*", re.IGNORECASE)
+_MATCHER = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_.]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)
+_SECRET = re.compile(
+    r"(?i)((?:[\w.-]*(?:passw(?:or)?d|secret|token|api[_-]?key|authorization|credential)[\w.-]*)"
+    r"[\"']?\s*[:=]\s*[\"']?(?:bearer\s+|basic\s+)?)[^\s\"',;]+"
+)
+
+
+def duration(text: str) -> float:
+    """Seconds of a Prometheus duration such as `90s`, `5m`, `1h30m`, `1w`; ValueError otherwise."""
+    match = _DURATION.fullmatch(text.strip())
+    if not match or not text.strip():
+        if text.strip() == "0":
+            return 0.0
+        raise ValueError(f"{text!r} is not a duration; write it like 90s, 5m or 1h30m")
+    return math.fsum(int(part) * unit for part, unit in zip(match.groups(), _SECONDS, strict=True) if part)
+
+
+def show_duration(seconds: float) -> str:
+    """A duration for people: `850ms`, `4.2s`, `12s`, `5m`, `2h05m`, `3d4h`."""
+    if seconds < 0:
+        return "-" + show_duration(-seconds)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f}ms"
+    if seconds < 10 and seconds != int(seconds):
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m" + (f"{whole % 60:02d}s" if whole % 60 else "")
+    if whole < 86400:
+        return f"{whole // 3600}h" + (f"{whole % 3600 // 60:02d}m" if whole % 3600 >= 60 else "")
+    return f"{whole // 86400}d" + (f"{whole % 86400 // 3600}h" if whole % 86400 >= 3600 else "")
+
+
+def size(text: str) -> int:
+    """Bytes of a size such as `90GiB`, `512M`, `1000`. With `i` or without a unit letter's `B`, powers of 1024
+    only where `i` is written; `ValueError` otherwise."""
+    match = _SIZE.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text!r} is not a size; write it like 90GiB or 512MB")
+    number, letter, binary = match.groups()
+    power = " kmgtp".index(letter.lower()) if letter else 0
+    return int(float(number) * (1024 if binary else 1000) ** power)
+
+
+def show_size(count: float) -> str:
+    """Bytes for people, in binary units."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(count) < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """`count` plans in `window` seconds, written `3 in 1h`."""
+
+    count: int
+    window: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Budget":
+        """Read `3 in 1h`; ValueError otherwise."""
+        count, _, window = text.partition(" in ")
+        if not count.strip().isdigit():
+            raise ValueError(f"{text!r} is not a budget; write it like '3 in 1h'")
+        return cls(int(count), duration(window))
+
+    def __str__(self) -> str:
+        return f"{self.count} in {show_duration(self.window)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One Alertmanager matcher on one label; a missing label is an empty one; regexes are RE2, fully anchored."""
+
+    name: str
+    op: str
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Matcher":
+        """Read `name="value"` (also `!=`, `=~`, `!~`; quotes optional); ValueError otherwise."""
+        match = _MATCHER.fullmatch(text)
+        if not match:
+            raise ValueError(f'{text!r} is not a matcher; write it like alertname="X" or name=~"vllm-.*"')
+        name, op, value = match.groups()
+        if len(value) >= 2 and value[0] == value[-1] == '"':
+            value = value[1:-1].replace('\\"', '"').replace("\\n", "\n").replace("\\\\", "\\")
+        if op in ("=~", "!~"):
+            regex(value)
+        return cls(name, op, value)
+
+    def matches(self, labels: "dict[str, str]") -> bool:
+        """Whether the label set has what this matcher asks."""
+        have = labels.get(self.name, "")
+        if self.op == "=":
+            return have == self.value
+        if self.op == "!=":
+            return have != self.value
+        return (regex(self.value).fullmatch(have) is not None) == (self.op == "=~")
+
+    def __str__(self) -> str:
+        return f'{self.name}{self.op}"{self.value}"'
+
+
+_COMPILED: dict[str, "re2._Regexp"] = {}
+
+
+def regex(pattern: str) -> "re2._Regexp":
+    """A compiled RE2 pattern (no backtracking, so no input can stall us); ValueError if it does not compile."""
+    found = _COMPILED.get(pattern)
+    if found is None:
+        options = re2.Options()
+        options.log_errors = False
+        options.dot_nl = True
+        try:
+            found = re2.compile(pattern, options)
+        except re2.error as err:
+            raise ValueError(f"bad regular expression {pattern!r}: {err}") from None
+        if len(_COMPILED) > 10_000:
+            _COMPILED.clear()
+        _COMPILED[pattern] = found
+    return found
+
+
+def plain(text: str, limit: int = 4096) -> str:
+    """Text from outside made safe to store and show: no control characters, bounded."""
+    clean = "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1])
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def mask(text: str) -> str:
+    """Log text with what looks like a secret blanked out."""
+    return _SECRET.sub(r"\1***", text)

@@ -1,0 +1,109 @@
+"""The closed table of verbs. Rules, playbooks, MQTT and the command line all speak these, and nothing else.
+
+A verb is data: a name, what it may be aimed at, its typed parameters and how much it disturbs. There is no verb
+that runs a command, and there is no way to add one from a file.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from supervisor import units
+
+
+class Disturbance(StrEnum):
+    """How much a verb disturbs: counted against the budget (disruptive), or let past the queue (emergency)."""
+
+    HARMLESS = "harmless"
+    DISRUPTIVE = "disruptive"
+    EMERGENCY = "emergency"
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One typed parameter. `kind` is `text`, `image`, `count` or `duration`."""
+
+    kind: str
+    default: str = ""
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One thing that can be done."""
+
+    name: str
+    disturbance: Disturbance
+    targets: tuple[str, ...]
+    help: str
+    params: "dict[str, Param]" = field(default_factory=dict)
+    internal: bool = False
+
+    def check(self, given: "dict[str, str]") -> dict[str, str]:
+        """The parameters with defaults filled in; ValueError names the first that is unknown or wrong."""
+        for name, value in given.items():
+            param = self.params.get(name)
+            if param is None:
+                known = ", ".join(self.params) or "none"
+                raise ValueError(f"{self.name} has no parameter {name!r}; it knows: {known}")
+            if param.kind == "duration":
+                units.duration(value)
+            elif param.kind == "count" and not (value.isdigit() and int(value) <= 1000):
+                raise ValueError(f"{self.name} {name}={value!r} is not a count")
+            elif param.kind == "image" and (not value or value.startswith("-") or len(value) > 512 or " " in value):
+                raise ValueError(f"{self.name} {name}={value!r} is not an image reference")
+        return {name: given.get(name, param.default) for name, param in self.params.items()}
+
+
+_SERVICE = ("service",)
+_TABLE = (
+    Verb(
+        "restart",
+        Disturbance.DISRUPTIVE,
+        _SERVICE,
+        "stop and start the same container, verified",
+        {"within": Param("duration", "", "how long it may take to become healthy")},
+    ),
+    Verb(
+        "phoenix",
+        Disturbance.DISRUPTIVE,
+        _SERVICE,
+        "recreate the container from an image, verified, or put it back",
+        {
+            "image": Param("image", "last-known-good", "last-known-good, current, or an image reference"),
+            "within": Param("duration", "", "how long it may take to become healthy"),
+        },
+    ),
+    Verb("start", Disturbance.DISRUPTIVE, _SERVICE, "start the container and want it running"),
+    Verb("stop", Disturbance.EMERGENCY, _SERVICE, "stop the container and keep it stopped"),
+    Verb(
+        "scale",
+        Disturbance.EMERGENCY,
+        _SERVICE,
+        "0 stops and keeps stopped, 1 starts",
+        {"replicas": Param("count", "", "0 or 1")},
+    ),
+    Verb(
+        "notify",
+        Disturbance.HARMLESS,
+        ("service", "host"),
+        "tell people, do nothing else",
+        {"message": Param("text", "", "what to say")},
+    ),
+    Verb(
+        "protect",
+        Disturbance.HARMLESS,
+        _SERVICE,
+        "tag an image that proved healthy so that no clean-up takes it",
+        {"image": Param("image")},
+        internal=True,
+    ),
+)
+
+VERBS: dict[str, Verb] = {verb.name: verb for verb in _TABLE}
+
+
+def disturbance(verb: str, params: "dict[str, str]") -> Disturbance:
+    """What this call of a verb costs: scaling up is a start, scaling to 0 a stop."""
+    if verb == "scale":
+        return Disturbance.EMERGENCY if params.get("replicas") == "0" else Disturbance.DISRUPTIVE
+    return VERBS[verb].disturbance
