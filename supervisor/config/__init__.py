@@ -1,0 +1,11 @@
+"""Configuration: `resurgam.yaml` and labels in, frozen settings and needs out; every mistake with its place.
+
+`yaml.py` reads documents, `sentences.py` words mistakes, `fields.py` checks single values, `settings.py` has the
+models, `trust.py` and `files.py` the files, `needs.py` the labels.
+"""
+
+from supervisor.config.files import find, load, read_secret
+from supervisor.config.needs import needs_from
+from supervisor.config.settings import NotifySettings, ServiceSettings, Settings
+
+__all__ = ["NotifySettings", "ServiceSettings", "Settings", "find", "load", "needs_from", "read_secret"]

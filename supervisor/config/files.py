@@ -1,0 +1,135 @@
+"""Finding and reading `resurgam.yaml`, and the files with secrets that it names.
+
+Comes from the disk and the environment; goes, as frozen Settings, to `run` and `check`. Relative paths in the file
+are taken from the folder the file is in.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from supervisor.config import trust
+from supervisor.config.settings import Settings, default_state_dir
+from supervisor.config.yaml import MAX_BYTES, Document, load_yaml, validate
+from supervisor.errors import ConfigError, Mistake
+
+NAME = "resurgam.yaml"
+
+
+def find(
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    home: Path | None = None,
+    etc: Path = Path("/etc/resurgam"),
+) -> Path | None:
+    """The configuration file: RESURGAM_CONFIG, `./`, the user's config folder, /etc/resurgam; None if there is none.
+
+    (`--config` goes before all of these.) ConfigError where RESURGAM_CONFIG names a file that does not exist.
+    """
+    env = os.environ if env is None else env
+    named = env.get("RESURGAM_CONFIG", "")
+    here = Path.cwd() if cwd is None else cwd
+    if named:
+        path = here / named
+        if not path.is_file():
+            text = "RESURGAM_CONFIG names this file, which does not exist; correct or unset it"
+            raise ConfigError([Mistake(str(path), 0, 0, text)])
+        return path
+    base = env.get("XDG_CONFIG_HOME", "")
+    own = Path(base) if base.startswith("/") else (Path.home() if home is None else home) / ".config"
+    for folder in (here, own / "resurgam", etc):
+        if (folder / NAME).is_file():
+            return folder / NAME
+    return None
+
+
+def load(
+    path: Path | None = None,
+    *,
+    env: Mapping[str, str] | None = None,
+    uid: int | None = None,
+    check_trust: bool = True,
+) -> Settings:
+    """The settings in `path`; with None, the defaults.
+
+    RESURGAM_STATE_DIR wins over the file's `state_dir`. `check_trust=False` reads a file that others may change too
+    (for `check`, which reports that beside everything else). ConfigError carries every mistake.
+    """
+    env = os.environ if env is None else env
+    uid = os.getuid() if uid is None else uid
+    document = Document("", None)
+    folder = Path.cwd()
+    if path is not None:
+        path = Path(os.path.abspath(path))
+        folder = path.parent
+        document = read(path, uid=uid, check_trust=check_trust)
+    settings = validate(Settings, document)
+    changes: dict[str, Any] = {}
+    if env.get("RESURGAM_STATE_DIR") or not _given(document, "state_dir"):
+        changes["state_dir"] = default_state_dir(env, uid)
+    else:
+        changes["state_dir"] = folder / settings.state_dir.expanduser()
+    changes["rules"] = tuple(name if name == "shipped" else _absolute(folder, name) for name in settings.rules)
+    changes["mqtt"] = _with_paths(settings.mqtt, folder, "password_file", "ca_file")
+    changes["http"] = _with_paths(settings.http, folder, "token_file")
+    changes["notify"] = tuple(
+        one.model_copy(update={"webhook": _with_paths(one.webhook, folder, "token_file")}) for one in settings.notify
+    )
+    return settings.model_copy(update=changes)
+
+
+def read(path: Path, *, uid: int | None = None, check_trust: bool = True) -> Document:
+    """The document in a configuration file that may be obeyed; ConfigError otherwise."""
+    try:
+        if check_trust:
+            found = trust.problems(path, uid)
+            if found:
+                raise ConfigError([Mistake(str(path), 0, 0, text) for text in found])
+        with path.open("rb") as handle:
+            data = handle.read(MAX_BYTES + 1)
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as err:
+        line = err.object[: err.start].count(b"\n") + 1
+        column = err.start - err.object.rfind(b"\n", 0, err.start)
+        mistake = Mistake(str(path), line, column, "this is not UTF-8 text; save the file as UTF-8")
+        raise ConfigError([mistake]) from None
+    except OSError as err:
+        raise ConfigError([Mistake(str(path), 0, 0, f"it cannot be read: {err.strerror or err}")]) from None
+    return load_yaml(text, str(path))
+
+
+def read_secret(file: str, env: Mapping[str, str] | None = None) -> str:
+    """The secret in `file`, without its line end. A file of the same name in $CREDENTIALS_DIRECTORY (systemd's
+    LoadCredential) goes first. ConfigError if it cannot be read, is empty, or everyone may read it."""
+    env = os.environ if env is None else env
+    path = Path(file)
+    given = env.get("CREDENTIALS_DIRECTORY", "")
+    if given and (Path(given) / path.name).is_file():
+        path = Path(given) / path.name
+    try:
+        if path.stat().st_mode & 0o007:
+            text = f"everyone can read this secret; run: chmod o-rwx {path}"
+            raise ConfigError([Mistake(str(path), 0, 0, text)])
+        with path.open("rb") as handle:
+            secret = handle.read(65_537).decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ConfigError([Mistake(str(path), 0, 0, "this secret is not UTF-8 text")]) from None
+    except OSError as err:
+        text = f"this secret cannot be read: {err.strerror or err}"
+        raise ConfigError([Mistake(str(path), 0, 0, text)]) from None
+    if not secret or len(secret) > 65_535 or "\n" in secret:
+        raise ConfigError([Mistake(str(path), 0, 0, "a secret is one line of text; this file is not")])
+    return secret
+
+
+def _given(document: Document, key: str) -> bool:
+    return isinstance(document.data, dict) and key in document.data
+
+
+def _absolute(folder: Path, name: str) -> str:
+    return os.path.normpath(folder / Path(name).expanduser()) if name else ""
+
+
+def _with_paths(model: Any, folder: Path, *keys: str) -> Any:
+    return model.model_copy(update={key: _absolute(folder, getattr(model, key)) for key in keys})

@@ -1,0 +1,240 @@
+"""The settings: every key of `resurgam.yaml`, its type, its default and what it does.
+
+Comes from `files.load`, which reads the file and fills in what the environment says; goes, frozen, to everything that
+is wired in daemon.py. `Settings()` alone is what runs with no file at all.
+"""
+
+import os
+import platform
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from supervisor import units
+from supervisor.config import fields
+from supervisor.config.fields import (
+    BrokerUrl,
+    BudgetText,
+    Duration,
+    HostName,
+    Listen,
+    MetricsUrl,
+    PositiveDuration,
+    Probe,
+    ServiceId,
+    Size,
+    Vram,
+    WebUrl,
+    Words,
+)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False, arbitrary_types_allowed=True)
+
+
+class DockerSettings(_Model):
+    """How to reach the container engine."""
+
+    endpoint: str = ""
+    """`unix:///var/run/docker.sock` or `tcp://…`; empty: DOCKER_HOST, the context, then the known sockets"""
+
+
+class MqttSettings(_Model):
+    """Where messages go."""
+
+    url: BrokerUrl = "auto"
+    """`auto` (a mosquitto of our own where the program exists), `none`, `mqtt://…`, `mqtts://…`, `unix://…`"""
+    username: str = Field(default="", max_length=200)
+    password_file: str = ""
+    """the file with the password; a file of that name in $CREDENTIALS_DIRECTORY goes first"""
+    ca_file: str = ""
+    """certificates to trust with mqtts; empty: those of the system"""
+    client_id: str = Field(default="", max_length=64)
+    """empty: `resurgam-<host>`"""
+
+
+class HttpSettings(_Model):
+    """The read-only web port."""
+
+    listen: Listen = "127.0.0.1:9464"
+    """address:port, or `none`"""
+    token_file: str = ""
+    """with it, commands are accepted over HTTP from who sends this token"""
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """(address, port) to listen on; None for `none`."""
+        return None if self.listen == "none" else fields.listen_address(self.listen)
+
+
+class KubeSettings(_Model):
+    """The names this service has in rules that were written for Kubernetes."""
+
+    namespace: str = Field(default="", max_length=253)
+    deployment: str = Field(default="", max_length=253)
+    container: str = Field(default="", max_length=253)
+
+    def names(self) -> dict[str, str]:
+        """The names that are set, by key."""
+        return {key: value for key, value in self.model_dump().items() if value}
+
+
+class ServiceSettings(_Model):
+    """One entry of `services:`. None means it says nothing about that, and the label or the default counts."""
+
+    enable: bool | None = None
+    """true: ours to heal; false: only watched, whatever its labels say"""
+    service: ServiceId | None = None
+    """another id for the container that would have this one"""
+    aliases: Words | None = None
+    probe: Probe | None = None
+    """how to ask whether it is well: `http://:8000/health`, `tcp://:6333`, `grpc://:50051`, `completion://:8000`"""
+    startup: PositiveDuration | None = None
+    """seconds: the longest normal load"""
+    memory: Size | None = None
+    """bytes of memory it needs"""
+    vram: Vram | None = None
+    """(GPU, bytes) pairs; GPU '' is any"""
+    exclusive: Words | None = None
+    """services that share one of these words never run together"""
+    priority: int | None = Field(default=None, ge=-1000, le=1000)
+    """higher is spared longer"""
+    depends: Words | None = None
+    """services it needs running"""
+    stop_grace: Duration | None = Field(default=None, alias="stop-grace")
+    """seconds between asking it to stop and killing it"""
+    stateful: bool | None = None
+    """going back to an older image needs a person's word once a newer one could write its data"""
+    metrics: MetricsUrl | None = None
+    """an endpoint of it to scrape"""
+    boot: Literal["engine", "ordered"] | None = None
+    """who starts it after a boot: the engine's restart policy, or we, in order"""
+    kube: KubeSettings | None = None
+
+    @field_validator("aliases", "exclusive", "depends", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+
+class WebhookSettings(_Model):
+    """An address that gets a POST for every message."""
+
+    url: WebUrl
+    token_file: str = ""
+    """the file with the bearer token; a file of that name in $CREDENTIALS_DIRECTORY goes first"""
+
+
+class NotifySettings(_Model):
+    """One way to tell people."""
+
+    webhook: WebhookSettings
+    severity: tuple[Literal["critical", "warning", "info"], ...] = ("critical", "warning", "info")
+    """which alerts it gets"""
+
+
+class BudgetSettings(_Model):
+    """How many disruptive plans are allowed; every window counts."""
+
+    service: tuple[BudgetText, ...] = Field(default=(units.Budget(3, 3600.0), units.Budget(6, 86400.0)), max_length=8)
+    """for each service"""
+    host: tuple[BudgetText, ...] = Field(default=(units.Budget(10, 86400.0),), max_length=8)
+    """for all services together"""
+
+    @field_validator("service", "host", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+
+def machine_name() -> str:
+    """The machine's own name, made fit for a topic level."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", platform.node().split(".")[0]).strip("-.")[:63] or "localhost"
+
+
+def default_state_dir(env: Mapping[str, str], uid: int) -> Path:
+    """RESURGAM_STATE_DIR, else /var/lib/resurgam as root, else the user's state folder."""
+    if env.get("RESURGAM_STATE_DIR"):
+        return Path(os.path.abspath(env["RESURGAM_STATE_DIR"]))
+    if uid == 0:
+        return Path("/var/lib/resurgam")
+    base = env.get("XDG_STATE_HOME", "")
+    home = env.get("HOME") or os.path.expanduser("~")
+    return (Path(base) if base.startswith("/") else Path(home, ".local", "state")) / "resurgam"
+
+
+def _state_dir_here() -> Path:
+    return default_state_dir(os.environ, os.getuid())
+
+
+class Settings(_Model):
+    """Everything that can be set. Paths are absolute once `files.load` has read them."""
+
+    host: HostName = Field(default_factory=machine_name)
+    """this machine's name in topics and messages"""
+    mode: Literal["heal", "observe"] = "heal"
+    """`observe` decides and tells everything and writes to nothing"""
+    state_dir: Path = Field(default_factory=_state_dir_here)
+    """where the journal, the recorder and the control socket are"""
+    rules: tuple[str, ...] = ("shipped",)
+    """folders of rule files; the word `shipped` stands for ours"""
+    docker: DockerSettings = DockerSettings()
+    mqtt: MqttSettings = MqttSettings()
+    http: HttpSettings = HttpSettings()
+    services: Mapping[ServiceId, ServiceSettings] = Field(default_factory=dict)
+    """what is declared about services, by id; wins over labels"""
+    notify: tuple[NotifySettings, ...] = ()
+    budget: BudgetSettings = BudgetSettings()
+    consent: Literal["label", "listed"] = "label"
+    """who may be healed: `label` is everything that says `resurgam.enable=true` or is listed in `services:` with
+    `enable: true`; `listed` only the latter, for a daemon beside another one on the same engine"""
+    proof: PositiveDuration = 600.0
+    """seconds: how long healthy makes an image proved"""
+    commands: None = None
+    slots: None = None
+    scrape: None = None
+
+    @field_validator("commands", "slots", "scrape", mode="before")
+    @classmethod
+    def _later(cls, value: Any) -> None:
+        if value is not None:
+            raise ValueError("this key is not supported yet by this version; take it out")
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _rules(cls, value: Any) -> Any:
+        folders = (value,) if isinstance(value, str) else value
+        if isinstance(folders, list | tuple):
+            for folder in folders:
+                if folder == "" or folders.count(folder) > 1:
+                    raise ValueError(f"the folder {folder!r} is {'listed twice' if folder else 'empty'}; take it out")
+        return folders
+
+    @field_validator("services")
+    @classmethod
+    def _names_are_told_apart(cls, value: Mapping[str, ServiceSettings]) -> Mapping[str, ServiceSettings]:
+        owners: dict[str, str] = {}
+        for name, entry in value.items():
+            for alias in (name, *(entry.aliases or ())):
+                if owners.setdefault(alias, name) != name:
+                    raise ValueError(f"{alias!r} names both {owners[alias]!r} and {name!r}; give each its own names")
+        return value
+
+
+__all__ = [
+    "BudgetSettings",
+    "DockerSettings",
+    "HttpSettings",
+    "KubeSettings",
+    "MqttSettings",
+    "NotifySettings",
+    "ServiceSettings",
+    "Settings",
+    "WebhookSettings",
+    "default_state_dir",
+    "machine_name",
+]
