@@ -1,0 +1,30 @@
+"""Rules: plain Prometheus rule files in, alerts out, evaluated the moment a sample arrives.
+
+`files.py` reads them, `parse.py` and `evaluate.py` are the language, `alerts.py` the states, `engine.py` the timing.
+"""
+
+from supervisor.rules.engine import Outcome, RuleEngine
+from supervisor.rules.evaluate import EvaluationError
+from supervisor.rules.files import AlertRule, RuleFile, RuleSet, load, parse_rules, shipped_folder
+from supervisor.rules.parse import BadExpression, CompiledExpr, compile_expr
+from supervisor.rules.query import Part, Row, holds, parts, query
+
+__all__ = [
+    "AlertRule",
+    "BadExpression",
+    "CompiledExpr",
+    "EvaluationError",
+    "Outcome",
+    "Part",
+    "Row",
+    "RuleEngine",
+    "RuleFile",
+    "RuleSet",
+    "compile_expr",
+    "holds",
+    "load",
+    "parse_rules",
+    "parts",
+    "query",
+    "shipped_folder",
+]
