@@ -1,0 +1,218 @@
+"""The registry of services: facts in, journal rows, samples and frozen `Service` snapshots out.
+
+The core calls it inside its turn: `fold` with every fact about containers, `tick` when a timer is due; then it takes
+what changed (`changed` for the journal, `gone` and `samples` for the rules, `services` for everything that is shown).
+No await, no clock: time comes with the facts. It is restored from the journal's spaces wanted, proved, quarantine and
+tally. looks.py and events.py say what facts mean, state.py what follows.
+"""
+
+from collections.abc import Mapping
+
+from supervisor.config import Settings
+from supervisor.facts import EngineEvent, EngineState, ImageRef, Json, Looked, Plan, Sample, Service, Sweep, Wanted
+from supervisor.journal.ledger import Ledger
+from supervisor.services import finding
+from supervisor.services.events import on_event, remove
+from supervisor.services.happening import Happening
+from supervisor.services.looks import first_look, look, sweep
+from supervisor.services.proof import Timers
+from supervisor.services.series import samples as samples_of
+from supervisor.services.series import values
+from supervisor.services.state import Key, State, costly
+
+EVENTS_KNOWN = 4096
+MOST_STRANGERS = 512
+"""containers whose events wait for their first inspect"""
+MOST_EARLY = 64
+"""events that wait for one container's first inspect"""
+
+Space = Mapping[str, Json]
+ContainerFact = EngineEvent | Looked | ImageRef | Sweep | EngineState
+
+
+class Registry:
+    """All services. Deterministic: the same facts in the same order give the same rows, samples and snapshots."""
+
+    def __init__(self, settings: Settings, kept: Mapping[str, Space], *, own: str = "") -> None:
+        """`kept`: the journal's spaces by name. `own`: the id of the container we run in, '' for none."""
+        self._state = State(settings, Ledger(kept.get("proved", {}), kept.get("quarantine", {})), own)
+        self._state.restore(kept)
+        self._timers = Timers(self._state)
+        self._strangers: dict[Key, list[EngineEvent]] = {}
+        self._known: dict[tuple[str, str, str, int], None] = {}
+        self._services: tuple[Service, ...] = ()
+
+    # ------------------------------------------------------------ facts in
+
+    def fold(self, fact: ContainerFact, plans: Mapping[str, Plan]) -> tuple[Happening, ...]:
+        """Take in one fact. `plans`: the open plans, by the ids and names of the containers they work on."""
+        state = self._state
+        self._plans(plans)
+        state.at, state.mono = fact.at, max(fact.mono, state.mono)
+        if isinstance(fact, EngineEvent):
+            self._event(fact)
+        elif isinstance(fact, Looked):
+            self._looked(fact)
+        elif isinstance(fact, Sweep):
+            sweep(state, fact, lambda cid: self._strangers.pop((fact.engine, cid), []))
+        elif isinstance(fact, ImageRef):
+            state.learn_ref(fact.engine, fact.ref, fact.image_id)
+        else:
+            self._engine(fact)
+        return self._told()
+
+    def mark(self, plans: Mapping[str, Plan]) -> None:
+        """Plans were opened or have ended (at the time of the last `tick` or `fold`): services show it."""
+        self._plans(plans)
+
+    def tick(self, now: float, mono: float) -> tuple[Happening, ...]:
+        """Let time pass: proofs that are complete, streaks that are over, services that are gone for good."""
+        self._state.at, self._state.mono = now, max(mono, self._state.mono)
+        self._timers.tick()
+        return self._told()
+
+    def due(self) -> float | None:
+        """The monotonic instant at which `tick` has something to do; None if nothing is coming."""
+        return self._timers.due()
+
+    def want(self, service: str, wanted: Wanted) -> None:
+        """Set what is wanted of a service."""
+        self._state.set_wanted(self._state.record(service), wanted)
+
+    def quarantine(self, service: str, image_id: str, why: str, at: float) -> None:
+        """An image failed for this service: it is not last known good any more."""
+        self._state.put(*self._state.ledger.quarantine(service, image_id, why, at))
+        self._state.refresh(self._state.record(service))
+
+    def reload(self, settings: Settings) -> None:
+        """Take over new settings: identities, ownership, needs and names may change."""
+        self._state.settings = settings
+        self._state.regroup()
+
+    # ------------------------------------------------------------ what others read
+
+    def services(self) -> tuple[Service, ...]:
+        """All services, by id. The very same tuple as long as nothing changed."""
+        if self._state.dirty:
+            records = sorted(self._state.records.items())
+            self._services = tuple(record.service for _id, record in records if record.service is not None)
+            self._state.dirty = False
+        return self._services
+
+    def get(self, service: str) -> Service | None:
+        """One service by its id."""
+        record = self._state.records.get(service)
+        return record.service if record is not None else None
+
+    def find(self, target: str | Mapping[str, str]) -> tuple[str, ...]:
+        """The ids a word or a set of labels stands for: an id, an alias, a Kubernetes name, a compose service or a
+        container's name, the first of these that matches anything. Several: the word is ambiguous."""
+        records = self._state.records
+        return finding.find([(service, records[service.id].tally.series) for service in self.services()], target)
+
+    def problems(self) -> tuple[str, ...]:
+        """What people should know about declarations that do not count, one sentence each."""
+        found = list(self._state.problems)
+        for service, record in sorted(self._state.records.items()):
+            found += [f"{service}: {text}" for text in record.problems]
+            if record.twins and record.service is not None:
+                found.append(record.service.owned.text)
+        return tuple(found)
+
+    # ------------------------------------------------------------ what came of it
+
+    def gone(self) -> tuple[Mapping[str, str], ...]:
+        """Label selectors of series that ended since the last call. Mark them stale before `samples` is taken."""
+        found, self._state.gone = tuple(self._state.gone), []
+        return found
+
+    def samples(self, now: float, *, full: bool) -> tuple[Sample, ...]:
+        """Event-sourced samples: all of them with `full`, else those that changed since the last call. Services whose
+        engine does not answer say nothing: nobody looks."""
+        state = self._state
+        wanted = sorted(state.records if full else state.touched)
+        state.touched = {}
+        found: list[Sample] = []
+        for service in wanted:
+            record = state.records.get(service)
+            if record is None or record.service is None or record.names is None:
+                continue
+            if record.service.engine in state.down or (not record.members and not record.sent):
+                continue
+            current = values(record.service, record.tally, now)
+            found += samples_of(record.names, current, record.sent, full=full, born=record.born)
+            record.sent, record.born = current, False
+        return tuple(found)
+
+    def changed(self) -> Mapping[str, Mapping[str, Json | None]]:
+        """What the journal must keep since the last call, by space and key; None deletes."""
+        return self._state.take_puts()
+
+    # ------------------------------------------------------------ inside
+
+    def _event(self, fact: EngineEvent) -> None:
+        if fact.type != "container":
+            return
+        identity = (fact.engine, fact.object_id, fact.kind, fact.time_ns)
+        if identity in self._known:
+            return
+        self._known[identity] = None
+        if len(self._known) > EVENTS_KNOWN:
+            del self._known[next(iter(self._known))]
+        held = self._state.held.get((fact.engine, fact.object_id))
+        if held is not None:
+            on_event(self._state, held, fact)
+            return
+        # Its labels, image and policy are not known yet; an inspect follows every event, or a sweep does.
+        key = (fact.engine, fact.object_id)
+        if fact.kind == "destroy":
+            self._strangers.pop(key, None)
+            return
+        waiting = self._strangers.setdefault(key, [])
+        if len(waiting) < MOST_EARLY:
+            waiting.append(fact)
+        if len(self._strangers) > MOST_STRANGERS:
+            del self._strangers[next(iter(self._strangers))]
+
+    def _looked(self, fact: Looked) -> None:
+        key = (fact.engine, fact.object_id)
+        held = self._state.held.get(key)
+        if fact.container is None:
+            self._strangers.pop(key, None)
+            if held is not None:
+                remove(self._state, held)
+        elif held is None:
+            first_look(self._state, fact.engine, fact.container, self._strangers.pop(key, []), fact.mono, fact.log)
+        else:
+            look(self._state, held, fact.container, fact.log, fact.mono)
+
+    def _engine(self, fact: EngineState) -> None:
+        state = self._state
+        mine = [record for record in state.records.values() if record.tally.engine == fact.engine]
+        if not fact.up:
+            state.down.add(fact.engine)
+        else:
+            state.up_since[fact.engine] = fact.mono
+            if fact.engine in state.down:
+                state.down.discard(fact.engine)
+                for record in mine:
+                    record.sent = {}  # what was said before is too old to be heard by a rule
+        state.refresh_all([record.id for record in mine])
+
+    def _plans(self, plans: Mapping[str, Plan]) -> None:
+        """Remember the open plans; services that gained or lost one look different now."""
+        state = self._state
+        if not plans and not state.plans:
+            return
+        before = {plan.service: plan for plan in state.plans.values()}
+        after = {plan.service: plan for plan in plans.values()}
+        for service in sorted(before.keys() - after.keys()):
+            plan = before[service]
+            if costly(plan):
+                state.ended[service] = (plan, state.at)
+        state.plans = dict(plans)
+        state.refresh_all([service for service in sorted(before.keys() | after.keys()) if service in state.records])
+
+    def _told(self) -> tuple[Happening, ...]:
+        found, self._state.told = tuple(self._state.told), []
+        return found

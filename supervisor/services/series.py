@@ -1,0 +1,126 @@
+"""The event-sourced series of a service: which there are, what they are called, what they say now.
+
+The registry gives a Service and its tally; samples go to the core, which puts them into the sample store that rules
+and `/metrics` read. Names are those that cAdvisor and kube-state-metrics taught people; ours start with `resurgam_`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from supervisor import units
+from supervisor.facts import Labels, Sample, Service
+from supervisor.services import names
+from supervisor.services.tally import Tally, exit_signal
+
+STATES = ("running", "stopped", "any")
+DRIFTS = ("tag_moved", "unproved")
+COUNTERS = frozenset(
+    (
+        "resurgam_container_deaths_total",
+        "resurgam_container_restarts_total",
+        "container_oom_events_total",
+        "kube_pod_container_status_restarts_total",
+    )
+)
+
+_PLAIN = (
+    "resurgam_container_deaths_total",
+    "resurgam_container_restarts_total",
+    "resurgam_container_death_streak",
+    "resurgam_container_last_exit_code",
+    "resurgam_container_last_exit_signal",
+    "resurgam_container_last_death_timestamp_seconds",
+    "container_oom_events_total",
+    "resurgam_container_running",
+    "resurgam_container_unhealthy",
+    "resurgam_service_healthy",
+    "container_start_time_seconds",
+    "container_last_seen",
+)
+_KUBE = ("kube_pod_container_status_restarts_total", "kube_pod_container_status_ready")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The label sets of one service's series, made once and used until its names change."""
+
+    series: tuple[tuple[str, Labels], ...]
+    selectors: tuple[Mapping[str, str], ...]
+    """what to mark stale once they end"""
+
+
+def names_of(service: str, base: Mapping[str, str], kube: Mapping[str, str]) -> Names:
+    """The label sets for a service with these container labels (names.series_labels) and Kubernetes names."""
+    made = [(name, _labels(name, base)) for name in _PLAIN]
+    drift = "resurgam_container_image_drift"
+    made += [(f"{drift}/{kind}", _labels(drift, {**base, "kind": kind})) for kind in DRIFTS]
+    wanted = "resurgam_service_wanted"
+    made += [(f"{wanted}/{state}", _labels(wanted, {**base, "state": state})) for state in STATES]
+    pod = kube_labels(service, base, kube)
+    made += [(name, _labels(name, pod)) for name in _KUBE]
+    return Names(tuple(made), (dict(base), pod))
+
+
+def kube_labels(service: str, base: Mapping[str, str], kube: Mapping[str, str]) -> dict[str, str]:
+    """namespace, pod and container, as rules written for Kubernetes ask for them."""
+    container = kube.get("container") or base.get("container_label_com_docker_compose_service") or base["name"]
+    return {
+        "namespace": units.plain(kube.get("namespace") or "default", names.LABEL_LIMIT),
+        "pod": service,
+        "container": units.plain(container, names.LABEL_LIMIT),
+    }
+
+
+def _labels(metric: str, pairs: Mapping[str, str]) -> Labels:
+    return tuple(sorted({**pairs, "__name__": metric}.items()))
+
+
+def values(service: Service, tally: Tally, now: float) -> dict[str, float]:
+    """What each series says now; those that have nothing to say are left out."""
+    container = service.container
+    found: dict[str, float] = {
+        "resurgam_container_deaths_total": tally.deaths,
+        "resurgam_container_restarts_total": tally.restarts,
+        "resurgam_container_death_streak": tally.streak,
+        "resurgam_container_last_exit_signal": exit_signal(tally.last_exit),
+        "container_oom_events_total": tally.ooms,
+        "resurgam_container_running": container is not None and container.running,
+        "resurgam_container_unhealthy": container is not None and container.running and container.health == "unhealthy",
+        "resurgam_service_healthy": service.healthy,
+        "kube_pod_container_status_restarts_total": tally.restarts,
+        "kube_pod_container_status_ready": service.healthy,
+    }
+    if tally.last_exit is not None:
+        found["resurgam_container_last_exit_code"] = tally.last_exit
+    if tally.last_death_at:
+        found["resurgam_container_last_death_timestamp_seconds"] = tally.last_death_at
+    if container is not None:
+        found["container_last_seen"] = now
+        if container.started_at:
+            found["container_start_time_seconds"] = container.started_at
+    for kind in DRIFTS:
+        found[f"resurgam_container_image_drift/{kind}"] = service.drift == kind
+    for state in STATES:
+        found[f"resurgam_service_wanted/{state}"] = service.wanted.state == state
+    return {name: float(value) for name, value in found.items()}
+
+
+def samples(
+    known: Names, now: Mapping[str, float], sent: Mapping[str, float], *, full: bool, born: bool
+) -> list[Sample]:
+    """The samples to give out: all with `full`, else those whose value is not what was `sent` last.
+
+    `born`: a counter that was never sent gets its 0 first, so that its first step can be seen by `increase()`.
+    """
+    found: list[Sample] = []
+    for name, label_set in known.series:
+        value = now.get(name)
+        if value is None:
+            continue
+        if name not in sent:
+            if born and value and name in COUNTERS:
+                found.append(Sample(label_set, 0.0))
+        elif not full and (sent[name] == value or name == "container_last_seen"):
+            continue
+        found.append(Sample(label_set, value))
+    return found
