@@ -1,0 +1,393 @@
+"""The simulated engine's inside: containers, images, networks and events, with Docker's rules and sentences.
+
+From: lab/engine.py (calls, and people's hands) and its own timers. To: the event ring and whoever subscribed.
+What was measured on a live engine (20.10) is copied, bad manners included: a failed start leaves a container
+`created`, labels can shadow event attributes, the ring keeps 256 events and is lost at a restart of the engine.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+from supervisor.clock import Clock
+from supervisor.engines.docker import shape
+from supervisor.errors import Conflict, EngineError, NotFound
+from supervisor.facts import EngineEvent, Json
+from supervisor.lab.boxes import SimContainer, mounts, settle
+from supervisor.lab.shelf import Shelf
+from supervisor.lab.timers import Timers
+
+RING = 256
+_BACKOFF, _BACKOFF_MAX, _LONG_RUN = 0.1, 60.0, 10.0
+
+
+class SimDockerd:
+    """What `dockerd` does, in memory. Every method acts at once; delays belong to the caller."""
+
+    def __init__(self, clock: Clock, name: str) -> None:
+        self.clock, self.name = clock, name
+        self.timers = Timers(clock)
+        self.containers: dict[str, SimContainer] = {}
+        self.shelf = Shelf(self._note, self._users)
+        self.networks: set[str] = {"bridge", "host", "none"}
+        self.volumes: list[str] = []
+        self.ring: deque[EngineEvent] = deque(maxlen=RING)
+        self.listeners: list[Callable[[EngineEvent], None]] = []
+        self.lives = 1
+        self._made = 0
+        self._stamp = 0
+
+    # ------------------------------------------------------------ looking
+
+    def find(self, key: str) -> SimContainer | None:
+        """A container by id, name, or an id's first digits (12 at least)."""
+        bare = key.removeprefix("/")
+        if bare in self.containers:
+            return self.containers[bare]
+        for box in self.containers.values():
+            if box.name == bare:
+                return box
+        if len(bare) >= 12:
+            for box in self.containers.values():
+                if box.id.startswith(bare):
+                    return box
+        return None
+
+    def get(self, key: str) -> SimContainer:
+        """The same; NotFound if there is none."""
+        box = self.find(key)
+        if box is None:
+            raise NotFound(f"No such container: {key}", 404)
+        return box
+
+    # ------------------------------------------------------------ containers
+
+    def create(self, name: str, body: Json) -> str:
+        """Make a container from a raw create body."""
+        ref = str(body.get("Image") or "")
+        image = self.shelf.resolve(ref)
+        if image is None:
+            raise NotFound(f"No such image: {shape.reference(ref)}", 404)
+        self._made += 1
+        made = hashlib.sha256(f"{self.name}/{self._made}".encode()).hexdigest()
+        self._free_name(name)
+        config, host = settle(body, image, made)
+        if config.get("Hostname") and host["NetworkMode"].startswith("container:"):
+            raise EngineError("conflicting options: hostname and the network mode", 400)
+        if host["AutoRemove"] and host["RestartPolicy"]["Name"] != "no":
+            raise EngineError("can't create 'AutoRemove' container with restart policy", 400)
+        asked = dict((body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {})
+        mode = "bridge" if host["NetworkMode"] == "default" else host["NetworkMode"]
+        if not mode.startswith("container:"):
+            asked = {mode: asked.pop(mode, None) or {}, **asked}
+        if len(asked) > 1 and {"host", "none"} & set(asked):  # a missing one is only noticed at the start
+            raise EngineError("container cannot be connected to multiple networks with one of them host or none", 403)
+        box = SimContainer(
+            made, name, image, config, host, asked, mounts(config, host, self._volume), self.clock.wall()
+        )
+        self.containers[made] = box
+        self.emit(box, "create")
+        return made
+
+    def start(self, key: str, *, by_policy: bool = False) -> None:
+        """Start a container; fine if it runs."""
+        box = self.get(key)
+        if box.status == "paused":
+            raise Conflict("cannot start a paused container, try unpause instead.", 409)
+        if box.active and not by_policy:
+            return
+        if not by_policy:
+            box.restart_count, box.retries, box.backoff = 0, 0, 0.0
+        try:
+            self._preflight(box)
+        except EngineError as err:
+            box.error, box.exit_code = str(err), box.exit_code or 128
+            if box.status == "restarting":
+                box.status = "exited"
+            raise
+        box.life += 1
+        box.status, box.exit_code, box.oom_killed, box.error = "running", 0, False, ""
+        box.started, box.began_mono = self.clock.wall(), self.clock.mono()
+        box.stopped_by_hand = False
+        box.forced = ""
+        box.pid = 1000 + self._next()
+        box.addresses = {name: self._address(asked) for name, asked in box.networks.items() if name not in _BARE}
+        box.log.extend(box.run.log)
+        del box.log[:-200]
+        box.health = "starting" if box.checked else ""
+        self.emit(box, "start")
+        self._live(box)
+
+    def stop(self, key: str, grace: float, done: Callable[[], None]) -> None:
+        """Stop it; `done` is called once it stands still. Ends the engine's own retries."""
+        box = self.get(key)
+        if not box.active:
+            done()
+            return
+        box.stopped_by_hand = True
+        if box.status == "restarting":
+            box.life += 1
+            box.status = "exited"
+            self.emit(box, "stop")
+            done()
+            return
+        if box.status == "paused":
+            box.status = "running"
+            self.emit(box, "unpause")
+
+        def ended() -> None:
+            self.emit(box, "stop")
+            done()
+
+        box.on_end.append(ended)
+        self.emit(box, "kill", signal=_signal(box.config.get("StopSignal")))
+        life, takes = box.life, box.run.stop_takes
+        if takes is not None and takes <= grace:
+            self.timers.after(takes, lambda: self.end(box, box.run.stop_code, life=life))
+            return
+
+        def kill() -> None:
+            if box.life == life and box.alive:
+                self.emit(box, "kill", signal="9")
+                self.end(box, 137, life=life)
+
+        self.timers.after(grace, kill)
+
+    def kill(self, key: str, signal: str = "9") -> None:
+        """`docker kill`: the process gets the signal; only 9 and 15 end it here."""
+        box = self.get(key)
+        if not box.alive:
+            raise Conflict(f"Cannot kill container: {key}: Container {box.id} is not running", 409)
+        self.emit(box, "kill", signal=signal)
+        if signal in ("9", "15"):
+            box.stopped_by_hand = True
+            self.end(box, 137 if signal == "9" else box.run.stop_code)
+
+    def pause(self, key: str, paused: bool) -> None:
+        """`docker pause` and `unpause`: its clock goes on, it just does nothing."""
+        box = self.get(key)
+        if box.status != ("running" if paused else "paused"):
+            raise Conflict(f"Container {box.id} is not {'running' if paused else 'paused'}", 409)
+        box.status = "paused" if paused else "running"
+        self.emit(box, "pause" if paused else "unpause")
+
+    def rename(self, key: str, name: str) -> None:
+        """Give it a name."""
+        box = self.get(key)
+        if box.name == name:
+            return
+        self._free_name(name)
+        old, box.name = box.name, name
+        self.emit(box, "rename", oldName=f"/{old}")
+
+    def remove(self, key: str, *, force: bool = False) -> None:
+        """Remove a container; its volumes stay."""
+        box = self.get(key)
+        if box.active:
+            if not force:
+                raise Conflict(
+                    f"You cannot remove a running container {box.id}. "
+                    "Stop the container before attempting removal or force remove",
+                    409,
+                )
+            box.stopped_by_hand = True
+            if box.alive:
+                self.emit(box, "kill", signal="9")
+                self.end(box, 137)
+        if self.containers.pop(box.id, None):
+            box.life += 1
+            self.emit(box, "destroy")
+
+    def set_policy(self, key: str, policy: str) -> None:
+        """Set the restart policy of a container that stands still."""
+        box = self.get(key)
+        if box.active:
+            raise Conflict(f"container {box.name} runs; its restart policy is only changed while it is stopped", 409)
+        box.host["RestartPolicy"] = shape.policy_json(policy)
+
+    def end(self, box: SimContainer, code: int, *, oom: bool = False, life: int | None = None) -> None:
+        """Its process ends; what the restart policy says happens."""
+        if not box.alive or (life is not None and life != box.life):
+            return
+        box.life += 1
+        if oom:
+            box.oom_killed = True
+            self.emit(box, "oom")
+        ran = self.clock.mono() - box.began_mono
+        again = self._restarts(box, code, ran)
+        box.status = "restarting" if again else "exited"
+        box.exit_code, box.finished, box.pid = code, self.clock.wall(), 0
+        if box.health:
+            box.health = "unhealthy"
+        self.emit(box, "die", exitCode=str(code))
+        waiting, box.on_end = box.on_end, []
+        for done in waiting:
+            done()
+        if again:
+            life_now = box.life
+            self.timers.after(box.backoff, lambda: self._again(box, life_now))
+        elif box.host["AutoRemove"] and self.containers.pop(box.id, None):
+            self.emit(box, "destroy")
+
+    def set_health(self, box: SimContainer, status: str) -> None:
+        """Its health check says so from now on (an event only if that is a change)."""
+        box.forced = status
+        self._health(box, status)
+
+    def well(self, box: SimContainer) -> bool:
+        """Whether it would answer a probe now."""
+        if box.status != "running":
+            return False
+        if box.forced:
+            return box.forced == "healthy"
+        age, run = self.clock.mono() - box.began_mono, box.run
+        after = run.healthy_after or 0.0
+        return age >= after - 1e-6 and (run.unhealthy_at is None or age < run.unhealthy_at - 1e-6)
+
+    # ------------------------------------------------------------ the engine itself
+
+    def restart(self) -> None:
+        """A new life of the engine: every process of the old one is dead, the ring is lost, policies are obeyed."""
+        self.lives += 1
+        again: list[SimContainer] = []
+        for box in self.containers.values():
+            was_active = box.active
+            if was_active:
+                box.life += 1
+                box.status, box.exit_code = "exited", box.run.stop_code if box.run.stop_takes is not None else 137
+                box.finished, box.pid = self.clock.wall(), 0
+                box.on_end.clear()
+            policy = box.host["RestartPolicy"]["Name"]
+            wanted = policy == "always" or (policy == "unless-stopped" and not box.stopped_by_hand)
+            wanted = wanted or (policy == "on-failure" and box.exit_code != 0 and not box.stopped_by_hand)
+            if wanted and box.started:
+                again.append(box)
+        self.ring.clear()
+        for box in again:
+            try:
+                self.start(box.id)
+            except EngineError:
+                continue  # the engine logs it and goes on; inspect shows the error
+
+    def emit(self, box: SimContainer, kind: str, **extra: str) -> None:
+        """A container event; as with Docker, labels lie over the event's own attributes."""
+        named = {"image": str(box.config.get("Image") or ""), "name": box.name}
+        self._note("container", box.id, kind, {**extra, **box.labels, **named})
+
+    # ------------------------------------------------------------ inside
+
+    def _note(self, kind_of: str, object_id: str, kind: str, attributes: Mapping[str, str]) -> None:
+        wall = round(self.clock.wall() * 1e9)
+        self._stamp = self._stamp + 1 if 0 <= self._stamp - wall < 1_000_000 else wall
+        event = EngineEvent(
+            self._stamp / 1e9, self.clock.mono(), self.name, kind_of, object_id, kind, self._stamp, dict(attributes)
+        )
+        self.ring.append(event)
+        for listener in tuple(self.listeners):
+            listener(event)
+
+    def _users(self, image_id: str) -> list[str]:
+        return [box.id for box in self.containers.values() if box.image.id == image_id]
+
+    def _live(self, box: SimContainer) -> None:
+        run, life, after = box.run, box.life, self.timers.after
+        if set(run.needs_env) - box.env():
+            after(0.05, lambda: self.end(box, 1, life=life))
+        if run.exit_after is not None:
+            code = 137 if run.oom else run.exit_code
+            after(run.exit_after, lambda: self.end(box, code, oom=run.oom, life=life))
+        if run.oom_child_after is not None:
+            after(run.oom_child_after, lambda: self.emit(box, "oom") if box.life == life else None)
+        if box.checked:
+            soon = 1.0 if run.healthy_after is None else run.healthy_after
+            after(soon, lambda: self._check(box, life, "healthy"))
+            if run.unhealthy_at is not None:
+                after(run.unhealthy_at, lambda: self._check(box, life, "unhealthy"))
+
+    def _check(self, box: SimContainer, life: int, status: str) -> None:
+        if box.life == life and not box.forced:
+            self._health(box, status)
+
+    def _health(self, box: SimContainer, status: str) -> None:
+        if box.checked and box.alive and box.health != status:
+            box.health = status
+            self.emit(box, "health_status", health_status=status)
+
+    def _restarts(self, box: SimContainer, code: int, ran: float) -> bool:
+        policy = box.host["RestartPolicy"]
+        if box.stopped_by_hand or policy["Name"] == "no":
+            return False
+        box.backoff = 0.0 if ran >= _LONG_RUN else box.backoff
+        box.backoff = min(box.backoff * 2, _BACKOFF_MAX) if box.backoff else _BACKOFF
+        if policy["Name"] == "on-failure":
+            limit = policy["MaximumRetryCount"]
+            if code == 0 or (limit and box.retries >= limit):
+                return False
+        box.retries += 1
+        box.restart_count += 1
+        return True
+
+    def _again(self, box: SimContainer, life: int) -> None:
+        if box.life != life or box.status != "restarting":
+            return
+        try:
+            self.start(box.id, by_policy=True)
+        except EngineError:
+            return  # the engine gives up here, too
+
+    def _preflight(self, box: SimContainer) -> None:
+        if box.run.start_error:
+            raise EngineError(box.run.start_error, 500)
+        for network in box.networks:
+            if network not in self.networks:
+                raise NotFound(f"network {network} not found", 404)
+        mode = str(box.host["NetworkMode"])
+        if mode.startswith("container:"):
+            parent = self.find(mode.removeprefix("container:"))
+            if parent is None:
+                raise NotFound(f"No such container: {mode.removeprefix('container:')}", 404)
+            if not parent.alive:
+                raise Conflict(f"cannot join network of a non running container: {parent.id}", 409)
+        for other in self.containers.values():
+            taken = sorted(other.ports() & box.ports()) if other.alive and other is not box else []
+            if taken:
+                raise EngineError(
+                    f"driver failed programming external connectivity on endpoint {box.name}: "
+                    f"Bind for 0.0.0.0:{taken[0].partition('/')[0]} failed: port is already allocated",
+                    500,
+                )
+            for asked in box.networks.values() if other.alive and other is not box else ():
+                fixed = ((asked or {}).get("IPAMConfig") or {}).get("IPv4Address")
+                if fixed and fixed in other.addresses.values():
+                    raise EngineError("Address already in use", 403)
+
+    def _address(self, asked: Json) -> str:
+        fixed = ((asked or {}).get("IPAMConfig") or {}).get("IPv4Address")
+        number = self._next()
+        return str(fixed or f"10.{90 + number // 65025 % 100}.{number // 255 % 255}.{number % 255}")
+
+    def _free_name(self, name: str) -> None:
+        for box in self.containers.values():
+            if box.name == name:
+                raise Conflict(
+                    f'Conflict. The container name "/{name}" is already in use by container "{box.id}". '
+                    "You have to remove (or rename) that container to be able to reuse that name.",
+                    409,
+                )
+
+    def _volume(self) -> str:
+        name = hashlib.sha256(f"{self.name}/volume/{self._next()}".encode()).hexdigest()
+        self.volumes.append(name)
+        return name
+
+    def _next(self) -> int:
+        self._made += 1
+        return self._made
+
+
+_BARE: Sequence[str] = ("host", "none")
+_SIGNALS = {"SIGTERM": "15", "SIGINT": "2", "SIGQUIT": "3", "SIGKILL": "9", "SIGHUP": "1"}
+
+
+def _signal(text: object) -> str:
+    return _SIGNALS.get(str(text or "SIGTERM"), "15")

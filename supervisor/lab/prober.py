@@ -1,0 +1,27 @@
+"""Probes in a simulated world: a service answers as its container stands.
+
+From: lab/engine.py, which knows how each container behaves. To: whoever asks a Prober.
+"""
+
+from supervisor.facts import Container
+from supervisor.lab.engine import SimEngine
+from supervisor.ports import ProbeResult
+
+
+class SimProber:
+    """Implements ports.Prober on a SimEngine. `broken`: say so to make every probe unable to run."""
+
+    def __init__(self, engine: SimEngine, broken: str = "") -> None:
+        self.engine = engine
+        self.broken = broken
+        self.asked: list[tuple[str, str]] = []
+        """every probe so far: (url, container id)"""
+
+    async def probe(self, url: str, container: Container, own_only: bool, timeout: float) -> ProbeResult:
+        """What the service would answer now."""
+        self.asked.append((url, container.id))
+        if self.broken:
+            return ProbeResult(False, self.broken, broken=True)
+        if self.engine.well(container.id):
+            return ProbeResult(True, "200 OK", 0.001)
+        return ProbeResult(False, "connection refused", 0.001)
