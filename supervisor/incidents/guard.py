@@ -1,0 +1,211 @@
+"""May this be done? One guard for rules, playbooks and people.
+
+In: an intent and the World of this turn. Out: a verdict with the sentence people read, and the instant at which it is
+worth asking again. Lasting reasons come before passing ones, so that the reason shown is the one to mend first. An
+override lifts veto and budget (and cooldown, in `ladder`), never ownership, locks, or what the world does not allow.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from supervisor.facts import Container, Intent, Service
+from supervisor.incidents import budget, veto
+from supervisor.incidents.locks import starts
+from supervisor.incidents.target import HOST
+from supervisor.incidents.words import short_image, until
+from supervisor.incidents.world import World
+from supervisor.verbs import VERBS, Disturbance, Verb, disturbance
+from supervisor.verdicts import Reason, Verdict, no, yes
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict, and when (unix seconds) time alone may change it; None: only a change of the world can."""
+
+    verdict: Verdict
+    again: float | None = None
+
+
+OK = Judgement(yes())
+_NOT_READY = no(Reason.NOT_READY, "The containers are not listed yet; it is looked at again once they are.")
+
+
+def may_run(intent: Intent, world: World) -> Verdict:
+    """Whether this intent may become a plan now. The same for a rule (`rule:…`, `playbook:…`) and a person."""
+    return judge(intent, world).verdict
+
+
+def judge(intent: Intent, world: World) -> Judgement:
+    """`may_run`, with the instant to ask again."""
+    refused = _meaning(intent, world)
+    if refused is not None:
+        return Judgement(refused)
+    if disturbance(intent.verb, dict(intent.params)) is Disturbance.HARMLESS and not VERBS[intent.verb].internal:
+        return OK  # telling people is never refused: neither by a pause nor by observe mode
+    service = world.services[intent.target]
+    container = service.container
+    if not service.owned.ok:
+        text = f"{intent.verb} is not done to {service.id}: {service.owned.text}"
+        return Judgement(no(service.owned.reason, text))
+    if container is None:
+        if not world.ready:
+            return Judgement(_NOT_READY)
+        text = f"{service.id} has no container now; create it, for example with `docker compose up -d`."
+        return Judgement(no(Reason.VANISHED, text))
+    for check in _CHECKS:
+        found = check(intent, service, container, world)
+        if found is not None:
+            return found
+    return OK
+
+
+def by_rule(by: str) -> bool:
+    """Whether a rule or a playbook wants it, rather than a person."""
+    return by.startswith(("rule:", "playbook:"))
+
+
+def stops(verb: str, params: dict[str, str]) -> bool:
+    """Whether this call of a verb stops the service and keeps it stopped."""
+    return verb == "stop" or (verb == "scale" and params.get("replicas") == "0")
+
+
+def standing(service: str, world: World) -> Judgement | None:
+    """What holds everything up at the moment, for a plan to begin and for one that has not touched anything yet."""
+    if world.stopping:
+        return Judgement(no(Reason.STOPPING, "Resurgam is ending; the next start looks again."))
+    if world.mode != "heal":
+        text = "Resurgam only observes (mode: observe); set `mode: heal`, or run `resurgam resume` if `status` says so."
+        return Judgement(no(Reason.OBSERVE_MODE, text))
+    for key, what in (("*", "Everything"), (service, service)):
+        if key in world.pauses:
+            why, end = world.pauses[key]
+            word = "" if key == "*" else f" {key}"
+            ends = f"it ends {until(end, world.now)}" if end else f"end it with `resurgam resume{word}`"
+            return Judgement(no(Reason.PAUSED, f"{what} is paused ({why}); {ends}."), end or None)
+    return None
+
+
+def vetoed(verb: str, params: dict[str, str], service: str, world: World) -> Verdict | None:
+    """The refusal while an alert forbids it."""
+    found = veto.against(verb, params, service, world)
+    if found is None:
+        return None
+    alert, _veto = found
+    text = f"{verb} of {service} is vetoed while {alert.name} fires; it is looked at again when that ends."
+    return no(Reason.VETO, text)
+
+
+def _meaning(intent: Intent, world: World) -> Verdict | None:
+    """Whether the intent makes sense at all."""
+    verb = VERBS.get(intent.verb)
+    if verb is None:
+        return no(Reason.UNKNOWN_VERB, f"There is no verb {intent.verb!r}; verbs are: {', '.join(VERBS)}.")
+    try:
+        # What is as the table has it needs no check, and an empty default would not pass one.
+        verb.check({key: value for key, value in intent.params.items() if not _default(verb, key, value)})
+    except ValueError as err:
+        return no(Reason.BAD_PARAMETER, f"{err}.")
+    if intent.verb == "scale" and intent.params.get("replicas") not in ("0", "1"):
+        return no(Reason.BAD_PARAMETER, "A service is one container here, so scale knows replicas=0 and replicas=1.")
+    if intent.target == HOST:
+        if HOST not in verb.targets:
+            text = f"{intent.verb} needs a service and got the host; name one: `{intent.verb} SERVICE`."
+            return no(Reason.NO_TARGET, text)
+    elif intent.target not in world.services:
+        return no(Reason.NO_TARGET, f"There is no service {intent.target!r}; `resurgam status` lists them.")
+    return None
+
+
+def _default(verb: Verb, key: str, value: str) -> bool:
+    return key in verb.params and value == verb.params[key].default
+
+
+def _held_up(intent: Intent, service: Service, _container: Container, world: World) -> Judgement | None:
+    found = standing(service.id, world)
+    if found is None or found.verdict.reason is not Reason.OBSERVE_MODE:
+        return found
+    text = f"{intent.verb} {service.id} would be done now. {found.verdict.text}"
+    return Judgement(no(Reason.OBSERVE_MODE, text))
+
+
+def _reachable(_intent: Intent, service: Service, _container: Container, world: World) -> Judgement | None:
+    if service.engine in world.absent:
+        text = f"The engine {service.engine!r} does not answer; {service.id} is looked at again when it does."
+        return Judgement(no(Reason.ENGINE_ABSENT, text))
+    if not world.ready:
+        return Judgement(_NOT_READY)
+    return None
+
+
+def _wanted(intent: Intent, service: Service, container: Container, _world: World) -> Judgement | None:
+    wanted = service.wanted
+    params = dict(intent.params)
+    alive = container.status in ("running", "restarting", "paused")
+    if stops(intent.verb, params):
+        if wanted.state == "stopped" and not alive:
+            why = f" ({wanted.why})" if wanted.why else ""
+            return Judgement(no(Reason.ALREADY_DONE, f"{service.id} is stopped already, and stays so{why}."))
+        return None
+    if intent.verb == "protect":
+        return None
+    if wanted.state == "stopped" and by_rule(intent.by):
+        who = f" by {wanted.by}" if wanted.by else ""
+        text = f"{service.id} was stopped on purpose{who}; rules leave it alone until `resurgam start {service.id}`."
+        return Judgement(no(Reason.WANTED_STOPPED, text))
+    if intent.verb in ("start", "scale") and container.running and wanted.state == "running":
+        return Judgement(no(Reason.ALREADY_DONE, f"{service.id} runs already."))
+    return None
+
+
+def _alone(intent: Intent, service: Service, container: Container, world: World) -> Judgement | None:
+    """Services that share an exclusive word never run together."""
+    if container.running or not starts(intent.verb, dict(intent.params)):
+        return None
+    for other_id in sorted(world.services):
+        other = world.services[other_id]
+        if other_id == service.id or other.container is None or not other.container.running:
+            continue
+        shared = [word for word in service.needs.exclusive if word in other.needs.exclusive]
+        if shared:
+            text = f"{other_id} runs and has {shared[0]}, which {service.id} needs for itself; stop {other_id} first."
+            return Judgement(no(Reason.LOCKED, text))
+    return None
+
+
+def _image(intent: Intent, service: Service, container: Container, _world: World) -> Judgement | None:
+    """Only an image that may be good is worth the downtime."""
+    if intent.verb != "phoenix":
+        return None
+    image = intent.params.get("image") or "last-known-good"
+    known = {"last-known-good": service.proved_image, "current": container.ref_image_id or container.image_id}
+    chosen = known.get(image, container.ref_image_id if image == container.image_ref else image)
+    if image == "last-known-good" and not chosen:
+        text = (
+            f"No image has proved healthy for {service.id} yet, so there is none to go back to; "
+            f"name one: `resurgam phoenix {service.id} --image REF`."
+        )
+        return Judgement(no(Reason.NO_KNOWN_GOOD, text))
+    if chosen in service.quarantined:
+        text = f"The image {short_image(chosen)} failed for {service.id} before and is quarantined; choose another one."
+        return Judgement(no(Reason.QUARANTINED, text))
+    if service.needs.stateful and by_rule(intent.by) and chosen != container.image_id:
+        text = (
+            f"{service.id} keeps state that the newer image may have changed, so going to {short_image(chosen)} needs "
+            f"a person's word: `resurgam phoenix {service.id}`."
+        )
+        return Judgement(no(Reason.NEEDS_APPROVAL, text))
+    return None
+
+
+def _veto(intent: Intent, service: Service, _container: Container, world: World) -> Judgement | None:
+    refused = None if intent.override else vetoed(intent.verb, dict(intent.params), service.id, world)
+    return Judgement(refused) if refused is not None else None
+
+
+def _budget(intent: Intent, _service: Service, _container: Container, world: World) -> Judgement | None:
+    refused = None if intent.override else budget.full(intent, world)
+    return Judgement(*refused) if refused is not None else None
+
+
+_Check = Callable[[Intent, Service, Container, World], Judgement | None]
+_CHECKS: tuple[_Check, ...] = (_wanted, _image, _reachable, _held_up, _alone, _veto, _budget)

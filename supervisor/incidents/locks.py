@@ -1,0 +1,127 @@
+"""Who may work at the same time: a plan gets all its locks at once or none.
+
+Plans come from the core, with their lock names in the plan's own row, so a restart has them back before anything else.
+Waiting plans queue in the order they came; nobody overtakes one that waits for a lock he wants. Emergencies go to the
+front.
+"""
+
+from collections.abc import Iterable
+
+from supervisor import verbs
+from supervisor.facts import Needs, Plan
+from supervisor.verbs import Disturbance
+from supervisor.verdicts import Reason, Verdict, no, yes
+
+ENGINE_START = "engine:start"
+_STARTERS = ("restart", "phoenix", "start")
+
+
+def names(service: str, needs: Needs, verb: str, params: dict[str, str]) -> tuple[str, ...]:
+    """The locks a plan of this verb takes: the service, its exclusive words, and the right to start something."""
+    found = [f"service:{service}"]
+    if starts(verb, params):
+        found += [word for word in needs.exclusive if word not in found]
+        found.append(ENGINE_START)
+    return tuple(found)
+
+
+def starts(verb: str, params: dict[str, str]) -> bool:
+    """Whether this call of a verb may leave a container running that did not run before."""
+    return verb in _STARTERS or (verb == "scale" and params.get("replicas") != "0")
+
+
+class Locks:
+    """The locks that are held, and the plans that wait for some."""
+
+    def __init__(self) -> None:
+        self._holder: dict[str, Plan] = {}
+        self._queue: list[Plan] = []
+
+    def restore(self, plans: Iterable[Plan]) -> tuple[int, ...]:
+        """Take back the locks of open plans after a restart: those that had begun hold theirs, the others queue by
+        id. Returns the ids of those that wait."""
+        ordered = sorted(plans, key=lambda plan: (not plan.begun, plan.id))
+        return tuple(plan.id for plan in ordered if not self.admit(plan))
+
+    def admit(self, plan: Plan) -> Verdict:
+        """Give the plan all its locks, or put it into the queue and say what it waits for. Asking again is fine."""
+        if plan.begun:
+            self._drop(plan.id)
+            self._take(plan)
+            return yes()
+        if any(holder.id == plan.id for holder in self._holder.values()):
+            return yes()
+        self._drop(plan.id)
+        place = self._place(plan)
+        blocker = self._blocker(plan, self._queue[:place])
+        if blocker is None:
+            self._take(plan)
+            return yes()
+        self._queue.insert(place, plan)
+        return no(Reason.LOCKED, self._sentence(*blocker))
+
+    def release(self, plan_id: int) -> tuple[Plan, ...]:
+        """Give back everything of a plan that ended (or gave up waiting); returns the plans that hold theirs now."""
+        self._drop(plan_id)
+        self._holder = {name: plan for name, plan in self._holder.items() if plan.id != plan_id}
+        admitted: list[Plan] = []
+        waiting: list[Plan] = []
+        for plan in self._queue:
+            if self._blocker(plan, waiting) is None:
+                self._take(plan)
+                admitted.append(plan)
+            else:
+                waiting.append(plan)
+        self._queue = waiting
+        return tuple(admitted)
+
+    def waiting(self) -> tuple[tuple[int, str], ...]:
+        """(plan id, `waits for …, held by …`) in the order of the queue."""
+        found = []
+        for place, plan in enumerate(self._queue):
+            blocker = self._blocker(plan, self._queue[:place])
+            if blocker is not None:
+                found.append((plan.id, self._sentence(*blocker)))
+        return tuple(found)
+
+    def holders(self) -> tuple[tuple[str, int], ...]:
+        """(lock name, plan id) of every lock that is held, by name."""
+        return tuple(sorted((name, plan.id) for name, plan in self._holder.items()))
+
+    def _take(self, plan: Plan) -> None:
+        for name in plan.locks:
+            self._holder[name] = plan
+
+    def _drop(self, plan_id: int) -> None:
+        self._queue = [plan for plan in self._queue if plan.id != plan_id]
+
+    def _place(self, plan: Plan) -> int:
+        """Where in the queue it belongs: the end, or for an emergency behind the other emergencies."""
+        if not _urgent(plan):
+            return len(self._queue)
+        return len([waiting for waiting in self._queue if _urgent(waiting)])
+
+    def _blocker(self, plan: Plan, ahead: list[Plan]) -> tuple[str, Plan, bool] | None:
+        """The first lock it cannot have, by whom, and whether that one holds it (or only waits ahead)."""
+        for name in plan.locks:
+            holder = self._holder.get(name)
+            if holder is not None and holder.id != plan.id:
+                return name, holder, True
+        for name in plan.locks:
+            for other in ahead:
+                if name in other.locks:
+                    return name, other, False
+        return None
+
+    @staticmethod
+    def _sentence(name: str, other: Plan, held: bool) -> str:
+        shown = name.removeprefix("service:")
+        how = "held by" if held else "wanted first by"
+        return f"waits for {shown}, {how} plan {other.id} ({other.verb} {other.service})"
+
+
+def _urgent(plan: Plan) -> bool:
+    return verbs.disturbance(plan.verb, dict(plan.params)) is Disturbance.EMERGENCY
+
+
+__all__ = ["ENGINE_START", "Locks", "names", "starts"]

@@ -1,0 +1,82 @@
+"""May this plan take this step? Asked by the runner, through the core, before every step.
+
+In: the plan as it stands, the step, the World of this turn and what the runner has just seen. Out: a verdict. While
+nothing irreversible was begun, any good reason ends the plan; from then on it goes on to commit or rollback, unless a
+person's hand is in it.
+"""
+
+from supervisor.facts import Container, Plan, Step
+from supervisor.incidents import guard
+from supervisor.incidents.world import World
+from supervisor.verbs import VERBS, Disturbance, disturbance
+from supervisor.verdicts import Reason, Verdict, no, yes
+
+RESOLVED_KEY = "|resolved"
+"""the end of an intent's key where the end of its alert is what it acts on"""
+_OP_LABEL = "resurgam.op"
+
+
+def may_step(plan: Plan, step: Step, world: World, seen: tuple[Container, ...]) -> Verdict:
+    """Whether the plan may take this step. `seen`: inspects not older than the step's start."""
+    if step.back:
+        return yes()
+    if plan.phase == "before":
+        refused = reason_to_end(plan, world)
+        if refused is None:
+            refused = _as_found(plan, step, seen)
+    else:
+        refused = _interfered(plan, seen)
+    return refused if refused is not None else yes()
+
+
+def reason_to_end(plan: Plan, world: World) -> Verdict | None:
+    """Why a plan that has not touched anything should end; None if it may go on."""
+    held_up = guard.standing(plan.service, world)
+    if held_up is not None:
+        return held_up.verdict
+    service = world.services.get(plan.service)
+    if service is None:
+        return no(Reason.VANISHED, f"{plan.service} is gone.")
+    if not service.owned.ok:
+        return no(service.owned.reason, f"Nothing is done to {plan.service}: {service.owned.text}")
+    if VERBS[plan.verb].internal or disturbance(plan.verb, dict(plan.params)) is Disturbance.HARMLESS:
+        return None
+    wanted = service.wanted
+    if wanted.state == "stopped" and wanted.at > plan.created_at and not guard.stops(plan.verb, dict(plan.params)):
+        who = wanted.by or "a person"
+        return no(Reason.WANTED_STOPPED, f"{plan.service} was stopped on purpose meanwhile by {who}.")
+    if not _cause_holds(plan, world):
+        return no(Reason.RESOLVED, "The alert behind it has ended before anything was touched.")
+    return None if plan.override else guard.vetoed(plan.verb, dict(plan.params), plan.service, world)
+
+
+def _cause_holds(plan: Plan, world: World) -> bool:
+    """A plan of a rule needs its alert still firing; one of a person has no cause that could end."""
+    if not plan.key or not guard.by_rule(plan.by) or plan.key.endswith(RESOLVED_KEY):
+        return True
+    fingerprint = plan.key.split("|", 1)[0]
+    return any(alert.fingerprint == fingerprint and alert.state == "firing" for alert in world.alerts)
+
+
+def _as_found(plan: Plan, step: Step, seen: tuple[Container, ...]) -> Verdict | None:
+    """The container must still be the one the plan found. Before the irreversible part it must have been seen."""
+    for container in seen:
+        if container.id == plan.container_id and container.name != plan.name:
+            return no(Reason.INTERFERED, f"{plan.name} was renamed to {container.name} by someone else.")
+        if container.id != plan.container_id and container.name == plan.name:
+            return no(Reason.INTERFERED, f"The name {plan.name} belongs to another container now; it is left alone.")
+    found = any(container.id == plan.container_id for container in seen)
+    if not found and (seen or step.phase == "inside"):
+        return no(Reason.VANISHED, f"The container {plan.name} that the plan found is gone; nothing was touched.")
+    return None
+
+
+def _interfered(plan: Plan, seen: tuple[Container, ...]) -> Verdict | None:
+    """In the midst of it: the canonical name may only be with the container found, or with one this plan made."""
+    made = {value for value in plan.data().values() if isinstance(value, str)}
+    for container in seen:
+        ours = container.id == plan.container_id or container.id in made or container.labels.get(_OP_LABEL) == plan.op
+        if container.name == plan.name and not ours:
+            text = f"Someone else made a container called {plan.name} meanwhile; it is left alone."
+            return no(Reason.INTERFERED, text)
+    return None

@@ -1,0 +1,106 @@
+"""Which service an alert is about, and which one its action is aimed at.
+
+Labels and targets come from alerts and actions; ids come from the registry's `find`. The answer is an id, `host`, or a
+refusal that names the fix.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from supervisor import units
+from supervisor.facts import Alert
+from supervisor.incidents.binding import Action
+from supervisor.incidents.words import listed
+from supervisor.incidents.world import Find
+from supervisor.verdicts import Reason, Verdict, no, yes
+
+HOST = "host"
+_PROJECT = "container_label_com_docker_compose_project"
+_SERVICE = "container_label_com_docker_compose_service"
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What was found: `id` is a service id or `host`, '' where the verdict says no."""
+
+    id: str
+    verdict: Verdict
+
+
+def about(alert: Alert, find: Find) -> Aim:
+    """What the alert's labels say it is about: `name`; else project and service; else `container` with `namespace`;
+    else `container`; else the host. The first of these that is there decides."""
+    has = alert.labels
+    if has.get("name"):
+        return _one(find(has["name"]), f"name {_shown(has['name'])!r}", _alias_fix(has["name"]))
+    if has.get(_PROJECT) and has.get(_SERVICE):
+        word = _shown(f"{has[_PROJECT]}.{has[_SERVICE]}")
+        found = find({"project": has[_PROJECT], "service": has[_SERVICE]})
+        return _one(found, f"compose service {word!r}", "`resurgam status` lists the services; name one in the action")
+    if has.get("container"):
+        names = {"container": has["container"]}
+        if has.get("namespace"):
+            names["namespace"] = has["namespace"]
+        return _one(find(names), _kube_words(names), _kube_fix(names))
+    return Aim(HOST, yes())
+
+
+def aimed(action: Action, alert: Alert, find: Find) -> Aim:
+    """What the action is aimed at: what it names, else what the alert is about."""
+    if action.kube:
+        names = dict(action.kube)
+        return _one(find(names), _kube_words(names), _kube_fix(names))
+    if action.target:
+        return named(action.target, find)
+    return about(alert, find)
+
+
+def named(word: str, find: Find) -> Aim:
+    """A service by any of its names, or `host`."""
+    if word == HOST:
+        return Aim(HOST, yes())
+    return _one(
+        find(word), f"name {_shown(word)!r}", "`resurgam status` lists the services; correct the name or add it there"
+    )
+
+
+def subject(alert: Alert, find: Find, aim: Aim | None = None) -> str:
+    """Whose incident the alert belongs to: the service it is about; else, where it speaks of a container that nobody
+    has, the one its action is aimed at; else the host."""
+    own = about(alert, find)
+    if own.id and own.id != HOST:
+        return own.id
+    if not own.id and aim is not None and aim.id:
+        return aim.id
+    return HOST
+
+
+def _one(found: tuple[str, ...], what: str, fix: str) -> Aim:
+    if len(found) == 1:
+        return Aim(found[0], yes())
+    if not found:
+        return Aim("", no(Reason.NO_TARGET, f"No service has the {what}; {fix}."))
+    text = f"The {what} stands for {listed(found)}; write the id of the one that is meant."
+    return Aim("", no(Reason.AMBIGUOUS_TARGET, text))
+
+
+def _kube_words(names: Mapping[str, str]) -> str:
+    key = "deployment" if "deployment" in names else "container"
+    place = f" in the namespace {_shown(names['namespace'])!r}" if names.get("namespace") else ""
+    return f"kube {key} {_shown(names[key])!r}{place}"
+
+
+def _kube_fix(names: Mapping[str, str]) -> str:
+    pairs = ", ".join(
+        f"{key}: {_shown(names[key])}" for key in ("namespace", "deployment", "container") if names.get(key)
+    )
+    return f"add `kube: {{{pairs}}}` to the service in resurgam.yaml"
+
+
+def _alias_fix(word: str) -> str:
+    return f"add `aliases: [{_shown(word)}]` to the service in resurgam.yaml"
+
+
+def _shown(word: str) -> str:
+    """A word from outside, short and on one line."""
+    return units.plain(word, 100)

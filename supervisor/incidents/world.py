@@ -1,0 +1,99 @@
+"""What this folder is told and what it answers: `World` in, `Review` out.
+
+The core makes a World from its registries at the end of a turn and carries a Review into the journal's batch. Both are
+values: nothing here reads a clock, a file or an engine.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from supervisor.config import Settings
+from supervisor.facts import Alert, Decision, Json, Plan, Service
+from supervisor.rules.parse import CompiledExpr
+from supervisor.verdicts import Verdict
+
+SETTLE = 30.0
+"""seconds after a plan in which alerts about its services still count as our own noise"""
+
+Find: TypeAlias = Callable[[str | Mapping[str, str]], tuple[str, ...]]
+"""The ids of services that a word, or a set of names (`namespace`, `deployment`, `container`), stands for."""
+Holds: TypeAlias = Callable[[CompiledExpr, Alert], bool]
+"""Whether an expression has a result now, joined on the alert's service."""
+
+
+def annotated_action(alert: Alert) -> str:
+    """The annotation `action` as the alert carries it."""
+    return alert.annotations.get("action", "")
+
+
+def remembered(find: Find) -> Find:
+    """The same `find`, asking the registry once for each word: in a storm a thousand alerts name the same services."""
+    known: dict[tuple[tuple[str, str], ...] | str, tuple[str, ...]] = {}
+
+    def asked(word: str | Mapping[str, str]) -> tuple[str, ...]:
+        key = word if isinstance(word, str) else tuple(sorted(word.items()))
+        if key not in known:
+            known[key] = find(word)
+        return known[key]
+
+    return asked
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """One plan that was admitted, as the budget remembers it. `at` in unix seconds."""
+
+    at: float
+    service: str
+    verb: str
+    disruptive: bool
+    plan: int
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """How everything stands in this turn. `now` in unix seconds."""
+
+    now: float
+    mode: str
+    """heal | observe"""
+    ready: bool
+    """the engines were listed, and what an earlier process left open is known"""
+    stopping: bool
+    pauses: Mapping[str, tuple[str, float]]
+    """`*` or a service id -> (reason, until; 0 for no end)"""
+    services: Mapping[str, Service]
+    alerts: tuple[Alert, ...]
+    """pending and firing ones"""
+    plans: tuple[Plan, ...]
+    """open ones, those that wait among them"""
+    spent: tuple[Spend, ...]
+    settings: Settings
+    find: Find
+    holds: Holds
+    action: Callable[[Alert], str] = annotated_action
+    """the annotation `action` of an alert's rule, best as it is written (RuleEngine.action): then it is split into
+    words before any label's value is filled in"""
+    absent: tuple[str, ...] = ()
+    """engines that do not answer now"""
+
+
+RowOut: TypeAlias = tuple[str, str, Json, bool]
+"""(kind, subject, body, public)"""
+Put: TypeAlias = tuple[str, str, Json | None]
+"""(space, key, value)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What the incident book made of a turn."""
+
+    rows: tuple[RowOut, ...] = ()
+    puts: tuple[Put, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    """new ones only; where the verdict says yes, the core builds and admits the plan"""
+    again: float | None = None
+    """unix seconds: look again then at the latest"""
+    end: tuple[tuple[int, Verdict], ...] = ()
+    """plans that should end if they have not touched anything yet"""
