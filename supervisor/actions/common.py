@@ -1,0 +1,95 @@
+"""What several maneuvers do the same way: the first look at the container, starting it, naming what was seen."""
+
+from supervisor import units
+from supervisor.actions.hand import Cannot, Hand
+from supervisor.actions.probation import Baseline
+from supervisor.errors import EngineError
+from supervisor.facts import Container, Json
+from supervisor.services import ROLES, is_temp, temp_name
+from supervisor.verdicts import Reason, no
+
+
+def must_be(hand: Hand, seen: Container | None) -> Container:
+    """The container the plan found, still there under its name; Cannot otherwise."""
+    plan = hand.plan
+    if seen is None:
+        raise Cannot(no(Reason.VANISHED, f"{plan.name} is gone: somebody removed or replaced it; nothing was done."))
+    if seen.name != plan.name:
+        text = (
+            f"{plan.name} was renamed to {seen.name}; nothing was done. Give it its name back to have it looked after."
+        )
+        raise Cannot(no(Reason.INTERFERED, text))
+    return seen
+
+
+async def launch(hand: Hand, key: str, step: str, *, before: float, tries: int = 2) -> Baseline:
+    """Start it and remember how it stood right after, for the watch. Marks `step`.
+
+    `before`: its StartedAt before this plan started it (0 for never). A later one means that the start was done, by us
+    or an earlier process: one that has died since is not started again.
+    """
+    hand.watching = key
+    hand.deaths.pop(key, None)
+    found = await hand.inspect(key)
+    counted = found.restart_count if found is not None else 0
+    seen = await hand.make(
+        lambda: hand.engine.inspect(key),
+        lambda now: now is None or now.status in ("running", "restarting") or now.started_at > before,
+        lambda now: hand.engine.start(key),
+        tries=tries,
+    )
+    # an engine sets the count to 0 at a start by hand; where it does not, the old count is no death
+    kept = seen is not None and found is not None and not found.running and seen.restart_count == counted
+    base = Baseline(seen.started_at if seen is not None else 0.0, counted if kept else 0)
+    stamp = f"launched_{step}"
+    kept_for_later: Json = {stamp: hand.data.get(stamp) or hand.clock.wall()}
+    hand.mark(step, "It was started.", **kept_for_later)
+    return base
+
+
+def remaining(hand: Hand, step: str, seconds: float) -> float:
+    """What is left of a watch that an earlier process began, after launch marked `step`.
+
+    Wall time can jump and a fresh process needs a moment to look, so it never gets less than half a minute, unless it
+    was taken over again and again.
+    """
+    launched = float(hand.data.get(f"launched_{step}") or 0.0)
+    if not hand.resumed or not launched:
+        return seconds
+    gone = min(max(0.0, hand.clock.wall() - launched), seconds)
+    floor = min(seconds, 30.0) if hand.plan.recovered <= 5 else 0.0
+    return max(seconds - gone, floor)
+
+
+async def namespaces(hand: Hand, raw: Json) -> dict[str, str]:
+    """The names behind the container ids in a recipe (`network_mode: container:<id>` and its kin)."""
+    host = raw.get("HostConfig") or {}
+    modes = [str(host.get(field) or "") for field in ("NetworkMode", "PidMode", "IpcMode")]
+    keys = [mode.removeprefix("container:") for mode in modes if mode.startswith("container:")]
+    keys += [str(source).partition(":")[0] for source in host.get("VolumesFrom") or ()]
+    found: dict[str, str] = {}
+    for key in keys:
+        if key not in found and (other := await hand.inspect(key)) is not None:
+            found[key] = other.name
+    return found
+
+
+async def left_over(hand: Hand) -> tuple[str, ...]:
+    """The containers of this service that stand under a temporary name now, by name; a guess if nobody answers."""
+    name, op = hand.plan.name, hand.plan.op
+    try:
+        names = sorted(each.name for each in await hand.engine.list())
+    except EngineError:
+        return tuple(temp_name(name, role, op) for role in ROLES)
+    return tuple(each for each in names if each.startswith(f"{name}.resurgam-") and is_temp(each))
+
+
+def short(image_id: str) -> str:
+    """An image id for people."""
+    return image_id.removeprefix("sha256:")[:12] or "unknown"
+
+
+def sentence(text: str) -> str:
+    """Bounded, one line, with a full stop."""
+    clean = units.plain(text.strip(), 1000)
+    return clean if not clean or clean[-1] in ".!?…" else clean + "."

@@ -1,0 +1,279 @@
+"""One plan's hand: what every maneuver may use to ask, look, act and report.
+
+From: runner.py, one Hand per running plan. To: the core (permit before a step, StepEnded after it) and the engine.
+The rule all maneuvers live by: look first, do only what is missing, look again. So a step may be taken twice, after a
+late answer or by a later process, and is done once.
+
+What a mark carried is durable before the next permit says yes; nothing here is allowed to tidy the world when it is
+cancelled: a kill would not tidy either.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from supervisor import units
+from supervisor.clock import Clock
+from supervisor.errors import EngineError, EngineGone, EngineTimeout, NotFound, ResurgamError
+from supervisor.facts import Container, EngineEvent, Json, Plan, StepEnded
+from supervisor.ports import Engine, Permit, Prober, Submit
+from supervisor.verdicts import Reason, Verdict, no
+
+T = TypeVar("T")
+Looking = Callable[[], Awaitable[T]]
+
+ACTIVE = ("running", "restarting", "paused")
+_LEAVE_OPEN = (Reason.STOPPING, Reason.JOURNAL_FAILED)
+_READ_TRIES = 5
+_TOLD_AFTER = 2.0
+"""seconds of an engine's silence before it is reported"""
+_SLOWEST = 5.0
+"""seconds between two looks at an engine that does not answer"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a maneuver ended; `left` are the containers it leaves on purpose, by name."""
+
+    outcome: Verdict
+    left: tuple[str, ...] = ()
+    data: Json = field(default_factory=dict)
+
+
+class Denied(ResurgamError):
+    """The core says no to a step, or wants the plan to end."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        super().__init__(verdict.text)
+
+
+class Cannot(Denied):
+    """The world says no: this maneuver cannot be done."""
+
+
+class LeftOpen(ResurgamError):
+    """The process ends in the middle: the plan stays open for the next start."""
+
+
+class Hand:
+    """Permission, engine, reports and news for one plan. `data` is what the steps so far left, `found` included."""
+
+    def __init__(
+        self, plan: Plan, engine: Engine, prober: Prober, permit: Permit, submit: Submit, clock: Clock
+    ) -> None:
+        self.plan, self.engine, self.prober, self.clock = plan, engine, prober, clock
+        self._permit, self._submit = permit, submit
+        self._phases = {step.name: step.phase for step in plan.steps}
+        self._backs = {step.name for step in plan.steps if step.back}
+        self.begun: list[str] = list(plan.begun)
+        self.data: Json = {**plan.found, **plan.data()}
+        self.resumed = plan.recovered > 0
+        self.wish: Verdict | None = None
+        self.deaf = False
+        """it is on its way out already: no wish changes that"""
+        self.watching = ""
+        self.deaths: dict[str, tuple[float, str]] = {}
+        """container id -> (engine time in unix seconds, what happened)"""
+        self._news = asyncio.Event()
+
+    # ------------------------------------------------------------ where it stands
+
+    @property
+    def phase(self) -> str:
+        """That of the last step permitted, by this process or an earlier one."""
+        return self._phases.get(self.begun[-1], "before") if self.begun else "before"
+
+    @property
+    def going_back(self) -> bool:
+        """Whether a way back was begun."""
+        return any(name in self._backs for name in self.begun)
+
+    def has(self, step: str) -> bool:
+        """Whether the plan has such a step at all."""
+        return step in self._phases
+
+    # ------------------------------------------------------------ news
+
+    def end(self, why: Verdict) -> None:
+        """Wish it to end: obeyed at the next permit point while nothing was touched."""
+        self.wish = why
+        self._news.set()
+
+    def notice(self, event: EngineEvent) -> None:
+        """An engine event: the latest death of the watched container is kept; what concerns the plan wakes it."""
+        if event.object_id not in (self.watching, self.plan.container_id, self.data.get("new_id")):
+            return
+        if event.object_id == self.watching and event.kind in ("die", "oom"):
+            code = event.attributes.get("exitCode", "")
+            what = (
+                "lost a process to the out-of-memory killer" if event.kind == "oom" else f"ended with exit code {code}"
+            )
+            at = event.time_ns / 1e9
+            known = self.deaths.get(event.object_id)
+            if known is None or known[0] < at:
+                self.deaths[event.object_id] = (at, what)
+        self._news.set()
+
+    async def nap(self, seconds: float) -> None:
+        """Wait so long, or until there is news."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._news.wait()
+        self._news.clear()
+
+    # ------------------------------------------------------------ asking and telling
+
+    async def step(self, name: str, *seen: Container | None) -> None:
+        """Ask whether this step may be taken. `seen`: inspects not older than this call's reason to be made."""
+        self._obey()
+        verdict = await self._permit(self.plan.id, name, tuple(each for each in seen if each is not None))
+        if verdict.ok:
+            self.begun.append(name)
+            return
+        if verdict.reason in _LEAVE_OPEN and self.phase != "before":
+            raise LeftOpen(verdict.text)
+        raise Denied(verdict)
+
+    def mark(self, step: str, text: str = "", *, ok: bool = True, **data: Any) -> None:
+        """Report that a step ended, with what later steps need. `ok` False is a note about trouble, not the end."""
+        self.data.update(data)
+        clean = units.plain(text, 1000)
+        self._submit(StepEnded(self.clock.wall(), self.clock.mono(), self.plan.id, step, ok, clean, dict(data)))
+
+    def _obey(self) -> None:
+        if self.wish is not None and not self.deaf and self.phase == "before":
+            raise Denied(self.wish)
+
+    # ------------------------------------------------------------ looking and acting
+
+    async def inspect(self, key: str, until: float | None = None) -> Container | None:
+        """One container, patiently."""
+        return await self.read(lambda: self.engine.inspect(key), until)
+
+    async def read(self, look: Looking[T], until: float | None = None) -> T:
+        """Look, however long the engine is away (reported once); beyond the monotonic instant `until` its error is
+        raised. Its refusals are raised after a few tries, NotFound at once."""
+        pause, refused, since, told = 0.1, 0, self.clock.mono(), False
+        while True:
+            try:
+                return await look()
+            except (EngineGone, EngineTimeout) as err:
+                now = self.clock.mono()
+                if until is not None and now >= until:
+                    raise
+                if not told and now - since >= _TOLD_AFTER:
+                    told = True
+                    self.mark(self.begun[-1] if self.begun else "look", f"Waits for the engine: {err}.", ok=False)
+            except NotFound:
+                raise
+            except EngineError:
+                refused += 1
+                if refused >= _READ_TRIES:
+                    raise
+            self._obey()
+            left = until - self.clock.mono() if until is not None else pause
+            await self.nap(max(0.01, min(pause, left)))
+            pause = min(pause * 2, _SLOWEST)
+
+    async def make(
+        self,
+        look: Looking[T],
+        done: Callable[[T], bool],
+        act: Callable[[T], Awaitable[object]],
+        *,
+        tries: int = 3,
+        patience: float = 5.0,
+    ) -> T:
+        """Bring something about: look, act where it is not so yet, look again. Returns what was seen when it was so.
+
+        A late answer is never followed by a blind second try: for `patience` seconds it is looked for first. After
+        `tries` the last error is raised.
+        """
+        trouble = EngineError("the engine agreed, but nothing changed")
+        for attempt in range(tries):
+            seen = await self.read(look)
+            if done(seen):
+                return seen
+            try:
+                await act(seen)
+                continue
+            except EngineTimeout as err:
+                trouble = err
+                late = await self._later(look, done, patience)
+                if late is not None:
+                    return late
+            except EngineError as err:
+                trouble = err
+                await asyncio.sleep(0.25 * 2**attempt)
+        seen = await self.read(look)
+        if done(seen):
+            return seen
+        raise trouble
+
+    async def _later(self, look: Looking[T], done: Callable[[T], bool], patience: float) -> T | None:
+        end = self.clock.mono() + patience
+        while True:
+            seen = await self.read(look)
+            if done(seen):
+                return seen
+            if self.clock.mono() >= end:
+                return None
+            await asyncio.sleep(min(0.5, patience))
+
+    # ------------------------------------------------------------ the everyday acts
+
+    async def stop(self, key: str, tries: int = 3) -> Container | None:
+        """See to it that it stands still; ends the engine's own retries too. Returns it as it stands then."""
+
+        async def act(seen: Container | None) -> None:
+            if seen is not None:
+                await self.engine.stop(seen.id, self.grace(seen))
+
+        return await self.make(lambda: self.engine.inspect(key), still, act, tries=tries, patience=15.0)
+
+    async def set_policy(self, key: str, policy: str, tries: int = 3) -> Container | None:
+        """See to it that a container that stands still has this restart policy."""
+        return await self.make(
+            lambda: self.engine.inspect(key),
+            lambda seen: seen is None or seen.restart_policy == policy,
+            lambda seen: self.engine.set_policy(key, policy),
+            tries=tries,
+        )
+
+    async def rename(self, key: str, name: str, tries: int = 3) -> Container | None:
+        """See to it that it has this name. Conflict where another container has it."""
+        return await self.make(
+            lambda: self.engine.inspect(key),
+            lambda seen: seen is None or seen.name == name,
+            lambda seen: self.engine.rename(key, name),
+            tries=tries,
+        )
+
+    async def remove(self, key: str, tries: int = 3) -> None:
+        """See to it that it is gone. Only for containers this plan made, or has replaced by a spare."""
+        await self.make(
+            lambda: self.engine.inspect(key),
+            lambda seen: seen is None,
+            lambda seen: self.engine.remove(key),
+            tries=tries,
+        )
+
+    async def others(self) -> Mapping[str, Container]:
+        """Every container by name, in the engine's order."""
+        return {each.name: each for each in await self.read(self.engine.list)}
+
+    def grace(self, container: Container) -> float:
+        """Seconds it is given to stop: what the service declares, else the container's own."""
+        return self.plan.needs.stop_grace or container.stop_grace
+
+    def ended_early(self, verdict: Verdict) -> Ending:
+        """Nothing was touched."""
+        return Ending(no(Reason.ENDED_EARLY, verdict.text), (), {"why": verdict.reason.value})
+
+
+def still(seen: Container | None) -> bool:
+    """Whether it stands still (gone counts)."""
+    return seen is None or seen.status not in ACTIVE

@@ -1,0 +1,75 @@
+"""Restart: the same container stops, starts, and proves healthy. Its restart policy is kept.
+
+There is nothing to go back to: it is the same container either way. If it does not become healthy the next rung of
+the ladder, or a person, decides.
+"""
+
+from supervisor.actions.common import launch, must_be, remaining, sentence
+from supervisor.actions.hand import Cannot, Denied, Ending, Hand
+from supervisor.actions.plans import limit
+from supervisor.actions.probation import watch
+from supervisor.errors import EngineError
+from supervisor.verdicts import Reason, no, yes
+
+
+async def run(hand: Hand) -> Ending:
+    """Do it, or go on with it."""
+    key, service = hand.plan.container_id, hand.plan.service
+    try:
+        if hand.phase == "before":
+            await _look(hand)
+        if "start" not in hand.begun:
+            await _stop(hand)
+        seen = await hand.inspect(key)
+        await hand.step("start", seen)
+        base = await launch(hand, key, "start", before=float(hand.data.get("started_before") or 0.0), tries=6)
+        await hand.step("verify")
+        finding = await watch(hand, key, remaining(hand, "start", limit(hand.plan)), base)
+    except Cannot as err:
+        return Ending(no(Reason.FAILED, err.verdict.text), (), {"why": err.verdict.reason.value})
+    except Denied as err:
+        if hand.phase == "before":
+            return hand.ended_early(err.verdict)
+        return await _given_up(hand, str(err))
+    except EngineError as err:
+        return await _given_up(hand, f"the engine says: {err}")
+    if finding.ok:
+        return Ending(yes(f"{service} was restarted: {finding.text}.", Reason.VERIFIED), (), {"proof": finding.text})
+    return Ending(no(Reason.FAILED, sentence(f"{service} was restarted but {finding.text}")))
+
+
+async def _look(hand: Hand) -> None:
+    found = await hand.inspect(hand.plan.container_id)
+    await hand.step("look", found)
+    found = must_be(hand, found)
+    if found.network_parent:
+        parent = await hand.inspect(found.network_parent)
+        if parent is None or not parent.running:
+            text = (
+                f"{hand.plan.name} shares the network of {found.network_parent[:64]}, which does not run: "
+                f"a restart would leave it down. Start that one, then: resurgam phoenix {hand.plan.service}."
+            )
+            raise Cannot(no(Reason.UNSUPPORTED, text))
+    hand.mark("look", f"It is {found.status}.", was=found.status, started_before=found.started_at)
+
+
+async def _stop(hand: Hand) -> None:
+    seen = await hand.inspect(hand.plan.container_id)
+    await hand.step("stop", seen)
+    if seen is None:
+        raise Cannot(no(Reason.VANISHED, f"{hand.plan.name} is gone; nothing was done."))
+    seen = await hand.stop(hand.plan.container_id)
+    hand.mark("stop", f"It stopped with exit code {seen.exit_code}." if seen else "It is gone.")
+
+
+async def _given_up(hand: Hand, trouble: str) -> Ending:
+    """It could not be brought to its end: say in which state it is."""
+    try:
+        seen = await hand.engine.inspect(hand.plan.container_id)
+    except EngineError:
+        seen = None
+    down = seen is None or not seen.running
+    text = f"{hand.plan.service} could not be restarted: {trouble}."
+    if down and hand.data.get("was") == "running":
+        return Ending(no(Reason.DEGRADED, f"{text} It is down now; look at `docker ps -a` and start it by hand."))
+    return Ending(no(Reason.FAILED, text))
