@@ -1,0 +1,123 @@
+"""The retained documents: how things stand, for whoever subscribes late.
+
+In: one facts.Snapshot, shown by the core after a turn. Out: a message per topic, and which of them are worth sending
+now. The documents themselves come from `supervisor.views`, as the HTTP door and the command line have them. Pure, but
+for `Board`, which remembers what the broker of this connection was given.
+"""
+
+from dataclasses import dataclass, field
+
+from supervisor.bus.messages import DAY, Message, to_bytes, topic
+from supervisor.facts import Json, Snapshot
+from supervisor.views import alerts_document, container_document, daemon_document, host_document
+
+ALERTS_SHOWN = 100
+REFRESH = 30.0
+"""seconds between two messages of one topic that differ only in readings (bytes of memory, the value of an alert)"""
+HOST_EXPIRY = 180.0
+DAEMON_EXPIRY = 3 * DAY
+CONTAINER_EXPIRY = DAY
+MOVED = 0.05
+"""a change of this share of all memory or swap is told at once"""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A retained message with its `key`: what, if it changes, is told at once. The rest is told every 30 s."""
+
+    message: Message
+    key: bytes
+
+
+def documents(snapshot: Snapshot, status: str = "") -> dict[str, Document]:
+    """Every retained document of this snapshot by topic, in the order they are sent, the daemon's first; `status`
+    overrides the daemon's."""
+    host = snapshot.host
+    daemon = daemon_document(snapshot)
+    if status:
+        daemon["status"] = status
+    found = [
+        _document(topic(host, "state", "daemon"), daemon, _without(daemon, "counts"), DAEMON_EXPIRY),
+        _alerts(snapshot),
+        _host(snapshot),
+    ]
+    for service in snapshot.services:
+        about = container_document(service, snapshot)
+        found.append(_document(topic(host, "state", "container", service=service.id), about, about, CONTAINER_EXPIRY))
+    return {document.message.topic: document for document in found}
+
+
+def _alerts(snapshot: Snapshot) -> Document:
+    everything = alerts_document(snapshot)
+    shown = everything[:ALERTS_SHOWN]
+    body = {"alerts": shown, "more": len(everything) - len(shown)}
+    steady = {"alerts": [_without(alert, "value") for alert in shown], "more": body["more"]}
+    return _document(topic(snapshot.host, "state", "alerts"), body, steady, 0.0)
+
+
+def _host(snapshot: Snapshot) -> Document:
+    body = host_document(snapshot)
+    steps = {}
+    for store in ("memory", "swap"):
+        used = (body.get(store) or {}).get("used")
+        steps[store] = None if used is None else int(used / MOVED)
+    return _document(topic(snapshot.host, "state", "host"), body, steps, HOST_EXPIRY, qos=0)
+
+
+def _document(where: str, body: Json, steady: Json, expiry: float, qos: int = 1) -> Document:
+    return Document(Message(where, to_bytes(body), qos, retain=True, expiry=expiry), to_bytes(steady))
+
+
+def _without(body: Json, *keys: str) -> Json:
+    return {key: value for key, value in body.items() if key not in keys}
+
+
+@dataclass(slots=True)
+class _Sent:
+    key: bytes
+    payload: bytes
+    at: float
+    expiry: float
+
+
+@dataclass(slots=True)
+class Board:
+    """What hangs on the wall: what this connection's broker has, topic by topic. Forgotten when it is lost, except
+    for the topics themselves, so that what vanished meanwhile is still cleared."""
+
+    _sent: dict[str, _Sent] = field(default_factory=dict)
+    _topics: dict[str, None] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """A new connection: everything must be sent again."""
+        self._sent.clear()
+
+    def due(self, wanted: dict[str, Document], now: float) -> list[Message]:
+        """What must be sent at monotonic time `now`, vanished topics (as empty retained messages) last. What is
+        returned counts as sent; a caller that fails calls `missed`."""
+        found = []
+        for where, document in wanted.items():
+            if self._is_due(document, now):
+                message = document.message
+                self._sent[where] = _Sent(document.key, message.payload, now, message.expiry)
+                self._topics[where] = None
+                found.append(message)
+        for where in [where for where in self._topics if where not in wanted]:
+            self._sent.pop(where, None)
+            del self._topics[where]
+            found.append(Message(where, b"", retain=True))
+        return found
+
+    def missed(self, message: Message) -> None:
+        """The message did not get through: a clearing one must be tried again, others come with the next change."""
+        if not message.payload:
+            self._topics[message.topic] = None
+
+    def _is_due(self, document: Document, now: float) -> bool:
+        sent = self._sent.get(document.message.topic)
+        if sent is None or sent.key != document.key:
+            return True
+        age = now - sent.at
+        if sent.expiry and age >= sent.expiry / 2:
+            return True
+        return age >= REFRESH and sent.payload != document.message.payload

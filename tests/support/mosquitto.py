@@ -1,0 +1,93 @@
+"""A real mosquitto that can be killed, stopped and started, and a durable subscriber to it. For the real tier."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import aiomqtt
+
+from supervisor.bus.connection import Connection
+from supervisor.bus.mosquitto import Mosquitto, find
+from supervisor.bus.mqtt import Door
+from supervisor.clock import SystemClock
+from tests.support.broker import WILL
+
+
+class Listener:
+    """A subscriber with a session that outlives its connections; comes back whenever it is cut off."""
+
+    def __init__(self, mosquitto: Mosquitto, name: str, pattern: str) -> None:
+        self._mosquitto, self._name, self._pattern = mosquitto, name, pattern
+        self.got: list[bytes] = []
+        self.subscribed = asyncio.Event()
+        self._task = asyncio.ensure_future(self._run())
+
+    async def _run(self) -> None:
+        secret = (self._mosquitto.folder / "listener.password").read_text().strip()
+        while True:
+            with contextlib.suppress(aiomqtt.MqttError, ValueError):
+                async with aiomqtt.Client(
+                    "127.0.0.1",
+                    self._mosquitto.port,
+                    username="listener",
+                    password=secret,
+                    identifier=self._name,
+                    clean_session=False,
+                    timeout=3,
+                ) as client:
+                    await client.subscribe(self._pattern, qos=1)
+                    self.subscribed.set()
+                    async for message in client.messages:
+                        self.got.append(bytes(message.payload))
+            await asyncio.sleep(0.05)
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+
+class RealRig:
+    """The managed mosquitto of a state folder, as tests/support/broker.Rig wants it."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.mosquitto = Mosquitto(find(), state_dir, SystemClock(), port=0)
+        self.listeners: list[Listener] = []
+
+    def make(self) -> Connection:
+        return Door(self.mosquitto.address, "resurgam-test", WILL, ack_limit=1.0, connect_limit=2.0)()
+
+    async def listen(self, pattern: str) -> Callable[[], list[bytes]]:
+        listener = Listener(self.mosquitto, f"listener{len(self.listeners)}", pattern)
+        self.listeners.append(listener)
+        await asyncio.wait_for(listener.subscribed.wait(), 5.0)
+        return lambda: list(listener.got)
+
+    @property
+    def pid(self) -> int:
+        return int((self.mosquitto.folder / "mosquitto.pid").read_text())
+
+    async def start(self) -> None:
+        if port := self.mosquitto.port:
+            self.mosquitto._wish = port  # so that subscribers find it again
+        await self.mosquitto.ensure()
+
+    async def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        if self.mosquitto._process is not None:
+            await self.mosquitto._process.wait()
+
+    async def freeze(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    async def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    async def end(self) -> None:
+        for listener in self.listeners:
+            await listener.close()
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(self.pid, signal.SIGCONT)
+        await self.mosquitto.close()
