@@ -1,0 +1,348 @@
+"""From a decision to a plan with its locks, and from a runner's questions to answers.
+
+Intents come from the incident book and from people; admitted plans go into the journal and then to the runner, whose
+steps come back as facts. What a restart must not forget (open plans, budget) stands in the journal's spaces `plan` and
+`spent`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from supervisor import verbs
+from supervisor.actions.plans import build
+from supervisor.clock import Clock
+from supervisor.facts import (
+    Decision,
+    EngineEvent,
+    Intent,
+    Json,
+    Plan,
+    PlanEnded,
+    Service,
+    StepAsked,
+    StepEnded,
+    Wanted,
+)
+from supervisor.incidents import Locks, Spend, may_step
+from supervisor.journal.codec import dump, load
+from supervisor.verbs import Disturbance
+from supervisor.verdicts import Reason, Verdict, no, yes
+
+if TYPE_CHECKING:
+    from supervisor.core.decider import Decider
+
+SPENT_FOR = 7 * 86400.0
+"""seconds a disruptive plan is remembered: longer than any budget window makes sense"""
+QUIET = (
+    Reason.ALREADY_DONE,
+    Reason.COOLDOWN,
+    Reason.HELD,
+    Reason.NOT_READY,
+    Reason.OUTRANKED,
+    Reason.OWNER_FIRST,
+    Reason.OWN_ACTION,
+    Reason.UNLESS,
+)
+"""refusals that are kept and shown when asked for, but are no news for people: something else is being done"""
+OUTCOMES = {
+    Reason.VERIFIED: "action.verified",
+    Reason.ROLLED_BACK: "action.rolled_back",
+    Reason.DEGRADED: "action.degraded",
+    Reason.ENDED_EARLY: "action.ended_early",
+}
+
+
+class Admission:
+    """Open plans, their locks and the budget."""
+
+    def __init__(self, clock: Clock, kept: Mapping[str, Mapping[str, Json]]) -> None:
+        self._clock = clock
+        self._locks = Locks()
+        self._open: dict[int, Plan] = {}
+        self._waiting: set[int] = set()
+        self._spent: dict[int, Spend] = {}
+        for key, value in kept.get("spent", {}).items():
+            spend = load(Spend, value)
+            # None lies in the future: a clock that was put back must not hold the budget for ever.
+            self._spent[int(key)] = replace(spend, at=min(spend.at, clock.wall()))
+        for key in sorted(kept.get("plan", {}), key=int):
+            plan = load(Plan, kept["plan"][key])
+            self._open[plan.id] = plan
+        self._waiting.update(self._locks.restore(self.plans()))
+        self._next = max([0, *self._open, *self._spent, int(kept.get("meta", {}).get("plan", {}).get("last", 0))]) + 1
+
+    # ------------------------------------------------------------ what others read
+
+    def plans(self) -> tuple[Plan, ...]:
+        """Open plans, those that wait among them, by id."""
+        return tuple(self._open[key] for key in sorted(self._open))
+
+    def waiting(self) -> tuple[tuple[int, str], ...]:
+        """Plans that wait, with what for."""
+        return self._locks.waiting()
+
+    def get(self, plan_id: int) -> Plan | None:
+        """An open plan."""
+        return self._open.get(plan_id)
+
+    def touched(self) -> Mapping[str, Plan]:
+        """Container ids and names that open plans work on: what happens to those is our own doing."""
+        found: dict[str, Plan] = {}
+        for plan in self.plans():
+            if plan.id in self._waiting:
+                continue
+            data = plan.data()
+            for key in (plan.container_id, plan.name, data.get("new_id"), data.get("parked"), data.get("new_name")):
+                if key:
+                    found[str(key)] = plan
+        return found
+
+    def concerns(self, event: EngineEvent) -> bool:
+        """Whether an open plan wants to hear of it at once."""
+        if not self._open:
+            return False
+        touched = self.touched()
+        return event.object_id in touched or event.attributes.get("name", "") in touched
+
+    def spent(self, now: float) -> tuple[Spend, ...]:
+        """Disruptive plans that still count, oldest first."""
+        return tuple(spend for _key, spend in sorted(self._spent.items()) if spend.at > now - SPENT_FOR)
+
+    # ------------------------------------------------------------ from intent to plan
+
+    def decided(self, core: "Decider", decision: Decision) -> Decision:
+        """Keep a decision of the incident book; admit it where it says yes."""
+        if decision.verdict.ok:
+            decision = self._admit(core, decision.intent)
+            if not decision.verdict.ok:
+                core.apply(core.book.refused(decision.intent, decision.verdict, core.world()))
+        return self._keep(core, decision)
+
+    def refuse(self, core: "Decider", intent: Intent, verdict: Verdict) -> Decision:
+        """Keep a refusal."""
+        return self._keep(core, Decision(core.now, intent, verdict))
+
+    def _keep(self, core: "Decider", decision: Decision) -> Decision:
+        core.decisions.appendleft(decision)
+        intent, verdict = decision.intent, decision.verdict
+        if not verdict.ok:
+            body = _body(intent) | {"reason": verdict.reason.value, "text": verdict.text, "plan": decision.plan}
+            core.row("action.refused", intent.target or "host", body, verdict.reason not in QUIET)
+        return decision
+
+    def _admit(self, core: "Decider", intent: Intent) -> Decision:
+        if intent.verb == "notify":
+            text = intent.params.get("message") or intent.cause
+            core.row("action.verified", intent.target, _body(intent) | {"reason": "verified", "text": text})
+            return Decision(core.now, intent, yes(text))
+        service = core.registry.get(intent.target)
+        if service is None or service.container is None:
+            return Decision(core.now, intent, no(Reason.VANISHED, f"{intent.target} has no container now."))
+        image_id = self._image(intent, service)
+        plan = build(intent, service, plan_id=self._next, op=self._clock.token(3), now=core.now, image_id=image_id)
+        if isinstance(plan, Verdict):
+            return Decision(core.now, intent, plan)
+        found = {**plan.found, "wanted": dump(service.wanted)}
+        return self._open_plan(core, intent, replace(plan, override=intent.override, found=found), service)
+
+    def _open_plan(self, core: "Decider", intent: Intent, plan: Plan, service: Service) -> Decision:
+        self._next += 1
+        self._open[plan.id] = plan
+        core.batch.put("plan", str(plan.id), dump(plan))
+        core.batch.put("meta", "plan", {"last": plan.id})
+        cost = verbs.disturbance(plan.verb, dict(plan.params))
+        if cost is not Disturbance.HARMLESS:
+            spend = Spend(core.now, plan.service, plan.verb, cost is Disturbance.DISRUPTIVE, plan.id)
+            self._spent[plan.id] = spend
+            core.batch.put("spent", str(plan.id), dump(spend))
+            self._forget_spent(core)
+        self._want(core, plan, service)
+        core.registry.mark(self.touched())
+        waits = self._locks.admit(plan)
+        body = _body(intent) | {"plan": plan.id, "steps": [step.name for step in plan.steps if not step.back]}
+        internal = verbs.VERBS[plan.verb].internal
+        if waits.ok:
+            core.row(
+                "action.planned",
+                plan.service,
+                body | {"text": f"{plan.verb} {plan.service}: {plan.cause}"},
+                not internal,
+            )
+            core.effects.append(lambda to: to.start(plan))
+        else:
+            self._waiting.add(plan.id)
+            body |= {"reason": waits.reason.value, "text": waits.text}
+            core.row("action.planned", plan.service, body, not internal)
+            if cost is Disturbance.EMERGENCY:
+                self._make_way(core, plan)
+        core.reviewed_later()
+        return Decision(core.now, intent, yes(waits.text or f"Plan {plan.id} was started."), plan.id)
+
+    def _make_way(self, core: "Decider", plan: Plan) -> None:
+        """An emergency does not queue behind a plan that has not touched anything yet."""
+        for other in self.plans():
+            if other.id != plan.id and other.phase == "before" and set(other.locks) & set(plan.locks):
+                self.wish_end(core, other.id, no(Reason.ENDED_EARLY, f"Plan {plan.id} ({plan.verb}) is more urgent."))
+
+    @staticmethod
+    def _image(intent: Intent, service: Service) -> str:
+        """The image id a phoenix goes to, where the core knows it; a reference is resolved by the plan's first look."""
+        if intent.verb == "protect":
+            return intent.params.get("image", "")
+        image = intent.params.get("image", "")
+        container = service.container
+        if image == "last-known-good":
+            return service.proved_image
+        if image == "current" and container is not None:
+            return container.ref_image_id or container.image_id
+        return ""
+
+    def _want(self, core: "Decider", plan: Plan, service: Service) -> None:
+        """Our verbs set what is wanted: stop means stop and keep stopped."""
+        stops = plan.verb == "stop" or (plan.verb == "scale" and plan.params.get("replicas") == "0")
+        starts = plan.verb == "start" or (plan.verb == "scale" and not stops)
+        if not stops and not starts:
+            return
+        policy = service.wanted.policy
+        if stops and not policy and service.container is not None:
+            policy = service.container.restart_policy
+        state = "stopped" if stops else "running"
+        core.registry.want(plan.service, Wanted(state, plan.by, core.now, plan.cause, policy))
+
+    def protect(self, core: "Decider", service: str, image_id: str) -> None:
+        """An image proved healthy: tag it, so that no clean-up takes it away. Only for services that opted in."""
+        found = core.registry.get(service)
+        if found is None or not found.owned.ok or core.world().mode != "heal":
+            return
+        intent = Intent("protect", service, {"image": image_id}, "It proved healthy.", "resurgam")
+        self._admit(core, intent)
+
+    def jumped(self, core: "Decider", gap: float) -> None:
+        """The wall clock jumped by `gap` seconds: what was spent is as long ago as before, and none in the future."""
+        for key, spend in self._spent.items():
+            self._spent[key] = replace(spend, at=min(spend.at + max(0.0, gap), core.now))
+            core.batch.put("spent", str(key), dump(self._spent[key]))
+
+    def _forget_spent(self, core: "Decider") -> None:
+        for key in [key for key, spend in self._spent.items() if spend.at <= core.now - SPENT_FOR]:
+            del self._spent[key]
+            core.batch.put("spent", str(key), None)
+
+    # ------------------------------------------------------------ the runner's questions and news
+
+    def step_asked(self, core: "Decider", fact: StepAsked) -> Verdict:
+        """May this step be taken? A yes is durable before it is heard."""
+        plan = self._open.get(fact.plan)
+        if plan is None:
+            return no(Reason.ENDED_EARLY, f"Plan {fact.plan} is not open any more.")
+        step = next((step for step in plan.steps if step.name == fact.step), None)
+        if step is None:
+            return no(Reason.UNSUPPORTED, f"Plan {plan.id} has no step {fact.step!r}.")
+        verdict = may_step(plan, step, core.world(), fact.seen)
+        body = _about(plan) | {"step": step.name, "phase": step.phase}
+        if verdict.ok:
+            self._update(core, replace(plan, begun=(*plan.begun, step.name)))
+        body |= {"reason": verdict.reason.value, "text": verdict.text, "writes": list(step.writes)}
+        core.row("action.begin" if verdict.ok else "action.halt", plan.service, body, False)
+        return verdict
+
+    def step_ended(self, core: "Decider", fact: StepEnded) -> None:
+        """A step ended: keep its mark."""
+        plan = self._open.get(fact.plan)
+        if plan is None:
+            return
+        self._update(core, replace(plan, marks=(*plan.marks, (fact.step, fact.ok, fact.data))))
+        body = _about(plan) | {"step": fact.step, "ok": fact.ok, "text": fact.text}
+        core.row("action.end", plan.service, body, False)
+
+    def _update(self, core: "Decider", plan: Plan) -> None:
+        self._open[plan.id] = plan
+        core.batch.put("plan", str(plan.id), dump(plan))
+        core.stale_snapshot = True
+
+    def plan_ended(self, core: "Decider", fact: PlanEnded) -> None:
+        """A plan is over: say how, learn from it, and let the next one go."""
+        plan = self._open.pop(fact.plan, None)
+        if plan is None:
+            return
+        self._waiting.discard(plan.id)
+        core.batch.put("plan", str(plan.id), None)
+        outcome, data = fact.outcome, plan.data() | fact.data
+        kind = OUTCOMES.get(outcome.reason, "action.verified" if outcome.ok else "action.failed")
+        body = _about(plan) | {"by": plan.by, "cause": plan.cause, "incident": plan.incident}
+        body |= {"reason": outcome.reason.value, "text": outcome.text, "left": list(fact.left)}
+        body |= {key: data[key] for key in ("old_image", "new_image", "proof", "seconds") if key in data}
+        core.row(kind, plan.service, body, not verbs.VERBS[plan.verb].internal)
+        self._learn(core, plan, outcome, data)
+        if outcome.reason is Reason.ENDED_EARLY and plan.phase == "before":
+            self._take_back(core, plan)
+        core.registry.mark(self.touched())
+        core.apply(core.book.ended(plan, outcome, core.now))
+        for waiting in self._locks.release(plan.id):
+            self._waiting.discard(waiting.id)
+            core.effects.append(lambda to, next_plan=waiting: to.start(self._open[next_plan.id]))  # type: ignore[misc]
+        core.reviewed_later()
+
+    def _take_back(self, core: "Decider", plan: Plan) -> None:
+        """Nothing was touched: it costs no budget, and what was wanted before is wanted again."""
+        if self._spent.pop(plan.id, None) is not None:
+            core.batch.put("spent", str(plan.id), None)
+        service = core.registry.get(plan.service)
+        if service is not None and "wanted" in plan.found and service.wanted.at == plan.created_at:
+            core.registry.want(plan.service, load(Wanted, plan.found["wanted"]))
+
+    def gap(self, core: "Decider", seconds: float) -> None:
+        """The wall clock jumped: time in which nobody could act does not refill a budget."""
+        for key, spend in self._spent.items():
+            self._spent[key] = replace(spend, at=spend.at + seconds)
+            core.batch.put("spent", str(key), dump(self._spent[key]))
+
+    def _learn(self, core: "Decider", plan: Plan, outcome: Verdict, data: Json) -> None:
+        """An image that a maneuver showed to be bad is quarantined for this service; a stop keeps the policy."""
+        blamed = str(data.get("blame", ""))
+        if blamed:
+            core.registry.quarantine(plan.service, blamed, outcome.text or plan.cause, core.now)
+            body = {"service": plan.service, "image_id": blamed, "text": f"{blamed[:19]} is quarantined: {plan.cause}"}
+            core.row("drift.quarantined", plan.service, body)
+        service = core.registry.get(plan.service)
+        if service is not None and "policy" in data and service.wanted.state == "stopped":
+            core.registry.want(plan.service, replace(service.wanted, policy=str(data["policy"])))
+
+    def wish_end(self, core: "Decider", plan_id: int, why: Verdict) -> None:
+        """End a plan that has not touched anything: one that waits at once, a running one at its next step."""
+        plan = self._open.get(plan_id)
+        if plan is None:
+            return
+        if plan_id in self._waiting:
+            self.plan_ended(core, PlanEnded(core.now, core.mono, plan_id, Verdict(False, Reason.ENDED_EARLY, why.text)))
+            return
+        core.effects.append(lambda to: to.end(plan_id, why))
+
+    def recover(self, core: "Decider", engine: str) -> None:
+        """The engine was listed for the first time: go on with what an earlier process left open."""
+        for plan in self.plans():
+            if plan.engine != engine or plan.id in self._waiting:
+                continue
+            if plan.begun or plan.created_at < core.identity.started_at:
+                plan = replace(plan, recovered=plan.recovered + 1)
+                self._update(core, plan)
+                place = plan.begun[-1] if plan.begun else "its start"
+                text = f"Plan {plan.id} ({plan.verb} {plan.service}) was left open at {place}; it is taken up again."
+                core.row("action.recovered", plan.service, _about(plan) | {"text": text})
+                core.effects.append(lambda to, again=plan: to.start(again))  # type: ignore[misc]
+
+
+def _about(plan: Plan) -> Json:
+    return {"plan": plan.id, "verb": plan.verb, "service": plan.service}
+
+
+def _body(intent: Intent) -> Json:
+    return {
+        "verb": intent.verb,
+        "service": intent.target,
+        "params": dict(intent.params),
+        "by": intent.by,
+        "cause": intent.cause,
+        "incident": intent.incident,
+    }

@@ -1,0 +1,104 @@
+"""Alert changes on their way into the journal and to the incident book.
+
+Changes come from the rule engine; rows `alert.*` and the space `alert` (what is true now, for the next start) go into
+the turn's batch.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from supervisor.facts import Alert, AlertChange, Json
+from supervisor.incidents import target
+from supervisor.incidents.world import Find
+from supervisor.journal import Batch
+from supervisor.journal.codec import dump
+from supervisor.rules import RuleEngine
+
+WriteRow = Callable[[str, str, Json, bool], int]
+
+
+def stamp(at: float) -> str:
+    """RFC 3339 in UTC with milliseconds; the zero time of Go for 0, as Alertmanager has it."""
+    if not at:
+        return "0001-01-01T00:00:00Z"
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def alert_object(alert: Alert) -> Json:
+    """An alert as Alertmanager's webhook and API show it, with our value beside it."""
+    return {
+        "status": "resolved" if alert.state == "resolved" else "firing" if alert.state == "firing" else "pending",
+        "labels": dict(alert.labels),
+        "annotations": dict(alert.annotations),
+        "startsAt": stamp(alert.fired_at or alert.active_at),
+        "endsAt": stamp(alert.resolved_at),
+        "fingerprint": alert.fingerprint,
+        "value": alert.value,
+    }
+
+
+class AlertDesk:
+    """Journals alert changes and hands them to the review."""
+
+    def __init__(self, rules: RuleEngine, find: Find) -> None:
+        self._rules, self._find = rules, find
+        self._kept: dict[str, tuple[str, float, float, float]] = {}
+        self._changes: list[AlertChange] = []
+        self.unsaid: tuple[AlertChange, ...] = ()
+        """changes that came about between two lives: told in the first turn"""
+
+    def restored(self, alerts: tuple[Alert, ...], lost: tuple[AlertChange, ...] = ()) -> None:
+        """These stand in the journal already; the rules of those that are `lost` are no more."""
+        for alert in alerts:
+            self._kept[alert.fingerprint] = _essence(alert)
+        self.unsaid = lost
+
+    def take_changes(self) -> tuple[AlertChange, ...]:
+        """The changes since the last call."""
+        changes, self._changes = tuple(self._changes), []
+        return changes
+
+    def subject(self, alert: Alert) -> str:
+        """The service an alert speaks about by its labels, else `host`."""
+        return target.subject(alert, self._find)
+
+    def journal(self, changes: tuple[AlertChange, ...], row: WriteRow, batch: Batch) -> bool:
+        """Write rows for the changes, and keep what the next start needs. True if anything changed."""
+        for change in changes:
+            self._changes.append(change)
+            alert = change.alert
+            if change.before == "firing" and alert.state == "dropped":
+                # Its rule is no more. Whoever heard that it fires must hear that it does not.
+                alert = replace(alert, state="resolved", resolved_at=change.at)
+            subject = self.subject(alert)
+            body = {
+                "alert": alert_object(alert),
+                "text": alert.annotations.get("summary", alert.name),
+                "rule": alert.rule,
+            }
+            if alert.state in ("resolved", "dropped") and change.before != "firing":
+                row("alert.dropped", subject, body, False)
+            else:
+                row(f"alert.{alert.state}", subject, body, alert.state != "pending")
+        return self._keep(batch) or bool(changes)
+
+    def _keep(self, batch: Batch) -> bool:
+        active = {alert.fingerprint: alert for alert in self._rules.active()}
+        changed = False
+        for fingerprint, alert in active.items():
+            essence = _essence(alert)
+            if self._kept.get(fingerprint) != essence:
+                self._kept[fingerprint] = essence
+                batch.put("alert", fingerprint, dump(alert))
+                changed = True
+        for fingerprint in [known for known in self._kept if known not in active]:
+            del self._kept[fingerprint]
+            batch.put("alert", fingerprint, None)
+            changed = True
+        return changed
+
+
+def _essence(alert: Alert) -> tuple[str, float, float, float]:
+    """What of an alert must survive a restart; its value changes too often to be worth a commit."""
+    return (alert.state, alert.active_at, alert.fired_at, alert.keep_since)

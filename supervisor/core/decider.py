@@ -1,0 +1,398 @@
+"""Decides: a turn's facts, one after another, without a single await.
+
+Facts come from `lanes`; what is decided goes into the turn's journal batch, into `replies` and into `effects`, which
+`turn` releases once the batch is durable. Time is the turn's: no clock is read here.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from supervisor.core.admission import Admission
+from supervisor.core.alerts import AlertDesk
+from supervisor.core.commands import answer_command
+from supervisor.core.lanes import Reply
+from supervisor.core.standing import Identity, Loaded, Standing
+from supervisor.facts import (
+    BusState,
+    Command,
+    Decision,
+    EngineEvent,
+    EngineState,
+    Fact,
+    ImageRef,
+    Json,
+    Labels,
+    Looked,
+    PlanEnded,
+    Readings,
+    Reloaded,
+    Snapshot,
+    StepAsked,
+    StepEnded,
+    Stopping,
+    Sweep,
+)
+from supervisor.incidents import Book, World
+from supervisor.journal import Batch
+from supervisor.rules import RuleEngine
+from supervisor.samples import Store
+from supervisor.services import Registry
+
+if TYPE_CHECKING:
+    from supervisor.core.turn import Effects
+
+Effect = Callable[["Effects"], None]
+
+REPEAT = 60.0
+"""seconds: event-sourced series are repeated so often, well within the lookback"""
+REMEMBER = 5.0
+"""seconds: so often the recorder takes what was sampled"""
+PRUNE = 3600.0
+"""seconds: so often what is too old is let go"""
+JUMP = 5.0
+"""seconds the two hands may drift apart in a turn before it counts as a jump of the clock"""
+HOST_SERIES = ("MemTotal", "MemAvailable", "SwapTotal", "SwapFree")
+
+
+class Decider:
+    """All that is known, and everything that is decided from it."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        identity: Identity,
+        standing: Standing,
+        registry: Registry,
+        store: Store,
+        rules: RuleEngine,
+        book: Book,
+        admission: Admission,
+    ) -> None:
+        self.loaded, self.identity, self.standing = loaded, identity, standing
+        self.registry, self.store, self.rules, self.book = registry, store, rules, book
+        self.admission = admission
+        self.desk = AlertDesk(rules, registry.find)
+        self.replies: list[tuple[Any, Any]] = []
+        self.effects: list[Effect] = []
+        self.decisions: deque[Decision] = deque(maxlen=50)
+        self.stale_snapshot = True
+        self.batch: Batch
+        self.now = self.mono = 0.0
+        self._wall_of: dict[str, float] = {}
+        self._timers: dict[str, float] = {"repeat": 0.0, "remember": 0.0, "prune": 0.0}
+        self._begun = False
+        self._review = True
+        self._again: float | None = None
+        self._hands: tuple[float, float] | None = None
+        self._rev = 0
+        self.last_seq = 0
+
+    @property
+    def mode(self) -> str:
+        """heal | observe: what may be done now; a journal that cannot be written or was set aside means observe."""
+        standing = self.standing
+        return "observe" if standing.journal_error or standing.confirm else self.loaded.settings.mode
+
+    # ------------------------------------------------------------ a turn
+
+    def begin(self, batch: Batch, now: float, mono: float) -> None:
+        """Start a turn: the timers that are due come before any fact."""
+        self.batch, self.now, self.mono = batch, now, mono
+        self._check_hands()
+        if self._timers["repeat"] <= mono:
+            self._timers["repeat"] = mono + REPEAT
+            self._sample("docker", full=True)
+        if self._timers["remember"] <= mono:
+            self._timers["remember"] = mono + REMEMBER
+            self.effects.append(lambda to: to.remember())
+        if self._timers["prune"] <= mono:
+            self._timers["prune"] = mono + PRUNE
+            self.store.prune(now)
+            self.effects.append(lambda to: to.prune(now))
+        self._happened(self.registry.tick(now, mono))
+        self._end_pauses()
+        if not self._begun:
+            self._begun = True
+            self._first_words()
+        self._evaluate()
+
+    def _first_words(self) -> None:
+        """What came about before the first turn: alerts whose rule is no more, files that could not be read."""
+        self.announce(self.desk.unsaid)
+        bad = [f"{health.file}: {health.text}" for health in self.rules.health() if health.text]
+        for text in (*bad, *self.standing.load_problems):
+            self.row("daemon.rules_bad", "daemon", {"text": f"Left out: {text}"})
+
+    def take(self, fact: Fact, reply: Reply) -> None:
+        """Decide on one fact."""
+        handler = _HANDLERS[type(fact)]
+        answer = handler(self, fact)
+        if reply is not None:
+            self.replies.append((reply, answer))
+        self._evaluate()
+
+    def finish(self) -> None:
+        """End a turn: look at everything once, and write down what is true now."""
+        if self._review or (self._again is not None and self._again <= self.now):
+            self._look_at_everything()
+        for space, entries in self.registry.changed().items():
+            for key, value in entries.items():
+                self.batch.put(space, key, value)
+                self.stale_snapshot = True
+
+    def due(self) -> float | None:
+        """The next monotonic instant at which something must be looked at."""
+        found = [*self._timers.values()]
+        tick = self.registry.due()
+        if tick is not None:
+            found.append(tick)
+        walls = (self.rules.due(), self._again, self._pause_end())
+        found += [self.mono + max(0.0, wall - self.now) for wall in walls if wall is not None]
+        return min(found)
+
+    # ------------------------------------------------------------ what happened
+
+    def row(self, kind: str, subject: str, body: Json, public: bool = True) -> int:
+        """Write a journal row."""
+        self.stale_snapshot = True
+        self.last_seq = self.batch.row(kind, subject, body, self.now, public)
+        return self.last_seq
+
+    def _on_event(self, fact: EngineEvent) -> None:
+        if self.admission.concerns(fact):
+            self.effects.append(lambda to: to.notice(fact))
+        self._fold(fact)
+
+    def _fold(self, fact: EngineEvent | Looked | ImageRef | Sweep | EngineState) -> None:
+        self._happened(self.registry.fold(fact, self.admission.touched()))
+
+    def _on_sweep(self, fact: Sweep) -> None:
+        self._fold(fact)
+        if not self.standing.swept.get(fact.engine):
+            self.standing.swept[fact.engine] = True
+            self.row("daemon.ready", "daemon", {"text": self._watched(len(fact.containers)), "engine": fact.engine})
+            self.admission.recover(self, fact.engine)
+        self._review = self.stale_snapshot = True
+
+    def _watched(self, count: int) -> str:
+        owned = [service.id for service in self.registry.services() if service.owned.ok]
+        if owned:
+            return f"{count} containers are watched; healed are: {', '.join(owned[:20])}."
+        return f"{count} containers are watched, none is healed: none says `resurgam.enable=true`."
+
+    def _on_engine(self, fact: EngineState) -> None:
+        before = self.standing.engines.get(fact.engine)
+        self.standing.engines[fact.engine] = fact
+        self._review = True
+        if before is None or before.up != fact.up:
+            kind = "daemon.engine_back" if fact.up else "daemon.engine_lost"
+            self.row(kind, "daemon", {"text": fact.text, "engine": fact.engine})
+        self._fold(fact)
+
+    def _on_readings(self, fact: Readings) -> None:
+        at = self._stamp(fact.collector, fact.at)
+        touched = self.store.append(at, fact.samples)
+        self.rules.arrived(fact.collector, touched, max(self.now, at))
+        if fact.collector == "host":
+            for sample in fact.samples:
+                name = dict(sample.labels)["__name__"].removeprefix("node_memory_").removesuffix("_bytes")
+                if name in HOST_SERIES:
+                    self.standing.host_memory[name] = sample.value
+            self.stale_snapshot = True
+
+    def _stamp(self, source: str, at: float) -> float:
+        """A fact's wall time, never before the last of its source and never after its arrival."""
+        at = min(max(at, self._wall_of.get(source, 0.0)), self.now)
+        self._wall_of[source] = at
+        return at
+
+    def _happened(self, happenings: Iterable[Any]) -> None:
+        for happening in happenings:
+            body = {"service": happening.service, "at": happening.at, **happening.data}
+            self.row(happening.kind, happening.service, body, happening.public)
+            self._review = True
+            if happening.kind == "drift.proved":
+                self.admission.protect(self, happening.service, str(happening.data.get("image_id", "")))
+        self._sample("docker", full=False)
+
+    def _sample(self, collector: str, *, full: bool) -> None:
+        """Let what the registry knows become samples: one transaction."""
+        for match in self.registry.gone():
+            self.rules.arrived(collector, self.store.stale(self.now, match), self.now)
+        samples = self.registry.samples(self.now, full=full)
+        if samples:
+            self.rules.arrived(collector, self.store.append(self.now, samples), self.now)
+
+    def _evaluate(self) -> None:
+        due = self.rules.due()
+        if due is None or due > self.now:
+            return
+        outcome = self.rules.evaluate(self.now)
+        self.announce(outcome.changes)
+        for health in outcome.health:
+            self.row(
+                "daemon.rules_bad",
+                "daemon",
+                {"text": health.text or f"{health.file} evaluates again.", "file": health.file},
+            )
+
+    def announce(self, changes: Iterable[Any]) -> None:
+        """Journal alert changes and keep them for the review at the end of the turn."""
+        if self.desk.journal(tuple(changes), self.row, self.batch):
+            self._review = self.stale_snapshot = True
+
+    # ------------------------------------------------------------ what is done about it
+
+    def world(self) -> World:
+        """How everything stands, for the guard and the incident book."""
+        standing = self.standing
+        return World(
+            now=self.now,
+            mode=self.mode,
+            ready=bool(standing.swept),
+            stopping=standing.stopping,
+            pauses=dict(standing.pauses),
+            services={service.id: service for service in self.registry.services()},
+            alerts=self.rules.active(),
+            plans=self.admission.plans(),
+            spent=self.admission.spent(self.now),
+            settings=self.loaded.settings,
+            find=self.registry.find,
+            holds=lambda expr, alert: self.rules.holds(expr, alert.labels, self.now),
+            action=self.rules.action,
+            absent=tuple(name for name, state in sorted(standing.engines.items()) if not state.up),
+        )
+
+    def _look_at_everything(self) -> None:
+        self._review, self._again = False, None
+        review = self.book.review(self.world(), self.desk.take_changes())
+        self.apply(review)
+
+    def apply(self, review: Any) -> None:
+        """Carry a review of the incident book into the batch, the plans and the effects."""
+        for kind, subject, body, public in review.rows:
+            self.row(kind, subject, body, public)
+        for space, key, value in review.puts:
+            self.batch.put(space, key, value)
+        if review.again is not None and (self._again is None or review.again < self._again):
+            self._again = review.again
+        for plan_id, why in review.end:
+            self.admission.wish_end(self, plan_id, why)
+        for decision in review.decisions:
+            self.admission.decided(self, decision)
+
+    def reviewed_later(self) -> None:
+        """Something changed that the incident book must see this turn or the next."""
+        self._review = self.stale_snapshot = True
+
+    # ------------------------------------------------------------ ourselves
+
+    def _check_hands(self) -> None:
+        """A wall clock that moved against the monotonic one: suspend, NTP step or a person's `date`."""
+        if self._hands is not None:
+            wall, mono = self._hands
+            gap = (self.now - wall) - (self.mono - mono)
+            if abs(gap) > JUMP:
+                self.rules.gap(gap, self.now)
+                self.admission.gap(self, gap)
+                self.admission.jumped(self, gap)
+                self.row("daemon.clock_jump", "daemon", {"text": f"The clock jumped by {gap:+.0f} s.", "seconds": gap})
+        self._hands = (self.now, self.mono)
+
+    def _pause_end(self) -> float | None:
+        return min((until for _why, until in self.standing.pauses.values() if until), default=None)
+
+    def _end_pauses(self) -> None:
+        for subject, (_why, until) in list(self.standing.pauses.items()):
+            if until and until <= self.now:
+                self.resume(subject, "the time it was paused for is over")
+
+    def pause(self, subject: str, why: str, until: float) -> None:
+        """Start no new plan (for one service, or `*`)."""
+        self.standing.pauses[subject] = (why, until)
+        self.batch.put("pause", subject, {"why": why, "until": until})
+        self.row("daemon.paused", "daemon" if subject == "*" else subject, {"text": f"Paused: {why}.", "until": until})
+        self._review = True
+
+    def resume(self, subject: str, why: str) -> None:
+        """End a pause; for `*` also the caution after a journal was set aside."""
+        self.standing.pauses.pop(subject, None)
+        self.batch.put("pause", subject, None)
+        if subject == "*" and self.standing.confirm:
+            self.standing.confirm = ""
+            self.batch.put("meta", "confirm", None)
+        self.row("daemon.resumed", "daemon" if subject == "*" else subject, {"text": f"Resumed: {why}."})
+        self._review = True
+
+    def journal_failed(self, text: str) -> None:
+        """The journal cannot be written: from now on only observe."""
+        self.standing.journal_error = text
+        self.stale_snapshot = True
+
+    def journal_works(self) -> None:
+        """It was written (again)."""
+        if self.standing.journal_error:
+            self.standing.journal_error = ""
+            self._review = self.stale_snapshot = True
+
+    def _on_bus(self, fact: BusState) -> None:
+        self.standing.bus = fact
+        self.stale_snapshot = True
+
+    def _on_stopping(self, _fact: Stopping) -> None:
+        self.standing.stopping = True
+        self.row("daemon.stopping", "daemon", {"text": "Asked to end."})
+        self._review = True
+
+    def _on_reloaded(self, fact: Reloaded) -> None:
+        if fact.payload is None:
+            self.row("daemon.rules_bad", "daemon", {"text": fact.text})
+            self.standing.load_problems = (fact.text,)
+            return
+        loaded: Loaded = fact.payload
+        self.loaded = loaded
+        self.standing.load_problems = loaded.problems
+        self.registry.reload(loaded.settings)
+        self.book.reload(loaded.playbooks)
+        self.announce(self.rules.load(loaded.rules, self.now))
+        self.store.keep(self.rules.retention())
+        self.row("daemon.reloaded", "daemon", {"text": fact.text})
+        self._review = True
+
+    # ------------------------------------------------------------ what is shown
+
+    def snapshot(self, counts: Mapping[str, int]) -> Snapshot:
+        """How everything stands now."""
+        from supervisor.core.shown import snapshot_of
+
+        self._rev += 1
+        self.stale_snapshot = False
+        return snapshot_of(self, self._rev, counts)
+
+    def metrics(self, now: float) -> Iterable[tuple[Labels, float]]:
+        """Every series with its newest value."""
+        return ((labels, value) for labels, _ms, value in self.store.latest(now))
+
+    def explain(self, word: str) -> Json:
+        """What is known about an alert or a service, and why."""
+        from supervisor.core.shown import explain
+
+        return explain(self, word)
+
+
+_HANDLERS: dict[type, Callable[[Decider, Any], Any]] = {
+    EngineEvent: Decider._on_event,
+    Looked: Decider._fold,
+    ImageRef: Decider._fold,
+    Sweep: Decider._on_sweep,
+    EngineState: Decider._on_engine,
+    Readings: Decider._on_readings,
+    Command: answer_command,
+    StepAsked: lambda core, fact: core.admission.step_asked(core, fact),
+    StepEnded: lambda core, fact: core.admission.step_ended(core, fact),
+    PlanEnded: lambda core, fact: core.admission.plan_ended(core, fact),
+    Reloaded: Decider._on_reloaded,
+    BusState: Decider._on_bus,
+    Stopping: Decider._on_stopping,
+}

@@ -1,0 +1,44 @@
+"""What the decider holds about the daemon itself: what was loaded, who we are, how we stand."""
+
+from dataclasses import dataclass, field
+
+from supervisor.config import Settings
+from supervisor.facts import BusState, EngineState
+from supervisor.incidents.playbooks import Playbook
+from supervisor.rules import RuleSet
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Configuration and rules, read at the edge."""
+
+    settings: Settings
+    rules: RuleSet
+    playbooks: tuple[Playbook, ...]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Identity:
+    """Who we are, for everything that is shown."""
+
+    host: str
+    version: str
+    epoch: str
+    started_at: float
+
+
+@dataclass(slots=True)
+class Standing:
+    """How the daemon itself stands. Restored where a restart must not forget it."""
+
+    stopping: bool = False
+    journal_error: str = ""
+    confirm: str = ""
+    """why disruptive verbs wait for `resurgam resume` (a set-aside journal), '' if they do not"""
+    pauses: dict[str, tuple[str, float]] = field(default_factory=dict)
+    engines: dict[str, EngineState] = field(default_factory=dict)
+    swept: dict[str, bool] = field(default_factory=dict)
+    bus: BusState | None = None
+    host_memory: dict[str, float] = field(default_factory=dict)
+    load_problems: tuple[str, ...] = ()

@@ -1,0 +1,387 @@
+"""Wires the house, in the order of the flow: signals -> samples -> rules -> incidents -> actions -> bus, web.
+
+No logic lives here. `assemble` builds the decider from what the journal kept (the lab does the same on a virtual
+clock); `House` holds the edges and carries out the effects of a turn; `run` is the life of the process.
+"""
+
+import asyncio
+import contextlib
+import os
+import platform
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import TextIO
+
+import structlog
+
+from supervisor import __version__, units
+from supervisor.actions.runner import Runner
+from supervisor.bus.broker import choose
+from supervisor.bus.notify import Notifier
+from supervisor.bus.pump import Pump
+from supervisor.bus.systemd import notify as tell_systemd
+from supervisor.clock import Clock, SystemClock
+from supervisor.config import Settings
+from supervisor.config import load as load_settings
+from supervisor.core import Core
+from supervisor.core.admission import Admission
+from supervisor.core.decider import Decider
+from supervisor.core.standing import Identity, Loaded, Standing
+from supervisor.engines.docker import DockerEngine
+from supervisor.errors import ConfigError, ResurgamError, UsageError
+from supervisor.facts import (
+    Alert,
+    BusState,
+    Command,
+    Container,
+    EngineEvent,
+    Plan,
+    Reloaded,
+    Snapshot,
+    StepAsked,
+    Stopping,
+)
+from supervisor.incidents import Book
+from supervisor.incidents.playbooks import load as load_playbooks
+from supervisor.journal import Journal, JournalThread, Row, lock_state
+from supervisor.journal.codec import load as decode
+from supervisor.journal.recorder import Recorder
+from supervisor.ports import Ask, Engine, Permit
+from supervisor.rules import RuleEngine, shipped_folder
+from supervisor.rules import load as load_rules
+from supervisor.samples import Store
+from supervisor.services import Registry
+from supervisor.signals.docker import Watch
+from supervisor.signals.host import HostWatch, ProcHost
+from supervisor.signals.probes import HttpProber
+from supervisor.verdicts import Verdict
+from supervisor.views import phrase
+from supervisor.web.control import Control
+from supervisor.web.server import Server
+from supervisor.web.where import control_path
+
+log = structlog.get_logger()
+
+SPACES = ("alert", "incident", "plan", "wanted", "proved", "quarantine", "tally", "pause", "run", "spent", "meta")
+STOP_DEADLINE = 8.0
+"""seconds in which SIGTERM ends us; the unit allows more"""
+
+
+def read_rules(settings: Settings, uid: int | None) -> Loaded:
+    """Rules and playbooks of the configured folders. Bad files are left out and named in `problems`."""
+    folders = [(shipped_folder(), "shipped") if name == "shipped" else (Path(name), "owner") for name in settings.rules]
+    rules = load_rules(folders, trust_uid=uid)
+    playbooks, mistakes = load_playbooks(folders, trust_uid=uid)
+    return Loaded(settings, rules, playbooks, tuple(str(mistake) for mistake in mistakes))
+
+
+def assemble(
+    loaded: Loaded,
+    journal: Journal,
+    clock: Clock,
+    remembered: Sequence[tuple[tuple[tuple[str, str], ...], int, float]] = (),
+) -> Decider:
+    """The decider, restored: windows, alerts, incidents, wanted states, budgets, pauses, locks of open plans."""
+    now = clock.wall()
+    kept: dict[str, Mapping[str, dict[str, object]]] = {space: journal.space(space) for space in SPACES}
+    registry = Registry(loaded.settings, kept, own=platform.node() if Path("/.dockerenv").exists() else "")
+    store = Store()
+    rules = RuleEngine(store)
+    rules.load(loaded.rules, now)
+    store.keep(rules.retention())
+    store.restore(remembered)
+    alerts = tuple(decode(Alert, value) for _key, value in sorted(kept["alert"].items()))
+    last = journal.rows(limit=1, newest_first=True)
+    looked = max([row.at for row in last] + [ms / 1000 for _labels, ms, _value in remembered[-1:]], default=now)
+    lost = rules.restore(alerts, now, max(0.0, now - looked))
+    standing = Standing(load_problems=loaded.problems)
+    standing.pauses = {key: (str(value["why"]), float(str(value["until"]))) for key, value in kept["pause"].items()}
+    standing.confirm = str(kept["meta"].get("confirm", {}).get("text", ""))
+    identity = Identity(loaded.settings.host, __version__, journal.epoch, now)
+    book = Book(loaded.playbooks, kept)
+    decider = Decider(loaded, identity, standing, registry, store, rules, book, Admission(clock, kept))
+    decider.desk.restored(alerts, lost)
+    decider.last_seq = journal.last_seq
+    return decider
+
+
+class House:
+    """The edges around the core, and the effects of its turns."""
+
+    def __init__(
+        self, decider: Decider, journal: Journal, recorder: Recorder, clock: Clock, settings: Settings
+    ) -> None:
+        self.clock, self.settings = clock, settings
+        self.thread = JournalThread(journal)
+        self.recorder = recorder
+        self.core = Core(decider, journal, self.thread, self, clock)
+        submit = self.core.submit
+        self.engines: dict[str, Engine] = {"docker": DockerEngine(settings.docker.endpoint, clock)}
+        self.watches = {name: Watch(engine, submit, clock) for name, engine in self.engines.items()}
+        self.host = HostWatch(ProcHost(), submit, clock)
+        self.prober = HttpProber(clock)
+        self.runner = Runner(self.engines, self.prober, permit_from(self.core.ask, clock), submit, clock)
+        self.broker = choose(settings.mqtt, settings.host, settings.state_dir, clock)
+        self.pump = self._pump()
+        self.notifiers = [
+            Notifier(number, entry, self.thread, clock, settings.host) for number, entry in enumerate(settings.notify)
+        ]
+        self.control = Control(self.core, control_path(os.environ, settings.state_dir))
+        self.server = Server(self.core, *settings.http.address) if settings.http.address else None
+        self.tell: Callable[[Row], None] = _log_row
+        self._tasks: list[asyncio.Task[None]] = []
+        self._remembering: asyncio.Future[int] | None = None
+        self._pruning: asyncio.Future[None] | None = None
+
+    def _pump(self) -> Pump | None:
+        """The message pump, where there is a broker at all."""
+        make, submit, clock = self.broker.make, self.core.submit, self.clock
+        if make is None:
+            submit(BusState(clock.wall(), clock.mono(), False, self.broker.name, self.broker.text))
+            return None
+        return Pump(self.thread, make, clock, self.settings.host, submit, broker=self.broker.name)
+
+    # ------------------------------------------------------------ effects of a turn
+
+    def start(self, plan: Plan) -> None:
+        self.runner.start(plan)
+
+    def end(self, plan_id: int, why: Verdict) -> None:
+        self.runner.end(plan_id, why)
+
+    def notice(self, event: EngineEvent) -> None:
+        self.runner.notice(event)
+
+    def resweep(self, engine: str) -> None:
+        if engine in self.watches:
+            self.watches[engine].resweep()
+
+    def publish(self, rows: Sequence[Row]) -> None:
+        if self.pump is not None:
+            self.pump.knock(rows)
+        for notifier in self.notifiers:
+            notifier.knock()
+        for row in rows:
+            self.tell(row)
+
+    def show(self, snapshot: Snapshot) -> None:
+        if self.pump is not None:
+            self.pump.show(snapshot)
+
+    def remember(self) -> None:
+        if self._remembering is None or self._remembering.done():
+            taken = self.core.decider.store.drain()
+            if taken:
+                self._remembering = asyncio.ensure_future(self.thread.run(self.recorder.write, taken))
+
+    def prune(self, now: float) -> None:
+        self._pruning = asyncio.ensure_future(self._prune(now))
+
+    async def _prune(self, now: float) -> None:
+        """In bounded pieces, so that no turn waits long for the journal's thread."""
+        more = True
+        while more:
+            done = await self.thread.run(self.thread.journal.prune, now, keep_waiting=self.pump is not None)
+            more = done.more
+
+    def alive(self) -> None:
+        tell_systemd("WATCHDOG=1")
+
+    # ------------------------------------------------------------ life
+
+    async def open(self) -> None:
+        """Start every edge. A door that cannot be opened is a warning; the core runs all the same."""
+        await self.control.start()
+        if self.server is not None:
+            trouble = await self.server.start()
+            if trouble:
+                log.warning("http", text=trouble)
+        self._keep("core", self.core.run)
+        if self.pump is not None:
+            self._keep("pump", self.pump.run)
+        for notifier in self.notifiers:
+            self._keep("notifier", notifier.run)
+        self._keep("host", self.host.run)
+        for name, watch in self.watches.items():
+            self._keep(f"engine {name}", watch.run)
+        self._keep("pause file", self._watch_pause_file)
+
+    def _keep(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
+        self._tasks.append(asyncio.create_task(self._keep_running(name, body), name=name))
+
+    async def _keep_running(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
+        """Run an edge; if it breaks, say so and start it again, slower each time. A core that breaks ends us."""
+        for delay in (0.5, 1.0, 2.0, 5.0, 10.0, *([30.0] * 1000)):
+            try:
+                await body()
+                return
+            except Exception:
+                log.exception("broken", part=name)
+                if name == "core":
+                    os.kill(os.getpid(), signal.SIGABRT)
+            await asyncio.sleep(delay)
+
+    async def _watch_pause_file(self) -> None:
+        """A file PAUSE in the state folder pauses everything, as long as it is there."""
+        file, paused = self.settings.state_dir / "PAUSE", False
+        while True:
+            if file.exists() != paused:
+                paused = not paused
+                verb = "pause" if paused else "resume"
+                params = {"reason": f"the file {file} is there" if paused else f"the file {file} is gone"}
+                await self.core.ask(Command(self.clock.wall(), self.clock.mono(), verb, "*", params, "file", "file"))
+            await asyncio.sleep(1.0)
+
+    async def reload(self, config_path: Path | None) -> None:
+        """Read configuration and rules again; what is bad leaves the running set as it is."""
+        loop = asyncio.get_running_loop()
+
+        def read() -> Loaded:
+            loaded = read_rules(load_settings(config_path), os.getuid())
+            bad = [f"{health.file}: {health.text}" for health in loaded.rules.health if health.text]
+            if bad or loaded.problems:
+                raise UsageError("; ".join([*bad, *loaded.problems]))
+            return loaded
+
+        tell_systemd("RELOADING=1")
+        try:
+            loaded = await loop.run_in_executor(None, read)
+            fact = Reloaded(self.clock.wall(), self.clock.mono(), loaded, "Configuration and rules were read again.")
+        except UsageError as err:
+            fact = Reloaded(self.clock.wall(), self.clock.mono(), None, f"Not reloaded, the running set stays: {err}")
+        self.core.submit(fact)
+        tell_systemd("READY=1")
+
+    async def close(self) -> None:
+        """End: nothing new is started, what is inside its irreversible part stays open for the next start."""
+        tell_systemd("STOPPING=1")
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.core.ask(Stopping(self.clock.wall(), self.clock.mono())), STOP_DEADLINE / 4)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.runner.close(), STOP_DEADLINE / 4)
+        for notifier in self.notifiers:
+            await notifier.close()
+        if self.pump is not None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.pump.close(), STOP_DEADLINE / 4)
+        self.core.stop()
+        for task in reversed(self._tasks):
+            task.cancel()
+        for task in reversed(self._tasks):
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self.control.close()
+        if self.server is not None:
+            await self.server.close()
+        await self.broker.close()
+        await self.prober.close()
+        for engine in self.engines.values():
+            await engine.close()
+
+
+def permit_from(ask: Ask, clock: Clock) -> Permit:
+    """`permit(plan, step, seen)` of the runner, as a question to the core."""
+
+    async def permit(plan: int, step: str, seen: tuple[Container, ...]) -> Verdict:
+        answer: Verdict = await ask(StepAsked(clock.wall(), clock.mono(), plan, step, seen))
+        return answer
+
+    return permit
+
+
+def _log_row(row: Row) -> None:
+    log.info(row.kind, seq=row.seq, subject=row.subject, text=phrase(row))
+
+
+def set_up_logs(stream: TextIO = sys.stderr) -> None:
+    """Plain lines in a terminal, JSON for the journal of systemd; local variables are never shown."""
+    processors: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    if stream.isatty():
+        plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        structlog.configure([*processors, plain], logger_factory=structlog.PrintLoggerFactory(stream))
+        return
+    trace = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    processors += [structlog.processors.ExceptionRenderer(trace), structlog.processors.JSONRenderer()]
+    structlog.configure(processors, logger_factory=structlog.PrintLoggerFactory(stream))
+
+
+def refuse_namesake() -> None:
+    """PyPI's `supervisor` installs a package of our import name; in one environment the two destroy each other."""
+    with contextlib.suppress(PackageNotFoundError):
+        distribution("supervisor")
+        raise UsageError(
+            "The distribution 'supervisor' is installed in this environment and has the same import name; "
+            "install resurgam in an environment of its own: python3 -m venv /opt/resurgam"
+        )
+
+
+def caution(journal: Journal, clock: Clock) -> None:
+    """After a journal was lost nobody knows what was done and how often: from then on only observe, until a person
+    says `resume`. Kept in the new journal, so that a restart does not forget it."""
+    if journal.set_aside is None:
+        return
+    batch = journal.batch()
+    text = f"{journal.why} Nothing disruptive is done until you say `resurgam resume`."
+    batch.put("meta", "confirm", {"text": text})
+    batch.row("daemon.mode", "daemon", {"text": text}, clock.wall(), True)
+    journal.commit(batch)
+
+
+async def run(settings: Settings, config_path: Path | None) -> int:
+    """Run until SIGTERM or SIGINT; the exit code."""
+    refuse_namesake()
+    set_up_logs()
+    clock = SystemClock()
+    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with lock_state(settings.state_dir):
+        journal = Journal.open(settings.state_dir / "journal.db", clock)
+        recorder = Recorder.open(settings.state_dir / "recorder.db", clock)
+        loaded = read_rules(settings, os.getuid())
+        caution(journal, clock)
+        retention = max(600.0, loaded.rules.retention())
+        remembered = list(recorder.read(int((clock.wall() - retention) * 1000)))
+        decider = assemble(loaded, journal, clock, remembered)
+        house = House(decider, journal, recorder, clock, settings)
+        batch = journal.batch()
+        batch.row(
+            "daemon.started",
+            "daemon",
+            {"text": _greeting(settings, loaded), "version": __version__},
+            clock.wall(),
+            True,
+        )
+        journal.commit(batch)
+        decider.last_seq = journal.last_seq
+        try:
+            return await _live(house, config_path)
+        finally:
+            journal.close()
+            recorder.close()
+
+
+async def _live(house: House, config_path: Path | None) -> int:
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    reloads: list[asyncio.Task[None]] = []
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, done.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: reloads.append(asyncio.create_task(house.reload(config_path))))
+    await house.open()
+    tell_systemd("READY=1")
+    await done.wait()
+    await house.close()
+    return 0
+
+
+def _greeting(settings: Settings, loaded: Loaded) -> str:
+    count = len(loaded.rules.rules)
+    return f"resurgam {__version__} watches {settings.host} with {count} rules; state in {settings.state_dir}."
+
+
+__all__ = ["ConfigError", "House", "ResurgamError", "assemble", "caution", "permit_from", "read_rules", "run", "units"]

@@ -1,0 +1,259 @@
+"""A whole box on a virtual clock: the real core, runner, watch and pump between a simulated engine and broker.
+
+`SimWorld` is what survives a kill: engine, broker, host, disk. `Life` is one process of the daemon in it. Kill points
+are numbered as the world passes them (every engine write and every commit, before and after): `kill_at` ends the life
+there and then. A killed life cannot touch the world any more, not even in a `finally`: its ports are fenced first.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+
+from supervisor.actions.runner import Runner
+from supervisor.bus.connection import Connection
+from supervisor.bus.messages import availability
+from supervisor.bus.pump import Pump
+from supervisor.core import Core
+from supervisor.core.standing import Loaded
+from supervisor.daemon import assemble, permit_from
+from supervisor.facts import Command, Decision, EngineEvent, Labels, Plan, Snapshot
+from supervisor.journal import Journal, JournalThread, Row
+from supervisor.lab.broker import SimBrokerWorld
+from supervisor.lab.engine import SimEngine
+from supervisor.lab.loop import SimLoop
+from supervisor.lab.prober import SimProber
+from supervisor.ports import Engine
+from supervisor.signals.docker import Watch
+from supervisor.signals.host import HostWatch
+from supervisor.verdicts import Verdict
+
+IDLE = 15.0
+"""seconds between turns in which nothing happens: quiet stretches are skipped in such steps"""
+
+
+class Killed(BaseException):
+    """The process is dead: nothing of it may run on. Not an Exception, so that no edge can catch it."""
+
+
+class Fence:
+    """Stands between one life and the world; once closed, nothing gets through."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def check(self) -> None:
+        """Raise in a dead life."""
+        if self.closed:
+            raise Killed
+
+
+class Fenced:
+    """Any port behind a fence: calls of a dead life have no effect, and no answer reaches it."""
+
+    def __init__(self, port: Any, fence: Fence) -> None:
+        self._port, self._fence = port, fence
+        if hasattr(port, "name"):
+            self.name = port.name
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._port, name)
+
+        async def call(*arguments: Any, **named: Any) -> Any:
+            self._fence.check()
+            answer = await found(*arguments, **named)
+            self._fence.check()
+            return answer
+
+        return call
+
+    async def events(self, since_ns: int = 0) -> AsyncIterator[EngineEvent]:
+        """The engine's events, as long as this life lives."""
+        self._fence.check()
+        async for event in self._port.events(since_ns):
+            self._fence.check()
+            yield event
+
+
+class SimHost:
+    """A machine whose memory a test sets."""
+
+    def __init__(self) -> None:
+        gib = float(2**30)
+        self.memory = {"MemTotal": 384 * gib, "MemAvailable": 100 * gib, "SwapTotal": 64 * gib, "SwapFree": 64 * gib}
+
+    def meminfo(self) -> Mapping[str, float]:
+        return dict(self.memory)
+
+    def free_disk(self, path: str) -> int:
+        return 10**12
+
+
+class SimWorld:
+    """Everything outside the daemon."""
+
+    def __init__(self, loop: SimLoop, loaded: Loaded) -> None:
+        self.loop, self.clock, self.loaded = loop, loop.clock, loaded
+        self.engine = SimEngine(self.clock, "docker")
+        self.broker = SimBrokerWorld(will=availability("sim", online=False))
+        self.host = SimHost()
+        self.disk: Journal = Journal.open(None, self.clock)
+        self.remembered: list[tuple[Labels, int, float]] = []
+        self.points = 0
+        self.kill_at: frozenset[int] = frozenset()
+        self.killed = asyncio.Event()
+        self.life: Life | None = None
+        self.lives = 0
+        self.watching: list[Callable[[str, str, str], None]] = []
+        """called with (operation, key, `before` | `after`) at every engine write: invariants look here"""
+        self.engine.on_call = self._on_write
+
+    def _on_write(self, operation: str, key: str, when: str) -> None:
+        for watcher in self.watching:
+            watcher(operation, key, when)
+        self.point()
+
+    def point(self) -> None:
+        """A numbered place at which the daemon may be killed."""
+        self.points += 1
+        if self.points in self.kill_at and self.life is not None:
+            self.life.fence.closed = True
+            self.killed.set()
+            raise Killed
+
+    async def begin(self) -> "Life":
+        """Start a life of the daemon."""
+        self.lives += 1
+        self.killed.clear()
+        self.life = Life(self)
+        await self.life.open()
+        return self.life
+
+    async def run(self, seconds: float) -> None:
+        """Let time go by; a life that is killed is followed by the next, half a second later."""
+        end = self.clock.mono() + seconds
+        while self.clock.mono() < end:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.killed.wait(), end - self.clock.mono())
+                await self.bury()
+                await asyncio.sleep(0.5)
+                await self.begin()
+
+    async def bury(self) -> None:
+        """What the kernel does with a dead process: every task is gone, and the journal is what was committed."""
+        life, self.life = self.life, None
+        if life is not None:
+            await life.die()
+            image = self.disk.image()
+            self.disk.close()
+            self.disk = Journal.open(None, self.clock, image=image)
+
+    async def finish(self) -> None:
+        """End the present life in order."""
+        if self.life is not None:
+            await self.life.close()
+            self.life = None
+
+
+class Life:
+    """One process of the daemon: what daemon.House is to the real world."""
+
+    def __init__(self, world: SimWorld) -> None:
+        self.world, self.clock = world, world.clock
+        self.fence = Fence()
+        self.journal = world.disk
+        self.journal.on_commit = self._on_commit
+        self.thread = JournalThread(self.journal)
+        decider = assemble(world.loaded, self.journal, self.clock, world.remembered)
+        self.core = Core(decider, self.journal, self.thread, self, self.clock, idle=IDLE)
+        submit = self.core.submit
+        engine: Engine = Fenced(world.engine, self.fence)
+        prober = SimProber(world.engine)
+        self.runner = Runner({"docker": engine}, prober, permit_from(self.core.ask, self.clock), submit, self.clock)
+        self.watch = Watch(engine, submit, self.clock, stats_every=60)
+        self.hostwatch = HostWatch(world.host, submit, self.clock, every=15)
+        self.pump = Pump(self.thread, self._broker, self.clock, "sim", submit)
+        self.rows: list[Row] = []
+        self.trouble: list[BaseException] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _broker(self) -> Connection:
+        made: Connection = Fenced(self.world.broker(), self.fence)
+        return made
+
+    def _on_commit(self, _when: str) -> None:
+        self.fence.check()
+        self.world.point()
+
+    # ------------------------------------------------------------ effects of a turn
+
+    def start(self, plan: Plan) -> None:
+        self.runner.start(plan)
+
+    def end(self, plan_id: int, why: Verdict) -> None:
+        self.runner.end(plan_id, why)
+
+    def notice(self, event: EngineEvent) -> None:
+        self.runner.notice(event)
+
+    def resweep(self, engine: str) -> None:
+        self.watch.resweep()
+
+    def publish(self, rows: Sequence[Row]) -> None:
+        self.rows.extend(rows)
+        self.pump.knock(rows)
+
+    def show(self, snapshot: Snapshot) -> None:
+        self.pump.show(snapshot)
+
+    def remember(self) -> None:
+        self.world.remembered.extend(self.core.decider.store.drain())
+        del self.world.remembered[:-50_000]
+
+    def prune(self, now: float) -> None:
+        self.journal.prune(now)
+
+    def alive(self) -> None:
+        return
+
+    # ------------------------------------------------------------ life and death
+
+    async def open(self) -> None:
+        """Start every edge."""
+        for body in (self.core.run, self.pump.run, self.hostwatch.run, self.watch.run):
+            self._tasks.append(asyncio.ensure_future(self._live(body())))
+
+    async def _live(self, body: Any) -> None:
+        try:
+            await body
+        except Killed:
+            return
+        except Exception as err:
+            self.trouble.append(err)
+            raise
+
+    async def ask(self, verb: str, target: str = "", override: str = "", **params: str) -> Decision:
+        """What a person types."""
+        fact = Command(self.clock.wall(), self.clock.mono(), verb, target, params, "uid:0", "socket", "", override)
+        answer: Decision = await self.core.ask(fact)
+        return answer
+
+    async def die(self) -> None:
+        """SIGKILL: fenced first, then every task is dropped."""
+        self.fence.closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(Killed):
+            await self.runner.close()
+
+    async def close(self) -> None:
+        """SIGTERM."""
+        await self.runner.close()
+        await self.pump.close()
+        self.core.stop()
+        await self._tasks[0]
+        for task in self._tasks[1:]:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
