@@ -1,0 +1,66 @@
+"""`resurgam phoenix|restart|start|stop|scale SERVICE`: ask for a plan, say its number at once, follow it to its end.
+
+In: the verb table (its parameters become options). Out: the plan's events; exit 0 verified, 1 any other end, 3 refused.
+Ctrl-C only stops following: the plan goes on.
+"""
+
+import argparse
+
+from supervisor.cli.client import Client
+from supervisor.cli.events import Printer
+from supervisor.cli.output import Output
+from supervisor.errors import DaemonAbsent, Refused
+from supervisor.facts import Json
+from supervisor.verbs import VERBS
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The service, and the parameters of the verb with the names they have in rules and playbooks."""
+    verb = VERBS[parser.prog.split()[-1]]
+    parser.add_argument("service", metavar="SERVICE", help="a service id, alias or container name")
+    for name, param in verb.params.items():
+        text = param.help + (f" (default {param.default})" if param.default else "")
+        needed = verb.name == "scale" and name == "replicas"
+        parser.add_argument(f"--{name}", default="", required=needed, metavar=param.kind.upper(), help=text)
+    parser.add_argument(
+        "--override", default="", metavar="REASON", help="lift budget, cooldown and veto this once, and say why"
+    )
+    parser.add_argument("--no-follow", action="store_true", help="do not wait for the end")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask, tell, follow."""
+    client, output = Client.of(args), Output(args.output)
+    params = {name: getattr(args, name) for name in VERBS[args.command].params if getattr(args, name)}
+    answer = client.command(args.command, args.service, params, args.override)
+    decision, plan = answer["decision"], answer["plan"]
+    if not decision["allowed"]:
+        if not output.for_people:
+            output.document(answer)
+        raise Refused(decision["reason"], f"{args.command} {args.service} is refused: {decision['text']}")
+    if output.for_people:
+        output.line(f"plan {plan}: {args.command} {decision['target']}. {decision['text']}".rstrip(". ") + ".")
+    if args.no_follow or not plan:
+        if not output.for_people:
+            output.document(answer)
+        return 0
+    try:
+        ended = follow(client, plan, output)
+    except KeyboardInterrupt:
+        output.line(f"plan {plan} goes on; `resurgam show {plan}` tells how it ends")
+        return 130
+    if not output.for_people:
+        output.document(answer | {"outcome": ended})
+    return 0 if ended["state"] == "verified" else 1
+
+
+def follow(client: Client, plan: int, output: Output) -> Json:
+    """The plan's events as they come; the plan itself at its end. DaemonAbsent where the daemon goes first."""
+    printer = Printer(output)
+    for item in client.stream("plans", str(plan), wait=1):
+        if "event" in item and output.for_people:
+            printer.show(item["event"])
+        if item.get("plan"):
+            ended: Json = item["plan"]
+            return ended
+    raise DaemonAbsent(f"the daemon ended while plan {plan} was open; its next start finishes or undoes it")

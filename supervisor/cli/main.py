@@ -1,0 +1,90 @@
+"""`resurgam`: picks the command, and turns every error into one sentence and an exit code.
+
+In: argv. Out: 0 fine or verified, 1 a finding, rolled back or degraded, 2 usage or bad configuration, 3 refused by
+policy, 4 no daemon. Only the chosen command's file is imported: a tired person waits for nothing.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from supervisor import __version__
+from supervisor.errors import ConfigError, DaemonAbsent, Refused, ResurgamError, UsageError
+
+COMMANDS = {
+    "run": ("run", "watch this box and heal it"),
+    "demo": ("demo", "show a crash loop being healed on a real engine"),
+    "check": ("check", "look for mistakes in configuration, rules and playbooks, without a daemon"),
+    "status": ("status", "how everything stands"),
+    "events": ("events", "what happened"),
+    "explain": ("explain", "why an alert fires, or what is with a service"),
+    "history": ("history", "what was done, and how it ended"),
+    "show": ("show", "everything about one plan, incident or event"),
+    "phoenix": ("act", "recreate a container from its last known good image, verified, or put it back"),
+    "restart": ("act", "stop and start the same container, verified"),
+    "start": ("act", "start a service and want it running"),
+    "stop": ("act", "stop a service and keep it stopped"),
+    "scale": ("act", "0 stops and keeps stopped, 1 starts"),
+    "pause": ("pause", "start no new plan for a while"),
+    "resume": ("pause", "end a pause"),
+}
+"""command -> (file in this folder, help)"""
+
+_EXITS = "exit codes: 0 fine or verified, 1 a finding or not verified, 2 usage, 3 refused by policy, 4 no daemon"
+
+
+def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser, with the arguments of the one command that argv names (and only the names of the others)."""
+    shared = argparse.ArgumentParser(add_help=False)
+    group = shared.add_argument_group("everywhere")
+    group.add_argument("-o", "--output", choices=("table", "json", "yaml"), default="table", help="how to print")
+    group.add_argument("--config", metavar="FILE", default="", help="resurgam.yaml to use")
+    group.add_argument("--socket", metavar="PATH", default="", help="the daemon's control socket")
+    parser = argparse.ArgumentParser(
+        prog="resurgam", description="A self-healing supervisor for your own AI box.", epilog=_EXITS
+    )
+    parser.add_argument("--version", action="version", version=f"resurgam {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = next((word for word in argv if word in COMMANDS), "")
+    for name, (module, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text, epilog=_EXITS, parents=[shared])
+        if name == chosen:
+            importlib.import_module(f"supervisor.cli.{module}").arguments(command)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is the process'."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    args = build_parser(words).parse_args(words)
+    module = importlib.import_module(f"supervisor.cli.{COMMANDS[args.command][0]}")
+    try:
+        code: int = module.run(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (`| head`) has enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except ConfigError as err:
+        print("\n".join(str(mistake) for mistake in err.mistakes), file=sys.stderr)
+        return 2
+    except ResurgamError as err:
+        print(f"resurgam: {err}", file=sys.stderr)
+        return _code(err)
+    return code
+
+
+def _code(err: ResurgamError) -> int:
+    if isinstance(err, UsageError):
+        return 2
+    if isinstance(err, Refused):
+        return 3
+    return 4 if isinstance(err, DaemonAbsent) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""`resurgam status`: how everything stands, the first line in one sentence.
+
+In: /v1/status. Out: tables, or the document itself. Exit 1 where something needs a person.
+"""
+
+import argparse
+
+from supervisor.cli.client import Client
+from supervisor.cli.output import Output, ago
+from supervisor.errors import UsageError
+from supervisor.facts import Json
+from supervisor.units import show_size
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The optional service to look at alone."""
+    parser.add_argument("service", nargs="?", default="", help="show this service only")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the status."""
+    document = Client.of(args).get("status")
+    if args.service:
+        document["services"] = [entry for entry in document["services"] if _is(entry, args.service)]
+        if not document["services"]:
+            raise UsageError(f"no service is called {args.service!r}; `resurgam status` lists them")
+    output = Output(args.output)
+    if output.for_people:
+        _print(document, output)
+    else:
+        output.document(document)
+    return 1 if needs_you(document) else 0
+
+
+def _is(entry: Json, word: str) -> bool:
+    return word in (entry["service"], entry["container"])
+
+
+def needs_you(document: Json) -> list[str]:
+    """The services and problems that a person should look at."""
+    named = [entry["service"] for entry in document["services"] if _troubled(entry)]
+    return named + list(document["daemon"]["problems"])
+
+
+def _troubled(entry: Json) -> bool:
+    return (
+        bool(entry["twins"])
+        or bool(entry["alerts"])
+        or (entry["wanted"]["state"] == "running" and not entry["healthy"])
+    )
+
+
+def headline(document: Json) -> str:
+    """The first line: `box: ok, heal mode; 9 services, 2 may be healed, 8 healthy; 1 alert firing; …`."""
+    daemon = document["daemon"]
+    state = "" if daemon["status"] == daemon["mode"] else f"{daemon['status']}, "
+    services, alerts = daemon["services"], daemon["alerts"]
+    parts = [
+        f"{daemon['host']}: {state}{daemon['mode']} mode",
+        f"{services['total']} services, {services['owned']} may be healed, {services['healthy']} healthy",
+        f"{alerts['firing']} firing, {alerts['pending']} pending",
+        f"up {ago(daemon['started_at'], str(document.get('now', document['at'])))}",
+    ]
+    return "; ".join(parts)
+
+
+def _print(document: Json, output: Output) -> None:
+    daemon, now = document["daemon"], str(document.get("now", document["at"]))
+    output.line(headline(document), "bold")
+    for problem in daemon["problems"]:
+        output.line(f"! {problem}", "red")
+    for name, pause in daemon["paused"].items():
+        until = "" if pause["until"].startswith("0001") else f" until {pause['until']}"
+        output.line(f"paused: {'everything' if name == '*' else name}{until}: {pause['reason']}", "yellow")
+    if daemon["services"]["total"] and not daemon["services"]["owned"]:
+        output.line("nothing may be healed yet: label a container resurgam.enable=true, or name it under services:")
+    if not daemon["broker"]["connected"]:
+        output.line("no broker" + (f": {daemon['broker']['text']}" if daemon["broker"]["text"] else ""), "dim")
+    output.line(_memory(document["host"]), "dim")
+    if document["services"]:
+        output.line()
+        heads: tuple[str, ...] = ("service", "state", "health", "deaths", "up", "image", "wanted", "heals", "note")
+        output.table(heads, [_service(entry, now) for entry in document["services"]])
+    if document["alerts"]:
+        output.line()
+        output.table(
+            ("alert", "state", "severity", "for", "about", "summary"), [_alert(a, now) for a in document["alerts"]]
+        )
+    if document["plans"]:
+        output.line()
+        output.table(("plan", "verb", "service", "phase", "age", "why"), [_plan(p, now) for p in document["plans"]])
+
+
+def _memory(host: Json) -> str:
+    parts = []
+    for name in ("memory", "swap"):
+        store = host[name]
+        if isinstance(store["total"], int | float) and store["used"] is not None:
+            parts.append(f"{name} {store['used'] * 100:.0f}% of {show_size(store['total'])}")
+    return ", ".join(parts) or "memory not read yet"
+
+
+def _service(entry: Json, now: str) -> tuple[object, ...]:
+    health = "healthy" if entry["healthy"] else entry["health"]
+    drift = {"tag_moved": " (tag moved)", "unproved": " (unproved)"}.get(entry["image"]["drift"], "")
+    note = ", ".join(dict.fromkeys(entry["alerts"])) or (entry["blocker"] if entry["owned"] else "")
+    up = ago(entry["started_at"], now) if entry["state"] == "running" else "-"
+    return (
+        entry["service"],
+        entry["state"],
+        health,
+        entry["deaths"],
+        up,
+        entry["image"]["ref"] + drift,
+        entry["wanted"]["state"],
+        "yes" if entry["owned"] else "no",
+        f"plan {entry['phoenix']['plan']} {entry['phoenix']['verb']}" if entry["phoenix"]["active"] else note,
+    )
+
+
+def _alert(alert: Json, now: str) -> tuple[object, ...]:
+    labels, notes = alert["labels"], alert["annotations"]
+    about = labels.get("name") or labels.get("container") or labels.get("instance") or "host"
+    summary = notes.get("summary") or notes.get("description") or ""
+    return labels["alertname"], alert["status"], alert["severity"], ago(alert["startsAt"], now), about, summary
+
+
+def _plan(plan: Json, now: str) -> tuple[object, ...]:
+    age = ago(plan["created_at"], now)
+    return plan["id"], plan["verb"], plan["service"], plan["phase"], age, plan["waiting"] or plan["cause"]

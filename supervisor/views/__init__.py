@@ -1,0 +1,48 @@
+"""What people and machines are shown: one builder for MQTT, HTTP and the command line.
+
+In: facts.Snapshot (how things stand) and journal rows (what happened). Out: JSON documents and one-line sentences.
+Pure: nothing here reads a clock, a file or the network.
+"""
+
+from supervisor.views.documents import (
+    alert_document,
+    alerts_document,
+    container_document,
+    daemon_document,
+    decision_document,
+    host_document,
+    incident_document,
+    plan_document,
+    status_document,
+)
+from supervisor.views.explain import explain_document
+from supervisor.views.history import OUTCOMES, outcome_of, past_incident_document, past_plan_document
+from supervisor.views.sentences import event_document, headline, phrase, sentence
+from supervisor.views.words import clock_text, exit_words, iso, json_number, json_safe, short_image
+
+__all__ = [
+    "OUTCOMES",
+    "alert_document",
+    "alerts_document",
+    "clock_text",
+    "container_document",
+    "daemon_document",
+    "decision_document",
+    "event_document",
+    "exit_words",
+    "explain_document",
+    "headline",
+    "host_document",
+    "incident_document",
+    "iso",
+    "json_number",
+    "json_safe",
+    "outcome_of",
+    "past_incident_document",
+    "past_plan_document",
+    "phrase",
+    "plan_document",
+    "sentence",
+    "short_image",
+    "status_document",
+]

@@ -1,0 +1,272 @@
+"""JSON documents of how things stand, from one facts.Snapshot.
+
+In: facts.Snapshot and its parts. Out: plain JSON for the retained MQTT documents, the control socket and the command
+line. Times are RFC 3339 text, sizes bytes, durations seconds. The MQTT documents leave out what changes with every
+turn (rev, seq, the length of the outbox): they are published again whenever they change.
+"""
+
+from collections.abc import Mapping
+
+from supervisor.facts import Alert, Decision, Incident, Json, Plan, Service, Snapshot
+from supervisor.verbs import VERBS, disturbance
+from supervisor.views.words import exit_words, iso, json_number, json_safe, short_image
+
+
+def alert_document(alert: Alert) -> Json:
+    """An Alertmanager alert object, with our `value`, `rule`, `origin` and `held` beside it."""
+    return {
+        "status": alert.state,
+        "labels": {"alertname": alert.name, **alert.labels},
+        "annotations": dict(alert.annotations),
+        "startsAt": iso(alert.fired_at or alert.active_at),
+        "endsAt": iso(alert.resolved_at),
+        "fingerprint": alert.fingerprint,
+        "value": json_number(alert.value),
+        "severity": alert.severity,
+        "rule": alert.rule,
+        "origin": alert.origin,
+        "held": alert.held,
+    }
+
+
+def alerts_document(snapshot: Snapshot) -> list[Json]:
+    """All alerts that are pending or firing: firing first, then the gravest, then the oldest."""
+    grave = {"critical": 0, "warning": 1, "info": 2}
+    active = [alert for alert in snapshot.alerts if alert.state in ("pending", "firing")]
+    active.sort(key=lambda a: (a.state != "firing", grave[a.severity], a.active_at, a.name, a.fingerprint))
+    return [alert_document(alert) for alert in active]
+
+
+def host_document(snapshot: Snapshot) -> Json:
+    """Memory and swap of the host in bytes; `used` is a share of the whole (0..1), None while unknown."""
+    return {
+        "host": snapshot.host,
+        "memory": _store(snapshot.host_memory, "MemTotal", "MemAvailable"),
+        "swap": _store(snapshot.host_memory, "SwapTotal", "SwapFree"),
+    }
+
+
+def _store(memory: Mapping[str, float], total_key: str, free_key: str) -> Json:
+    total, free = memory.get(total_key), memory.get(free_key)
+    known = total is not None and free is not None
+    return {
+        "total": None if total is None else json_number(total),
+        "available": None if free is None else json_number(free),
+        "used": round(1 - (free or 0.0) / total, 4) if known and total else None,
+    }
+
+
+def alerts_about(service: Service, snapshot: Snapshot) -> tuple[Alert, ...]:
+    """The alerts of a service: those its incident gathered, and those that name its container."""
+    gathered = {mark for incident in snapshot.incidents if incident.subject == service.id for mark in incident.alerts}
+    names = {service.id, service.container.name if service.container else service.id}
+    return tuple(
+        alert
+        for alert in snapshot.alerts
+        if alert.state in ("pending", "firing") and (alert.fingerprint in gathered or alert.labels.get("name") in names)
+    )
+
+
+def container_document(service: Service, snapshot: Snapshot) -> Json:
+    """One service over all its containers: state, health, image and drift, what works on it, what blocks it."""
+    box = service.container
+    plan = next((plan for plan in snapshot.plans if plan.id == service.plan or plan.service == service.id), None)
+    return {
+        "service": service.id,
+        "engine": service.engine,
+        "container": box.name if box else "",
+        "container_id": box.id[:12] if box else "",
+        "state": box.status if box else "absent",
+        "health": box.health if box else "none",
+        "healthy": service.healthy,
+        "restart_policy": box.restart_policy if box else "",
+        "restarts": box.restart_count if box else 0,
+        "started_at": iso(box.started_at if box else 0.0),
+        "deaths": service.deaths,
+        "streak": service.streak,
+        "exit": service.last_exit,
+        "exit_text": "" if service.last_exit is None else exit_words(service.last_exit),
+        "last_death_at": iso(service.last_death_at),
+        "image": {
+            "ref": box.image_ref if box else "",
+            "running": box.image_id if box else "",
+            "wanted": box.ref_image_id if box else "",
+            "proved": service.proved_image,
+            "drift": service.drift,
+            "quarantined": list(service.quarantined),
+        },
+        "wanted": {"state": service.wanted.state, "by": service.wanted.by, "why": service.wanted.why},
+        "owned": service.owned.ok,
+        "owned_why": service.owned.text,
+        "paused": pause_text(service.id, snapshot),
+        "phoenix": {"active": plan is not None, "plan": plan.id if plan else 0, "verb": plan.verb if plan else ""},
+        "alerts": [alert.name for alert in alerts_about(service, snapshot)],
+        "twins": list(service.twins),
+        "blocker": blocker(service, snapshot),
+    }
+
+
+def pause_text(service: str, snapshot: Snapshot) -> str:
+    """Why and until when nothing new is started for a service (`*` for the whole box); '' if it is not paused."""
+    for key in (service, "*"):
+        if key in snapshot.pauses:
+            reason, until = snapshot.pauses[key]
+            whole = "everything is paused" if key == "*" else "paused"
+            return f"{whole}: {reason or 'no reason given'}" + (f", until {iso(until)}" if until else "")
+    return ""
+
+
+def blocker(service: Service, snapshot: Snapshot) -> str:
+    """Why nothing would be done about this service now, in one sentence; '' if nothing stands in the way."""
+    if not service.owned.ok:
+        return service.owned.text or f"{service.id} is watched, not owned; label it resurgam.enable=true to let it heal"
+    if snapshot.mode == "observe":
+        return "observe mode: everything is decided and told, nothing is done"
+    paused = pause_text(service.id, snapshot)
+    if paused:
+        return paused
+    if service.wanted.state == "stopped":
+        return f"wanted stopped, said {service.wanted.by or 'someone'}; `resurgam start {service.id}` brings it back"
+    waits = dict(snapshot.waiting)
+    if service.plan in waits:
+        return f"plan {service.plan} {waits[service.plan]}"
+    return ""
+
+
+def incident_document(incident: Incident) -> Json:
+    """One incident: what it is about, since when, what is behind it and how far its ladders are."""
+    return {
+        "id": incident.id,
+        "subject": incident.subject,
+        "state": incident.state,
+        "title": incident.title,
+        "cause": incident.cause,
+        "opened_at": iso(incident.opened_at),
+        "closed_at": iso(incident.closed_at),
+        "alerts": list(incident.alerts),
+        "rungs": dict(incident.rungs),
+    }
+
+
+def plan_document(plan: Plan, waiting: str = "") -> Json:
+    """One open plan with every step it may take and how far it is; `waiting` is what it waits for, '' if nothing."""
+    ended = {name: ok for name, ok, _data in plan.marks}
+    steps = []
+    for step in plan.steps:
+        state = "begun" if step.name in plan.begun else "ahead"
+        if step.name in ended:
+            state = "done" if ended[step.name] else "failed"
+        steps.append({"name": step.name, "phase": step.phase, "back": step.back, "state": state})
+    return {
+        "id": plan.id,
+        "state": "waiting" if waiting else "open",
+        "verb": plan.verb,
+        "service": plan.service,
+        "engine": plan.engine,
+        "params": dict(plan.params),
+        "disturbance": str(disturbance(plan.verb, dict(plan.params))) if plan.verb in VERBS else "",
+        "cause": plan.cause,
+        "by": plan.by,
+        "incident": plan.incident,
+        "created_at": iso(plan.created_at),
+        "image": plan.image_id,
+        "phase": plan.phase,
+        "steps": steps,
+        "locks": list(plan.locks),
+        "waiting": waiting,
+        "recovered": plan.recovered,
+    }
+
+
+def decision_document(decision: Decision) -> Json:
+    """What was decided about a wish, and why."""
+    intent = decision.intent
+    return {
+        "at": iso(decision.at),
+        "verb": intent.verb,
+        "target": intent.target,
+        "params": dict(intent.params),
+        "by": intent.by,
+        "cause": intent.cause,
+        "incident": intent.incident,
+        "allowed": decision.verdict.ok,
+        "reason": str(decision.verdict.reason),
+        "text": decision.verdict.text,
+        "plan": decision.plan,
+    }
+
+
+def daemon_document(snapshot: Snapshot) -> Json:
+    """The daemon itself: mode, status, engines, rules, and how many of everything there are."""
+    firing = len([alert for alert in snapshot.alerts if alert.state == "firing"])
+    pending = len([alert for alert in snapshot.alerts if alert.state == "pending"])
+    bad = [rule for rule in snapshot.rules if rule.text]
+    return {
+        "host": snapshot.host,
+        "status": snapshot.status,
+        "mode": snapshot.mode,
+        "version": snapshot.version,
+        "epoch": snapshot.epoch,
+        "started_at": iso(snapshot.started_at),
+        "problems": list(snapshot.problems),
+        "paused": {
+            name: {"reason": reason, "until": iso(until)} for name, (reason, until) in sorted(snapshot.pauses.items())
+        },
+        "engines": [
+            {"name": engine.engine, "up": engine.up, "version": engine.version, "text": engine.text}
+            for engine in snapshot.engines
+        ],
+        "services": {
+            "total": len(snapshot.services),
+            "owned": len([service for service in snapshot.services if service.owned.ok]),
+            "healthy": len([service for service in snapshot.services if service.healthy]),
+        },
+        "alerts": {"firing": firing, "pending": pending},
+        "incidents": len([incident for incident in snapshot.incidents if incident.state != "closed"]),
+        "plans": [plan.id for plan in snapshot.plans],
+        "rules": {
+            "files": len(snapshot.rules),
+            "ok": len(snapshot.rules) - len(bad),
+            "bad": [{"file": rule.file, "text": rule.text} for rule in bad],
+        },
+        "broker": {
+            "connected": bool(snapshot.bus and snapshot.bus.connected),
+            "name": snapshot.bus.broker if snapshot.bus else "",
+            "text": snapshot.bus.text if snapshot.bus else "",
+        },
+        "counts": dict(sorted(snapshot.counts.items())),
+    }
+
+
+def status_document(snapshot: Snapshot) -> Json:
+    """Everything `resurgam status` shows, in one document."""
+    waiting = dict(snapshot.waiting)
+    rules = [
+        {"file": rule.file, "rules": rule.rules, "origin": rule.origin, "text": rule.text} for rule in snapshot.rules
+    ]
+    document: Json = {
+        "status": snapshot.status,
+        "at": iso(snapshot.at),
+        "rev": snapshot.rev,
+        "seq": snapshot.seq,
+        "daemon": daemon_document(snapshot),
+        "host": host_document(snapshot),
+        "services": [container_document(service, snapshot) for service in snapshot.services],
+        "alerts": alerts_document(snapshot),
+        "incidents": [incident_document(incident) for incident in snapshot.incidents],
+        "plans": [plan_document(plan, waiting.get(plan.id, "")) for plan in snapshot.plans],
+        "decisions": [decision_document(decision) for decision in snapshot.decisions],
+        "rules": rules,
+        "outbox": {"waiting": snapshot.bus.waiting if snapshot.bus else 0},
+    }
+    checked: Json = json_safe(document)
+    return checked
+
+
+def image_words(service: Service) -> str:
+    """`local/oracle:1 (3f2a…, tag moved)` for tables."""
+    box = service.container
+    if box is None:
+        return ""
+    drift = {"tag_moved": ", tag moved", "unproved": ", unproved"}.get(service.drift, "")
+    return f"{box.image_ref} ({short_image(box.image_id)}{drift})"

@@ -1,0 +1,204 @@
+"""One line of plain English for every journal row.
+
+In: journal rows (seq, at, kind, subject, body, public). Out: the phrase `resurgam events` prints, the demo's timeline
+and the log line. The body's own `text` wins where it has one that says more; a kind nobody has told us about still
+gets a readable line.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, tzinfo
+from typing import Any, Protocol
+
+from supervisor.facts import Json
+from supervisor.units import plain, show_duration
+from supervisor.views.words import clock_text, exit_words, iso, json_safe, short_image, signal_name
+
+_LIMIT = 400
+
+
+class Row(Protocol):
+    """What is read of a journal row (journal.Row has it)."""
+
+    @property
+    def seq(self) -> int: ...
+    @property
+    def at(self) -> float: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def body(self) -> Json: ...
+    @property
+    def public(self) -> bool: ...
+
+
+def _part(body: Json, key: str) -> Json:
+    """A mapping inside a body; empty where it is anything else."""
+    value = body.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(body: Json, key: str = "text") -> str:
+    value = body.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _join(first: str, *rest: str) -> str:
+    """`first: rest` leaving out what is empty or already said."""
+    said = first
+    for part in rest:
+        if part and part not in said:
+            said = f"{said}: {part}" if said else part
+    return said
+
+
+def _alert(what: str, body: Json) -> str:
+    alert = _part(body, "alert")
+    labels, notes = _part(alert, "labels"), _part(alert, "annotations")
+    name = str(labels.get("alertname", "")) or "alert"
+    grave = str(labels.get("severity", ""))
+    words = {"dropped": "no longer pending"}.get(what, what)
+    return _join(f"{name} {words}" + (f" ({grave})" if grave and what == "firing" else ""), _alert_words(body, notes))
+
+
+def _alert_words(body: Json, notes: Json) -> str:
+    return _text(body) or _text(notes, "summary") or _text(notes, "description")
+
+
+def _action(what: str, body: Json) -> str:
+    plan = body.get("plan")
+    head = " ".join(part for part in (f"plan {plan}" if plan else "", _text(body, "verb")) if part) or "action"
+    text, reason = _text(body), _text(body, "reason")
+    if what == "planned":
+        by, waits = _text(body, "by"), text if reason == "locked" else ""
+        return _join(head + (f", asked by {by}" if by else ""), _text(body, "cause") or text, waits)
+    if what in ("begin", "end"):
+        step = _text(body, "step")
+        how = "begins" if what == "begin" else ("done" if body.get("ok", True) else "failed")
+        return _join(f"{head} step {step} {how}", text)
+    words = {"rolled_back": "rolled back", "ended_early": "ended early", "halt": "stops here"}.get(what, what)
+    return _join(f"{head} {words}" + (f" ({reason})" if reason and reason != what else ""), text)
+
+
+def _container(what: str, body: Json) -> str:
+    if _text(body):
+        return _text(body)
+    if what == "died":
+        return _died(body)
+    image = short_image(_text(body, "image"))
+    lines = {
+        "started": "started" + (f" from {image}" if image else ""),
+        "stopped": "stopped on request",
+        "oom": "ran out of memory: the kernel killed a process in it",
+        "healthy": "healthy",
+        "unhealthy": "unhealthy",
+        "appeared": "appeared" + (f" from {image}" if image else ""),
+        "removed": "removed",
+    }
+    return lines.get(what, what.replace("_", " "))
+
+
+def _died(body: Json) -> str:
+    code, number, uptime = _number(body.get("exit_code")), _number(body.get("signal")), _number(body.get("uptime"))
+    words = "died"
+    if code is not None:
+        words += f": {exit_words(int(code))}"
+    elif number:
+        words += f": {signal_name(int(number)) or f'signal {int(number)}'}"
+    if body.get("oom_killed") or body.get("oom"):
+        words += ", out of memory"
+    return words + (f" after {show_duration(uptime)}" if uptime is not None and uptime >= 0 else "")
+
+
+def _drift(what: str, body: Json) -> str:
+    image, ref = short_image(_text(body, "image_id") or _text(body, "image")), _text(body, "ref")
+    proved = short_image(_text(body, "proved"))
+    better = f" ({proved} has)" if proved else ""
+    lines = {
+        "tag_moved": f"{ref or 'its tag'} now stands for another image than the one running",
+        "unproved": f"runs {image or 'an image'}, which has not proved healthy{better}",
+        "cleared": "runs what its tag stands for again",
+        "proved": f"image {image} proved healthy: it is the last known good one",
+        "quarantined": f"image {image} is quarantined for this service",
+    }
+    return _text(body) or lines.get(what, what.replace("_", " "))
+
+
+def _daemon(what: str, body: Json) -> str:
+    lines = {
+        "started": "Resurgam started",
+        "ready": "ready",
+        "reloaded": "configuration and rules read again",
+        "stopping": "stopping",
+        "engine_lost": "the engine does not answer",
+        "engine_back": "the engine answers again",
+        "clock_jump": "the clock jumped",
+        "paused": "paused",
+        "resumed": "resumed",
+        "mode": f"mode is {_text(body, 'mode') or 'changed'}",
+        "rules_bad": "a rule file is left out",
+        "shed": "readings were shed",
+    }
+    return _text(body) or _join(lines.get(what, what.replace("_", " ")), _text(body, "reason"))
+
+
+def _incident(what: str, body: Json) -> str:
+    return _join(f"incident {what}", _text(body, "title"), _text(body, "cause") or _text(body))
+
+
+def _decision(_what: str, body: Json) -> str:
+    intent, verdict = _part(body, "intent") or body, _part(body, "verdict") or body
+    verb = str(intent.get("verb", "")) or "nothing"
+    reason = str(verdict.get("reason", ""))
+    ok = bool(verdict.get("ok", body.get("allowed", reason == "allowed")))
+    return _join(f"{verb} allowed" if ok else f"{verb} not done ({reason or 'refused'})", _text(verdict) or _text(body))
+
+
+_PHRASES: dict[str, Callable[[str, Json], str]] = {
+    "alert": _alert,
+    "action": _action,
+    "container": _container,
+    "drift": _drift,
+    "daemon": _daemon,
+    "incident": _incident,
+    "decision": _decision,
+}
+
+
+def phrase(row: Row) -> str:
+    """What a row says, without its time and subject: `died: exit 139 (SIGSEGV) after 0.2s`. One line, bounded."""
+    family, _, what = row.kind.partition(".")
+    build = _PHRASES.get(family)
+    said = build(what, row.body) if build else _join(row.kind.replace(".", " ").replace("_", " "), _text(row.body))
+    # The subject stands before the phrase wherever it is shown: `oracle  died`, not `oracle  oracle died`.
+    return plain(said.removeprefix(f"{row.subject} ").replace("\n", " "), _LIMIT)
+
+
+def sentence(row: Row, zone: tzinfo | None = UTC, width: int = 0) -> str:
+    """One line for a terminal: `12:40:03.211  oracle  died: exit 139 (SIGSEGV) after 0.2s`. `zone` None is the
+    machine's own; the subject is padded to `width`."""
+    return headline(row.at, row.subject, phrase(row), zone, width)
+
+
+def headline(at: float, subject: str, text: str, zone: tzinfo | None = UTC, width: int = 0) -> str:
+    """The same line from its parts."""
+    return f"{clock_text(at, zone)}  {plain(subject, 120):<{width}}  {text}"
+
+
+def event_document(row: Row) -> Json:
+    """A row as JSON, with its phrase as `text`."""
+    return {
+        "seq": row.seq,
+        "at": iso(row.at),
+        "time": row.at,
+        "kind": row.kind,
+        "subject": row.subject,
+        "public": row.public,
+        "text": phrase(row),
+        "body": json_safe(row.body),
+    }

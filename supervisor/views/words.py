@@ -1,0 +1,76 @@
+"""Small words for documents and sentences: times, exit codes, image ids, numbers JSON can hold.
+
+In: raw numbers and ids. Out: text that people and strict JSON parsers can read.
+"""
+
+import math
+import signal
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+NEVER = "0001-01-01T00:00:00Z"
+"""How Alertmanager writes a time that has not come."""
+
+_LATEST = 253_402_300_799.0
+
+
+def _moment(at: float, zone: tzinfo | None) -> datetime:
+    """A datetime for any number, however wrong the clock that made it."""
+    return datetime.fromtimestamp(min(max(at, 0.0), _LATEST) if math.isfinite(at) else 0.0, zone)
+
+
+def iso(at: float) -> str:
+    """RFC 3339 in UTC with milliseconds; NEVER for 0."""
+    if at <= 0:
+        return NEVER
+    return _moment(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def clock_text(at: float, zone: tzinfo | None = UTC) -> str:
+    """`12:40:03.211` in the zone given; None is the machine's own."""
+    return _moment(at, zone).strftime("%H:%M:%S.%f")[:-3]
+
+
+def json_number(value: float) -> float | int | str:
+    """A number strict JSON can hold: whole floats lose their `.0`, NaN and infinities become Prometheus' words."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return int(value) if value == int(value) and abs(value) < 2**53 else value
+
+
+def json_safe(value: Any) -> Any:
+    """A copy that `json.dumps(allow_nan=False)` takes: mappings and dataclasses as dicts, NaN as a word."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: json_safe(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): json_safe(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_safe(item) for item in value]
+    if isinstance(value, float):
+        return json_number(value)
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    return str(value)
+
+
+def signal_name(number: int) -> str:
+    """`SIGSEGV` for 11; '' for what is no signal here."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return ""
+
+
+def exit_words(code: int) -> str:
+    """`exit 139 (SIGSEGV)`, `exit 1`."""
+    name = signal_name(code - 128) if 128 < code < 193 else ""
+    return f"exit {code} ({name})" if name else f"exit {code}"
+
+
+def short_image(image_id: str) -> str:
+    """The first 12 digits of an image id; a reference stays as it is."""
+    return image_id.removeprefix("sha256:")[:12] if image_id.startswith("sha256:") else image_id

@@ -1,0 +1,1 @@
+"""The doors: `server` is TCP and only reads, `control` is the unix socket that serves everything."""

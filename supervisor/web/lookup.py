@@ -1,0 +1,157 @@
+"""Finding rows in the journal for the control socket, a few at a time.
+
+In: the house's `read`. Out: rows, plans and incidents. Each read takes at most CHUNK rows, because the journal's thread
+also makes turns durable and must not be kept from it.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from supervisor import views
+from supervisor.facts import Json
+from supervisor.journal import Row
+from supervisor.web.house import House
+
+CHUNK = 500
+DEEPEST = 40_000
+"""rows looked through before a search gives up"""
+
+ENDED = tuple(f"action.{outcome}" for outcome in views.OUTCOMES)
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Which rows someone wants: kinds by prefix (() for all), of one subject (None for all), public ones or all."""
+
+    kinds: tuple[str, ...] = ()
+    subject: str | None = None
+    public: bool | None = True
+
+
+async def newest(house: House, want: Want, limit: int) -> list[Row]:
+    """The last `limit` rows, oldest first."""
+    found: list[Row] = []
+    before: int | None = None
+    while len(found) < limit:
+        rows = await _chunk(house, want, before, min(CHUNK, limit - len(found)))
+        if not rows:
+            break
+        found += rows
+        before = rows[-1].seq
+    return found[::-1]
+
+
+async def after(house: House, want: Want, seq: int, limit: int) -> list[Row]:
+    """Up to `limit` rows after `seq`, oldest first."""
+    return await house.read(
+        lambda journal: journal.rows(
+            after=seq, kinds=want.kinds, subject=want.subject, public=want.public, limit=min(limit, CHUNK)
+        )
+    )
+
+
+async def follow(house: House, want: Want, seq: int) -> AsyncIterator[Row]:
+    """Rows after `seq`, and every later one as it becomes durable. Never ends by itself."""
+    while True:
+        snapshot = house.snapshot
+        rows = await after(house, want, seq, CHUNK)
+        for row in rows:
+            yield row
+        # With a full chunk there may be more; otherwise everything up to the snapshot was seen, wanted or not.
+        if len(rows) == CHUNK:
+            seq = rows[-1].seq
+        else:
+            seq = max(seq, snapshot.seq, rows[-1].seq if rows else 0)
+            await house.next(snapshot.rev)
+
+
+async def plan_document(house: House, plan_id: int) -> Json | None:
+    """A plan, open or ended; None if there never was one."""
+    snapshot = house.snapshot
+    rows = await plan_rows(house, plan_id)
+    for plan in snapshot.plans:
+        if plan.id == plan_id:
+            ended = [row for row in rows if views.outcome_of(row)]
+            if ended:
+                break
+            waiting = dict(snapshot.waiting).get(plan_id, "")
+            return views.plan_document(plan, waiting) | {"events": [views.event_document(row) for row in rows]}
+    return views.past_plan_document(plan_id, rows) if rows else None
+
+
+async def plan_rows(house: House, plan_id: int) -> list[Row]:
+    """Every row of a plan, oldest first."""
+    return await _search(
+        house, ("action",), lambda row: row.body.get("plan") == plan_id, lambda row: row.kind == "action.planned"
+    )
+
+
+async def incident_document(house: House, incident_id: str) -> Json | None:
+    """An incident, open or closed; None if there never was one."""
+    rows = await _search(
+        house,
+        ("incident", "alert", "action", "decision"),
+        lambda row: incident_id in (row.body.get("incident"), row.body.get("id")),
+        lambda row: row.kind == "incident.opened",
+    )
+    for incident in house.snapshot.incidents:
+        if incident.id == incident_id:
+            return views.incident_document(incident) | {"events": [views.event_document(row) for row in rows]}
+    return views.past_incident_document(incident_id, rows) if rows else None
+
+
+async def row_document(house: House, seq: int) -> Json | None:
+    """One row by its number."""
+    rows = await house.read(lambda journal: journal.rows(after=seq - 1, limit=1))
+    return views.event_document(rows[0]) if rows and rows[0].seq == seq else None
+
+
+async def show(house: House, word: str) -> Json | None:
+    """What a word stands for: `plan:N`, `seq:N`, `incident:ID`; a bare number is a plan, else a row; else an incident.
+
+    The document has `kind` (plan | row | incident) and the thing itself under that key.
+    """
+    kind, colon, rest = word.partition(":")
+    if not colon or kind not in ("plan", "seq", "incident"):
+        kind, rest = "", word
+    number = int(rest) if rest.isascii() and rest.isdigit() and len(rest) < 16 else 0
+    if kind in ("", "plan") and number:
+        plan = await plan_document(house, number)
+        if plan is not None:
+            return {"kind": "plan", "plan": plan}
+    if kind in ("", "seq") and number:
+        row = await row_document(house, number)
+        if row is not None:
+            return {"kind": "row", "row": row}
+    if kind in ("", "incident"):
+        incident = await incident_document(house, rest)
+        if incident is not None:
+            return {"kind": "incident", "incident": incident}
+    return None
+
+
+async def _chunk(house: House, want: Want, before: int | None, limit: int) -> Sequence[Row]:
+    return await house.read(
+        lambda journal: journal.rows(
+            before=before, kinds=want.kinds, subject=want.subject, public=want.public, limit=limit, newest_first=True
+        )
+    )
+
+
+async def _search(
+    house: House, kinds: tuple[str, ...], pick: Callable[[Row], bool], first: Callable[[Row], bool]
+) -> list[Row]:
+    """Rows that `pick` takes, searched backwards until the one that `first` knows to be the earliest."""
+    found: list[Row] = []
+    before: int | None = None
+    for _ in range(DEEPEST // CHUNK):
+        rows = await _chunk(house, Want(kinds, None, None), before, CHUNK)
+        for row in rows:
+            if pick(row):
+                found.append(row)
+                if first(row):
+                    return found[::-1]
+        if len(rows) < CHUNK:
+            break
+        before = rows[-1].seq
+    return found[::-1]

@@ -1,0 +1,122 @@
+"""`resurgam check`: every mistake with its place, and what is only a hint."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from supervisor.cli.check import inspect
+from supervisor.cli.main import main
+
+RULES = """\
+groups:
+- name: mine
+  rules:
+  - alert: Loop
+    expr: increase(kube_pod_container_status_restarts_total{container="ktransformers"}[10m]) > 2
+    for: 1m
+    annotations:
+      action: "ACTION"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
+    monkeypatch.delenv("RESURGAM_CONFIG", raising=False)
+    return tmp_path
+
+
+def rules(folder: Path, action: str) -> Path:
+    path = folder / "mine.yaml"
+    path.write_text(RULES.replace("ACTION", action))
+    return path
+
+
+def test_without_a_configuration_the_shipped_rules_are_fine(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check"]) == 0
+    out = capsys.readouterr().out
+    assert "(no resurgam.yaml: the defaults)" in out
+    assert "containers.yaml: rules" in out
+    assert "containers.playbooks.yaml: playbooks" in out
+
+
+def test_every_mistake_of_a_configuration_is_told_with_its_place(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "resurgam.yaml").write_text("mode: heel\nservces: {}\nproof: soon\n")
+    assert main(["check"]) == 2
+    out = capsys.readouterr().out
+    assert "resurgam.yaml:1:7: " in out
+    assert "resurgam.yaml:2:1: " in out
+    assert "services" in out, "it says what was probably meant"
+    assert "resurgam.yaml:3:8: " in out
+
+
+def test_a_bad_rule_file_is_a_finding_and_a_good_one_beside_it_counts(folder: Path) -> None:
+    rules(folder, "restart")
+    (folder / "bad.yaml").write_text(RULES.replace("increase(", "increase_it("))
+    report = inspect([str(folder)])
+    assert report.code == 1
+    assert [(Path(one.file).name, one.line > 0) for one in report.bad_rules] == [("bad.yaml", True)]
+    assert "increase_it" in report.bad_rules[0].text
+    assert ("rules", 1) in [(kind, count) for _file, kind, count in report.files]
+
+
+def test_a_bad_playbook_is_a_finding(folder: Path) -> None:
+    path = folder / "mine.playbooks.yaml"
+    path.write_text("playbooks:\n- name: x\n  match: ['alertname=\"Loop\"']\n  steps:\n  - do: restrat\n")
+    report = inspect([str(path)])
+    assert report.code == 1
+    assert any((one.line, one.column) == (5, 9) and "did you mean 'restart'" in one.text for one in report.bad_rules)
+
+
+def test_text_that_is_no_verb_is_a_hint_and_a_wrong_argument_a_mistake(folder: Path) -> None:
+    report = inspect([str(rules(folder, "call the owner"))])
+    assert report.code == 0
+    assert [(hint.line, "only a hint" in hint.text) for hint in report.hints if hint.line] == [(8, True)]
+    report = inspect([str(rules(folder, "restart within=soon"))])
+    assert report.code == 1
+    assert (report.bad_rules[0].line, "soon" in report.bad_rules[0].text) == (8, True)
+
+
+def test_a_deployment_that_no_service_stands_for_is_a_hint_with_its_fix(folder: Path) -> None:
+    path = rules(folder, "kubectl scale deployment inference-engine --replicas=0")
+    hints = [hint for hint in inspect([str(path)]).hints if hint.line]
+    assert len(hints) == 1
+    assert "kube: {deployment: inference-engine}" in hints[0].text
+    (folder / "resurgam.yaml").write_text("services:\n  oracle:\n    kube: {deployment: inference-engine}\n")
+    assert not [hint for hint in inspect([str(folder)]).hints if hint.line]
+
+
+def test_a_wrong_veto_is_a_mistake(folder: Path) -> None:
+    path = rules(folder, "restart")
+    path.write_text(path.read_text().replace("action:", "veto:").replace('restart"', 'restrat"'))
+    assert "restrat" in inspect([str(path)]).bad_rules[0].text
+
+
+def test_test_files_are_not_rule_files(folder: Path) -> None:
+    (folder / "mine.test.yaml").write_text("rule_files: [mine.yaml]\n")
+    assert inspect([str(folder)]).code == 0
+
+
+def test_a_file_others_may_write_is_a_hint_here_and_refused_by_run(folder: Path) -> None:
+    path = rules(folder, "restart")
+    path.chmod(0o666)
+    hints = [hint.text for hint in inspect([str(path)]).hints]
+    assert any("`run` would refuse this" in text and "chmod go-w" in text for text in hints)
+
+
+def test_a_path_that_is_not_there_is_wrong_usage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "nowhere"]) == 2
+    assert "nowhere does not exist" in capsys.readouterr().err
+
+
+def test_machines_get_findings_with_places(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = rules(folder, "call the owner")
+    assert main(["check", str(path), "-o", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["ok"]
+    (finding,) = [one for one in document["findings"] if one["line"]]
+    assert (finding["level"], finding["line"], finding["column"]) == ("hint", 8, 15)

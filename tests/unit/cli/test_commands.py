@@ -1,0 +1,256 @@
+"""The commands as a person types them, against a daemon that answers."""
+
+import json
+import threading
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from supervisor.cli.main import COMMANDS, main
+from supervisor.facts import Snapshot
+from supervisor.verdicts import Reason, no, yes
+from tests.support.boxes import NOW, box, phoenix, qdrant
+from tests.support.house import Served, served
+
+
+@pytest.fixture
+def daemon() -> Iterator[Served]:
+    with served() as found:
+        yield found
+
+
+def call(daemon: Served, *words: str) -> int:
+    return main([*words, "--socket", str(daemon.socket)])
+
+
+def quiet() -> Snapshot:
+    return box(alerts=(), services=(qdrant(),), seq=0)
+
+
+# ---------------------------------------------------------------- looking
+
+
+def test_status_starts_with_one_sentence_and_names_what_is_wrong(
+    daemon: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(daemon, "status") == 1
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first == "omni: ok, heal mode; 2 services, 1 may be healed, 1 healthy; 1 firing, 0 pending; up 1h"
+    text = "\n".join(rest)
+    assert "memory 75% of 372.5 GiB" in text
+    assert "local/oracle:1 (unproved)" in text
+    assert "stack_oracle_1 died 3 times in a row" in text
+
+
+def test_status_of_a_box_that_is_well_exits_with_0(capsys: pytest.CaptureFixture[str]) -> None:
+    with served(quiet()) as daemon:
+        assert call(daemon, "status") == 0
+        assert "nothing may be healed yet: label a container" in capsys.readouterr().out
+
+
+def test_status_tells_problems_pauses_and_plans(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = box(
+        problems=("The journal cannot be written.",),
+        pauses={"*": ("backup", NOW + 60)},
+        plans=(phoenix(),),
+        waiting=((41, "waits for gpu:0"),),
+        bus=None,
+    )
+    with served(shown) as daemon:
+        assert call(daemon, "status") == 1
+    out = capsys.readouterr().out
+    assert "! The journal cannot be written." in out
+    assert "paused: everything until 2025-10-09T08:54:20.000Z: backup" in out
+    assert "waits for gpu:0" in out
+    assert "no broker" in out
+
+
+def test_status_of_one_service(daemon: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(daemon, "status", "qdrant", "-o", "json") in (0, 1)
+    document = json.loads(capsys.readouterr().out)
+    assert [entry["service"] for entry in document["services"]] == ["qdrant"]
+    assert call(daemon, "status", "nobody") == 2
+    assert "no service is called 'nobody'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["status", "events", "history", "explain stack.oracle", "show 1"])
+def test_every_looking_command_speaks_json_and_yaml(
+    daemon: Served, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon.do(lambda: daemon.house.happen("action.verified", "stack.oracle", {"plan": 1, "verb": "restart"}))
+    call(daemon, *command.split(), "-o", "json")
+    as_json = json.loads(capsys.readouterr().out)
+    call(daemon, *command.split(), "-o", "yaml")
+    assert yaml.safe_load(capsys.readouterr().out) == as_json
+    assert as_json
+
+
+def test_events_are_lines_with_day_time_subject_and_phrase(daemon: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.do(lambda: daemon.house.happen("container.died", "oracle", {"exit_code": 139, "uptime": 2}))
+    assert call(daemon, "events") == 0
+    day, line = capsys.readouterr().out.splitlines()
+    assert day.startswith("-- ")
+    assert line.endswith("oracle    died: exit 139 (SIGSEGV) after 2s")
+
+
+def test_following_ends_with_4_when_the_daemon_goes(capsys: pytest.CaptureFixture[str]) -> None:
+    codes = []
+    with served() as daemon:
+        daemon.do(lambda: daemon.house.happen("container.started", "oracle", {}))
+        follower = threading.Thread(target=lambda: codes.append(call(daemon, "events", "-f", "-o", "json")))
+        follower.start()
+        for _ in range(2000):
+            if capsys_has(capsys):
+                break
+            follower.join(0.001)
+    follower.join(5)
+    assert codes == [4]
+
+
+def capsys_has(capsys: pytest.CaptureFixture[str]) -> bool:
+    return '"container.started"' in capsys.readouterr().out
+
+
+def test_history_and_show_tell_how_a_plan_ended(daemon: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(daemon, "history") == 0
+    assert "nothing was done yet" in capsys.readouterr().out
+    body = {"plan": 7, "verb": "phoenix", "service": "stack.oracle", "by": "playbook:loop", "cause": "drift"}
+    daemon.do(lambda: daemon.house.happen("action.planned", "stack.oracle", body))
+    daemon.do(lambda: daemon.house.happen("action.verified", "stack.oracle", body | {"text": "healthy for 5s"}))
+    assert call(daemon, "history") == 0
+    assert "verified  playbook:loop  healthy for 5s" in capsys.readouterr().out
+    assert call(daemon, "show", "7") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("plan 7: phoenix stack.oracle, verified")
+    assert "plan 7 phoenix verified: healthy for 5s" in out
+    assert call(daemon, "show", "99") == 2
+
+
+def test_show_prints_the_evidence_of_a_death_without_its_control_characters(
+    daemon: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = {"exit_code": 139, "log": ["loading\x1b[2J", "illegal instruction"]}
+    daemon.do(lambda: daemon.house.happen("container.died", "oracle", body))
+    assert call(daemon, "show", "seq:1") == 0
+    out = capsys.readouterr().out
+    assert "    illegal instruction" in out
+    assert "\x1b" not in out
+
+
+def test_explain_says_why_in_one_sentence_first(daemon: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(daemon, "explain", "stack.oracle") == 0
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first.startswith("stack.oracle is restarting; died 3 times in a row")
+    assert any("alert ContainerRestartLoop firing" in line for line in rest)
+    assert call(daemon, "explain", "HostMemoryHigh") == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "  rule host.yaml:host:0",
+        "    node_memory_MemTotal_bytes > 1",
+        "      400000000000  {a=b}",
+        "    x  gives nothing",
+    ]
+    assert call(daemon, "explain", "stack.oracel") == 2
+    assert "did you mean stack.oracle?" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- acting
+
+
+def test_an_acting_command_says_its_plan_follows_it_and_exits_by_its_end(
+    daemon: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for outcome, code in (("verified", 0), ("rolled_back", 1), ("degraded", 1), ("failed", 1), ("ended_early", 1)):
+        body = {"plan": 41, "verb": "phoenix", "reason": outcome}
+        daemon.do(lambda body=body: daemon.house.happen("action.planned", "stack.oracle", body))  # type: ignore[misc]
+        daemon.do(
+            lambda kind=f"action.{outcome}", body=body: daemon.house.happen(kind, "stack.oracle", body)  # type: ignore[misc]
+        )
+        assert call(daemon, "phoenix", "stack.oracle", "--image", "x:1", "--within", "5m") == code
+        out = capsys.readouterr().out
+        assert out.startswith("plan 41: phoenix stack.oracle. Plan 41 was started.")
+        assert outcome.replace("_", " ") in out
+    assert dict(daemon.house.asked[0].params) == {"image": "x:1", "within": "5m"}
+
+
+def test_a_refused_command_exits_with_3_and_says_why(daemon: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.house.verdicts["restart"] = no(Reason.COOLDOWN, "the next is possible at 12:40.")
+    assert call(daemon, "restart", "stack.oracle", "--override", "I am here") == 3
+    assert "restart stack.oracle is refused: the next is possible at 12:40." in capsys.readouterr().err
+    assert daemon.house.asked[0].override == "I am here"
+    assert call(daemon, "restart", "stack.oracle", "-o", "json") == 3
+    assert json.loads(capsys.readouterr().out)["decision"]["reason"] == "cooldown"
+
+
+def test_a_wrong_parameter_exits_with_2(daemon: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(daemon, "phoenix", "stack.oracle", "--within", "soon") == 2
+    assert "'soon' is not a duration" in capsys.readouterr().err
+    assert daemon.house.asked == []
+
+
+def test_not_following_returns_at_once(daemon: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(daemon, "scale", "stack.oracle", "--replicas", "0", "--no-follow", "-o", "json") == 0
+    assert json.loads(capsys.readouterr().out)["plan"] == 41
+    assert dict(daemon.house.asked[0].params) == {"replicas": "0"}
+
+
+def test_ctrl_c_only_stops_following(
+    daemon: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from supervisor.cli import act
+
+    def interrupted(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(act, "follow", interrupted)
+    assert call(daemon, "stop", "stack.oracle") == 130
+    assert "plan 41 goes on; `resurgam show 41`" in capsys.readouterr().out
+    assert [command.verb for command in daemon.house.asked] == ["stop"]
+
+
+def test_a_daemon_that_ends_while_a_plan_runs_is_said_with_what_comes_next(
+    daemon: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from supervisor.cli.client import Client
+
+    monkeypatch.setattr(Client, "stream", lambda *_args, **_query: iter(()))
+    assert call(daemon, "start", "stack.oracle") == 4
+    assert "its next start finishes or undoes it" in capsys.readouterr().err
+
+
+def test_pause_and_resume(daemon: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.house.verdicts |= {"pause": yes("Paused for 2h."), "resume": yes("Resumed.")}
+    assert call(daemon, "pause", "--for", "2h", "--reason", "backup") == 0
+    assert call(daemon, "resume", "stack.oracle") == 0
+    assert capsys.readouterr().out.splitlines() == ["Paused for 2h.", "Resumed."]
+    pause, resume = daemon.house.asked
+    assert (pause.target, dict(pause.params)) == ("*", {"for": "2h", "reason": "backup"})
+    assert (resume.verb, resume.target) == ("resume", "stack.oracle")
+
+
+# ---------------------------------------------------------------- the front
+
+
+def test_no_daemon_is_exit_4_for_every_command_that_needs_one(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ("status", "events", "history", "show 1", "explain x", "stop x", "pause", "resume", "phoenix x"):
+        assert main([*words.split(), "--socket", "/nowhere/control.sock"]) == 4, words
+        assert "start it with `resurgam run`" in capsys.readouterr().err
+
+
+def test_help_lists_every_command_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    out = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert all(f"    {name}" in out for name in COMMANDS)
+    assert "4 no daemon" in out
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["fly"], ["stop"], ["scale", "x"], ["status", "-o", "xml"], ["stop", "x", "--image", "y"]]
+)
+def test_wrong_usage_exits_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert "usage: resurgam" in capsys.readouterr().err
