@@ -9,11 +9,9 @@ import contextlib
 import os
 import platform
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import TextIO
 
 import structlog
 
@@ -37,6 +35,7 @@ from supervisor.facts import (
     BusState,
     Command,
     Container,
+    EdgeState,
     EngineEvent,
     Plan,
     Reloaded,
@@ -196,9 +195,7 @@ class House:
         """Start every edge. A door that cannot be opened is a warning; the core runs all the same."""
         await self.control.start()
         if self.server is not None:
-            trouble = await self.server.start()
-            if trouble:
-                log.warning("http", text=trouble)
+            self._edge("http", await self.server.start())
         self._keep("core", self.core.run)
         if self.pump is not None:
             self._keep("pump", self.pump.run)
@@ -208,6 +205,7 @@ class House:
         for name, watch in self.watches.items():
             self._keep(f"engine {name}", watch.run)
         self._keep("pause file", self._watch_pause_file)
+        self._keep("edges", self._watch_edges)
 
     def _keep(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
         self._tasks.append(asyncio.create_task(self._keep_running(name, body), name=name))
@@ -218,11 +216,27 @@ class House:
             try:
                 await body()
                 return
-            except Exception:
+            except Exception as err:
                 log.exception("broken", part=name)
+                self._edge(name, f"The part {name!r} broke ({type(err).__name__}) and is started again.")
                 if name == "core":
                     os.kill(os.getpid(), signal.SIGABRT)
             await asyncio.sleep(delay)
+
+    def _edge(self, part: str, text: str) -> None:
+        self.core.submit(EdgeState(self.clock.wall(), self.clock.mono(), part, text))
+
+    async def _watch_edges(self) -> None:
+        """What edges say of themselves becomes news for the core, when it changes."""
+        known: dict[str, str] = {}
+        while True:
+            now = {"host": self.host.problem}
+            now |= {f"notify {number}": notifier.state.text for number, notifier in enumerate(self.notifiers)}
+            for part, text in now.items():
+                if known.get(part, "") != text:
+                    known[part] = text
+                    self._edge(part, text)
+            await asyncio.sleep(5.0)
 
     async def _watch_pause_file(self) -> None:
         """A file PAUSE in the state folder pauses everything, as long as it is there."""
@@ -296,22 +310,6 @@ def _log_row(row: Row) -> None:
     log.info(row.kind, seq=row.seq, subject=row.subject, text=phrase(row))
 
 
-def set_up_logs(stream: TextIO = sys.stderr) -> None:
-    """Plain lines in a terminal, JSON for the journal of systemd; local variables are never shown."""
-    processors: list[structlog.typing.Processor] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-    ]
-    if stream.isatty():
-        plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-        structlog.configure([*processors, plain], logger_factory=structlog.PrintLoggerFactory(stream))
-        return
-    trace = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-    processors += [structlog.processors.ExceptionRenderer(trace), structlog.processors.JSONRenderer()]
-    structlog.configure(processors, logger_factory=structlog.PrintLoggerFactory(stream))
-
-
 def refuse_namesake() -> None:
     """PyPI's `supervisor` installs a package of our import name; in one environment the two destroy each other."""
     with contextlib.suppress(PackageNotFoundError):
@@ -337,7 +335,6 @@ def caution(journal: Journal, clock: Clock) -> None:
 async def run(settings: Settings, config_path: Path | None) -> int:
     """Run until SIGTERM or SIGINT; the exit code."""
     refuse_namesake()
-    set_up_logs()
     clock = SystemClock()
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with lock_state(settings.state_dir):

@@ -17,6 +17,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the configuration, then run until told to stop."""
     from supervisor import daemon
+    from supervisor.cli.logs import set_up_logs
+
+    set_up_logs()
 
     path = Path(args.config) if args.config else config.find()
     settings = config.load(path)

@@ -218,12 +218,6 @@ class Admission:
         intent = Intent("protect", service, {"image": image_id}, "It proved healthy.", "resurgam")
         self._admit(core, intent)
 
-    def jumped(self, core: "Decider", gap: float) -> None:
-        """The wall clock jumped by `gap` seconds: what was spent is as long ago as before, and none in the future."""
-        for key, spend in self._spent.items():
-            self._spent[key] = replace(spend, at=min(spend.at + max(0.0, gap), core.now))
-            core.batch.put("spent", str(key), dump(self._spent[key]))
-
     def _forget_spent(self, core: "Decider") -> None:
         for key in [key for key, spend in self._spent.items() if spend.at <= core.now - SPENT_FOR]:
             del self._spent[key]

@@ -68,19 +68,14 @@ class AlertDesk:
         for change in changes:
             self._changes.append(change)
             alert = change.alert
-            if change.before == "firing" and alert.state == "dropped":
-                # Its rule is no more. Whoever heard that it fires must hear that it does not.
-                alert = replace(alert, state="resolved", resolved_at=change.at)
-            subject = self.subject(alert)
-            body = {
-                "alert": alert_object(alert),
-                "text": alert.annotations.get("summary", alert.name),
-                "rule": alert.rule,
-            }
-            if alert.state in ("resolved", "dropped") and change.before != "firing":
-                row("alert.dropped", subject, body, False)
-            else:
-                row(f"alert.{alert.state}", subject, body, alert.state != "pending")
+            text = alert.annotations.get("summary", alert.name)
+            if alert.state == "dropped":
+                # Its rule is no more. Who was told that it fires must hear that it is over.
+                alert = replace(alert, state="resolved", resolved_at=alert.resolved_at or change.at)
+                text = f"{text} (its rule is gone)"
+            told = alert.state == "firing" or (alert.state == "resolved" and change.before == "firing")
+            kind = "alert.dropped" if alert.state == "resolved" and not told else f"alert.{alert.state}"
+            row(kind, self.subject(alert), {"alert": alert_object(alert), "text": text, "rule": alert.rule}, told)
         return self._keep(batch) or bool(changes)
 
     def _keep(self, batch: Batch) -> bool:

@@ -7,6 +7,7 @@ was opened.
 from typing import TYPE_CHECKING
 
 from supervisor import units
+from supervisor.core import ourselves
 from supervisor.facts import Command, Decision, Intent
 from supervisor.incidents import may_run
 from supervisor.verbs import VERBS
@@ -61,14 +62,14 @@ def _pause_or_resume(core: "Decider", fact: Command) -> Decision:
             return core.admission.refuse(core, intent, trouble)
     why = fact.params.get("reason") or f"by {fact.principal}"
     if fact.verb == "resume":
-        core.resume(subject, why)
+        ourselves.resume(core, subject, why)
         text = "Resumed." if subject == "*" else f"{subject} is resumed."
     else:
         try:
             until = core.now + units.duration(fact.params["for"]) if fact.params.get("for") else 0.0
         except ValueError as err:
             return core.admission.refuse(core, intent, no(Reason.BAD_PARAMETER, f"{err}."))
-        core.pause(subject, why, until)
+        ourselves.pause(core, subject, why, until)
         text = (
             "Paused; no new plan starts until `resurgam resume`." if not until else f"Paused for {fact.params['for']}."
         )

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from supervisor.core import ourselves
 from supervisor.core.admission import Admission
 from supervisor.core.alerts import AlertDesk
 from supervisor.core.commands import answer_command
@@ -17,6 +18,7 @@ from supervisor.facts import (
     BusState,
     Command,
     Decision,
+    EdgeState,
     EngineEvent,
     EngineState,
     Fact,
@@ -50,8 +52,8 @@ REMEMBER = 5.0
 """seconds: so often the recorder takes what was sampled"""
 PRUNE = 3600.0
 """seconds: so often what is too old is let go"""
-JUMP = 5.0
-"""seconds the two hands may drift apart in a turn before it counts as a jump of the clock"""
+SERVICES = "services"
+"""the collector of what the registry makes of events"""
 HOST_SERIES = ("MemTotal", "MemAvailable", "SwapTotal", "SwapFree")
 
 
@@ -80,11 +82,11 @@ class Decider:
         self.batch: Batch
         self.now = self.mono = 0.0
         self._wall_of: dict[str, float] = {}
-        self._timers: dict[str, float] = {"repeat": 0.0, "remember": 0.0, "prune": 0.0}
+        self.timers: dict[str, float] = {"repeat": 0.0, "remember": 0.0, "prune": 0.0}
         self._begun = False
         self._review = True
         self._again: float | None = None
-        self._hands: tuple[float, float] | None = None
+        self.hands: tuple[float, float] | None = None
         self._rev = 0
         self.last_seq = 0
 
@@ -99,19 +101,20 @@ class Decider:
     def begin(self, batch: Batch, now: float, mono: float) -> None:
         """Start a turn: the timers that are due come before any fact."""
         self.batch, self.now, self.mono = batch, now, mono
-        self._check_hands()
-        if self._timers["repeat"] <= mono:
-            self._timers["repeat"] = mono + REPEAT
-            self._sample("docker", full=True)
-        if self._timers["remember"] <= mono:
-            self._timers["remember"] = mono + REMEMBER
+        ourselves.check_hands(self)
+        if self.timers["repeat"] <= mono:
+            self.timers["repeat"] = mono + REPEAT
+            self._sample(full=True)
+            ourselves.sample(self)
+        if self.timers["remember"] <= mono:
+            self.timers["remember"] = mono + REMEMBER
             self.effects.append(lambda to: to.remember())
-        if self._timers["prune"] <= mono:
-            self._timers["prune"] = mono + PRUNE
+        if self.timers["prune"] <= mono:
+            self.timers["prune"] = mono + PRUNE
             self.store.prune(now)
             self.effects.append(lambda to: to.prune(now))
         self._happened(self.registry.tick(now, mono))
-        self._end_pauses()
+        ourselves.end_pauses(self)
         if not self._begun:
             self._begun = True
             self._first_words()
@@ -143,11 +146,11 @@ class Decider:
 
     def due(self) -> float | None:
         """The next monotonic instant at which something must be looked at."""
-        found = [*self._timers.values()]
+        found = [*self.timers.values()]
         tick = self.registry.due()
         if tick is not None:
             found.append(tick)
-        walls = (self.rules.due(), self._again, self._pause_end())
+        walls = (self.rules.due(), self._again, ourselves.pause_end(self))
         found += [self.mono + max(0.0, wall - self.now) for wall in walls if wall is not None]
         return min(found)
 
@@ -188,6 +191,7 @@ class Decider:
         if before is None or before.up != fact.up:
             kind = "daemon.engine_back" if fact.up else "daemon.engine_lost"
             self.row(kind, "daemon", {"text": fact.text, "engine": fact.engine})
+            ourselves.sample(self)
         self._fold(fact)
 
     def _on_readings(self, fact: Readings) -> None:
@@ -214,15 +218,22 @@ class Decider:
             self._review = True
             if happening.kind == "drift.proved":
                 self.admission.protect(self, happening.service, str(happening.data.get("image_id", "")))
-        self._sample("docker", full=False)
+        self._sample(full=False)
 
-    def _sample(self, collector: str, *, full: bool) -> None:
+    def _on_edge(self, fact: EdgeState) -> None:
+        if fact.text:
+            self.standing.edges[fact.part] = fact.text
+        else:
+            self.standing.edges.pop(fact.part, None)
+        self.stale_snapshot = True
+
+    def _sample(self, *, full: bool) -> None:
         """Let what the registry knows become samples: one transaction."""
         for match in self.registry.gone():
-            self.rules.arrived(collector, self.store.stale(self.now, match), self.now)
+            self.rules.arrived(SERVICES, self.store.stale(self.now, match), self.now)
         samples = self.registry.samples(self.now, full=full)
         if samples:
-            self.rules.arrived(collector, self.store.append(self.now, samples), self.now)
+            self.rules.arrived(SERVICES, self.store.append(self.now, samples), self.now)
 
     def _evaluate(self) -> None:
         due = self.rules.due()
@@ -287,43 +298,6 @@ class Decider:
         self._review = self.stale_snapshot = True
 
     # ------------------------------------------------------------ ourselves
-
-    def _check_hands(self) -> None:
-        """A wall clock that moved against the monotonic one: suspend, NTP step or a person's `date`."""
-        if self._hands is not None:
-            wall, mono = self._hands
-            gap = (self.now - wall) - (self.mono - mono)
-            if abs(gap) > JUMP:
-                self.rules.gap(gap, self.now)
-                self.admission.gap(self, gap)
-                self.admission.jumped(self, gap)
-                self.row("daemon.clock_jump", "daemon", {"text": f"The clock jumped by {gap:+.0f} s.", "seconds": gap})
-        self._hands = (self.now, self.mono)
-
-    def _pause_end(self) -> float | None:
-        return min((until for _why, until in self.standing.pauses.values() if until), default=None)
-
-    def _end_pauses(self) -> None:
-        for subject, (_why, until) in list(self.standing.pauses.items()):
-            if until and until <= self.now:
-                self.resume(subject, "the time it was paused for is over")
-
-    def pause(self, subject: str, why: str, until: float) -> None:
-        """Start no new plan (for one service, or `*`)."""
-        self.standing.pauses[subject] = (why, until)
-        self.batch.put("pause", subject, {"why": why, "until": until})
-        self.row("daemon.paused", "daemon" if subject == "*" else subject, {"text": f"Paused: {why}.", "until": until})
-        self._review = True
-
-    def resume(self, subject: str, why: str) -> None:
-        """End a pause; for `*` also the caution after a journal was set aside."""
-        self.standing.pauses.pop(subject, None)
-        self.batch.put("pause", subject, None)
-        if subject == "*" and self.standing.confirm:
-            self.standing.confirm = ""
-            self.batch.put("meta", "confirm", None)
-        self.row("daemon.resumed", "daemon" if subject == "*" else subject, {"text": f"Resumed: {why}."})
-        self._review = True
 
     def journal_failed(self, text: str) -> None:
         """The journal cannot be written: from now on only observe."""
@@ -394,5 +368,6 @@ _HANDLERS: dict[type, Callable[[Decider, Any], Any]] = {
     PlanEnded: lambda core, fact: core.admission.plan_ended(core, fact),
     Reloaded: Decider._on_reloaded,
     BusState: Decider._on_bus,
+    EdgeState: Decider._on_edge,
     Stopping: Decider._on_stopping,
 }

@@ -62,6 +62,7 @@ def _problems(core: "Decider") -> tuple[str, ...]:
         found.append(f"The journal cannot be written, so nothing is done: {standing.journal_error}")
     if standing.confirm:
         found.append(standing.confirm)
+    found += [text for _part, text in sorted(standing.edges.items())]
     found += [state.text for _name, state in sorted(standing.engines.items()) if not state.up]
     found += [*standing.load_problems, *core.registry.problems()]
     found += [f"{health.file}: {health.text}" for health in core.rules.health() if health.text]

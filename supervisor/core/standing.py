@@ -40,5 +40,7 @@ class Standing:
     engines: dict[str, EngineState] = field(default_factory=dict)
     swept: dict[str, bool] = field(default_factory=dict)
     bus: BusState | None = None
+    edges: dict[str, str] = field(default_factory=dict)
+    """part -> what is wrong with it"""
     host_memory: dict[str, float] = field(default_factory=dict)
     load_problems: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from supervisor.facts.containers import Container, Image
 from supervisor.facts.happened import (
     BusState,
     Command,
+    EdgeState,
     EngineEvent,
     EngineState,
     Fact,
@@ -49,6 +50,7 @@ __all__ = [
     "Command",
     "Container",
     "Decision",
+    "EdgeState",
     "EngineEvent",
     "EngineState",
     "Fact",

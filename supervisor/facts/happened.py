@@ -163,5 +163,13 @@ class BusState(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class EdgeState(Fact):
+    """A part at our edge is in trouble (`text` says which and what to do), or is not any more ('')."""
+
+    part: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping(Fact):
     """We were asked to end (SIGTERM)."""

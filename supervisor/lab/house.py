@@ -36,6 +36,12 @@ class Killed(BaseException):
     """The process is dead: nothing of it may run on. Not an Exception, so that no edge can catch it."""
 
 
+def _quiet(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tasks of a dead life end with Killed and nobody fetches that; anything else is worth a word."""
+    if not isinstance(context.get("exception"), Killed):
+        loop.default_exception_handler(context)
+
+
 class Fence:
     """Stands between one life and the world; once closed, nothing gets through."""
 
@@ -107,6 +113,7 @@ class SimWorld:
         self.watching: list[Callable[[str, str, str], None]] = []
         """called with (operation, key, `before` | `after`) at every engine write: invariants look here"""
         self.engine.on_call = self._on_write
+        loop.set_exception_handler(_quiet)
 
     def _on_write(self, operation: str, key: str, when: str) -> None:
         for watcher in self.watching:

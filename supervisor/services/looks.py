@@ -136,16 +136,19 @@ def _catch_up(state: State, held: Held, record: Record, missed: int, log: tuple[
 
 def _started_by_a_person(state: State, held: Held, record: Record, before: Container, first: bool) -> bool:
     """Whether what was to stay stopped runs, and neither we nor the engine can have started it: a policy of `always`
-    is obeyed by the engine at boot, a restart of its own shows in RestartCount."""
-    container = held.container
+    is obeyed by the engine at boot, a restart of its own shows in RestartCount. A container that was made since tells
+    by itself: no engine makes one."""
+    container, wanted = held.container, record.wanted
+    if wanted.state != "stopped" or state.plan_on(record, held) is not None:
+        return False
+    if first and held.living and container.created_at > wanted.at:
+        return True
     return (
-        record.wanted.state == "stopped"
-        and container.running
-        and container.started_at > record.wanted.at
+        container.running
+        and container.started_at > wanted.at
         and container.restart_count == 0
         and not container.restart_policy.startswith("always")
         and (first or before.status not in ("running", "paused", "restarting"))
-        and state.plan_on(record, held) is None
     )
 
 

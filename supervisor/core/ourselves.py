@@ -1,0 +1,68 @@
+"""What the core does about itself: its clock, its pauses, and what rules may know of it."""
+
+from typing import TYPE_CHECKING
+
+from supervisor.facts import Sample, labels
+
+if TYPE_CHECKING:
+    from supervisor.core.decider import Decider
+
+JUMP = 5.0
+"""seconds the two hands may drift apart in a turn before it counts as a jump of the clock"""
+
+
+def check_hands(core: "Decider") -> None:
+    """A wall clock that moved against the monotonic one: suspend, NTP step or a person's `date`."""
+    if core.hands is not None:
+        wall, mono = core.hands
+        gap = (core.now - wall) - (core.mono - mono)
+        if abs(gap) > JUMP:
+            core.rules.gap(gap, core.now)
+            core.admission.gap(core, gap)
+            core.timers["repeat"] = core.mono  # alerts are held until there is fresh input
+            core.row("daemon.clock_jump", "daemon", {"text": f"The clock jumped by {gap:+.0f} s.", "seconds": gap})
+    core.hands = (core.now, core.mono)
+
+
+def sample(core: "Decider") -> None:
+    """Series about us: rule files that are bad or err, engines that do not answer, edges in trouble."""
+    found = [
+        Sample(labels("resurgam_rules_file_healthy", file=health.file), 0.0 if health.text else 1.0)
+        for health in core.rules.health()
+    ]
+    engines = sorted(core.standing.engines.items())
+    found += [Sample(labels("resurgam_engine_up", engine=name), float(state.up)) for name, state in engines]
+    found.append(Sample(labels("resurgam_problems"), float(len(core.standing.edges))))
+    core.rules.arrived("resurgam", core.store.append(core.now, found), core.now)
+
+
+def pause_end(core: "Decider") -> float | None:
+    """When the next pause ends by itself, unix seconds."""
+    return min((until for _why, until in core.standing.pauses.values() if until), default=None)
+
+
+def end_pauses(core: "Decider") -> None:
+    """End what was paused for so long."""
+    for subject, (_why, until) in list(core.standing.pauses.items()):
+        if until and until <= core.now:
+            resume(core, subject, "the time it was paused for is over")
+
+
+def pause(core: "Decider", subject: str, why: str, until: float) -> None:
+    """Start no new plan (for one service, or `*`)."""
+    core.standing.pauses[subject] = (why, until)
+    core.batch.put("pause", subject, {"why": why, "until": until})
+    text = f"Paused: {why}."
+    core.row("daemon.paused", "daemon" if subject == "*" else subject, {"text": text, "until": until})
+    core.reviewed_later()
+
+
+def resume(core: "Decider", subject: str, why: str) -> None:
+    """End a pause; for `*` also the caution after a journal was set aside."""
+    core.standing.pauses.pop(subject, None)
+    core.batch.put("pause", subject, None)
+    if subject == "*" and core.standing.confirm:
+        core.standing.confirm = ""
+        core.batch.put("meta", "confirm", None)
+    core.row("daemon.resumed", "daemon" if subject == "*" else subject, {"text": f"Resumed: {why}."})
+    core.reviewed_later()

@@ -1,0 +1,179 @@
+"""What must hold in every simulated world (names as in docs/safety.md). Each finding is one sentence.
+
+`Watcher` looks at every engine write as it happens; `at_rest` looks once everything has come to rest.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from supervisor.facts import Plan
+from supervisor.journal.codec import load
+from supervisor.lab.house import SimWorld
+from supervisor.services import OP_LABEL, is_temp
+
+TEMP = re.compile(r"^(?P<name>.+)\.resurgam-(?P<role>new|parked|spare|failed)-(?P<op>[0-9a-f]+)$")
+HOUR, DAY = 3600.0, 86400.0
+
+
+def base_name(name: str) -> str:
+    """The canonical name behind a temporary one."""
+    match = TEMP.match(name)
+    return match["name"] if match else name
+
+
+@dataclass
+class Watcher:
+    """Sees every write of ours, before and after it has its effect."""
+
+    world: SimWorld
+    found: list[str] = field(default_factory=list)
+    was_healthy: set[str] = field(default_factory=set)
+    """container ids that were ever well"""
+
+    def __post_init__(self) -> None:
+        self.world.watching.append(self.on_write)
+
+    def say(self, invariant: str, text: str) -> None:
+        line = f"{invariant}: {text} (at {self.world.clock.mono():.3f} s, point {self.world.points})"
+        if len(self.found) < 20:
+            self.found.append(line)
+
+    def on_write(self, operation: str, key: str, when: str) -> None:
+        if when == "after":
+            self.one_copy()
+            return
+        for box in self.world.engine.containers():
+            if box.running and box.health in ("none", "healthy"):
+                self.was_healthy.add(box.id)
+        self.named_first(operation, key)
+        self.hands_off(operation, key)
+        if operation == "remove":
+            self.proof_before_delete(key)
+
+    def one_copy(self) -> None:
+        """I1: never two running copies of one service."""
+        running: dict[str, list[str]] = {}
+        for box in self.world.engine.containers():
+            if box.status in ("running", "restarting", "paused"):
+                running.setdefault(base_name(box.name), []).append(box.name)
+        for name, boxes in running.items():
+            if len(boxes) > 1:
+                self.say("I1 one copy", f"{name} runs as {', '.join(boxes)}")
+
+    def plans(self) -> list[Plan]:
+        return [load(Plan, value) for value in self.world.disk.space("plan").values()]
+
+    def named_first(self, operation: str, key: str) -> None:
+        """I9: every write is named by an open plan whose step was durable before it."""
+        box = self.world.engine.world.find(key)
+        names = {key, box.name if box else key, base_name(box.name) if box else key}
+        for plan in self.plans():
+            touched = {name for step in plan.steps if step.name in plan.begun for name in step.writes}
+            ids = {plan.container_id, str(plan.data().get("new_id", ""))}
+            older = {name for name in names if is_temp(name) and base_name(name) == plan.name}
+            if plan.begun and (names & touched or key in ids or older or operation in ("tag", "untag")):
+                return
+        self.say("I9 journal before effect", f"{operation} {key} is named by no begun plan")
+
+    def hands_off(self, operation: str, key: str) -> None:
+        """I5: no write names a container that did not opt in."""
+        if operation in ("create", "tag", "untag"):
+            return
+        box = self.world.engine.world.find(key)
+        if box is None:
+            return
+        labels = self._labels(box.id)
+        if labels.get("resurgam.enable") != "true" and OP_LABEL not in labels:
+            self.say("I5 hands off", f"{operation} on {box.name}, which did not opt in")
+
+    def _labels(self, ident: str) -> dict[str, str]:
+        return next((dict(box.labels) for box in self.world.engine.containers() if box.id == ident), {})
+
+    def proof_before_delete(self, key: str) -> None:
+        """I3: a container that was ever well is removed only after the commit that replaced it is durable."""
+        box = self.world.engine.world.find(key)
+        if box is None or box.id not in self.was_healthy:
+            return
+        ours = [plan for plan in self.plans() if plan.container_id == box.id]
+        match = TEMP.match(box.name)
+        if any("commit" in plan.begun for plan in ours) or (match and match["role"] in ("spare", "failed")):
+            return
+        self.say("I3 no delete before proof", f"{box.name} was well once and is removed without a commit")
+
+
+def budget(world: SimWorld, per_service: int = 3, per_host: int = 10) -> list[str]:
+    """I4: disruptive plans in any window, counted from the journal; those that ended untouched cost nothing."""
+    disruptive = {"restart", "phoenix", "start"}
+    begun = world.disk.rows(kinds=("action.begin",), limit=1_000_000)
+    touched = {row.body["plan"] for row in begun if row.body["phase"] == "inside"}
+    rows = [
+        row
+        for row in world.disk.rows(kinds=("action.planned",), limit=100_000)
+        if row.body["verb"] in disruptive and row.body["plan"] in touched and not row.body["by"].startswith("uid:")
+    ]
+    found = []
+    for row in rows:
+        hour = [other for other in rows if 0 <= other.at - row.at < HOUR and other.subject == row.subject]
+        day = [other for other in rows if 0 <= other.at - row.at < DAY]
+        if len(hour) > per_service:
+            found.append(f"I4 budget: {row.subject} had {len(hour)} disruptive plans within an hour")
+        if len(day) > per_host:
+            found.append(f"I4 budget: {len(day)} disruptive plans within a day")
+    return found[:3]
+
+
+def at_rest(world: SimWorld, healthy_before: dict[str, str]) -> list[str]:
+    """I2, I6, I7, I8, I11: everything has come to rest, faults have stopped. `healthy_before`: name -> container id."""
+    found = []
+    open_plans = sorted(world.disk.space("plan"))
+    if open_plans:
+        found.append(f"I11 liveness: plans {', '.join(open_plans)} never ended")
+    rows = world.disk.rows(limit=1_000_000)
+    kept = {name for row in rows if row.kind.startswith("action.") for name in row.body.get("left", ())}
+    boxes = {box.name: box for box in world.engine.containers()}
+    left = [name for name in boxes if TEMP.match(name) and name not in kept]
+    found += [f"I6 clean exit: {name} is left over and no plan says it is kept" for name in left]
+    for name, ident in healthy_before.items():
+        box = boxes.get(name)
+        well = box is not None and box.running and box.health in ("none", "healthy")
+        told = any(
+            row.kind
+            in ("action.degraded", "action.failed", "action.rolled_back", "action.refused", "container.stopped")
+            and base_name(row.subject)
+            and row.subject.endswith(name.removesuffix("-1").split("-")[-1])
+            for row in rows
+        )
+        exists = any(other.id == ident for other in boxes.values())
+        if not well and not (told and (exists or box is not None)):
+            found.append(
+                f"I2 never worse: {name} was healthy and is {box.status if box else 'gone'}, and nobody was told"
+            )
+    found += delivered(world)
+    return found
+
+
+def delivered(world: SimWorld) -> list[str]:
+    """I7 no alert lost, I8 none invented, and a resolved one never before its firing."""
+    import json
+
+    fired = {
+        f"{world.disk.epoch}-{row.seq}": row
+        for row in world.disk.rows(kinds=("alert.firing", "alert.resolved"), limit=1_000_000)
+        if row.public
+    }
+    got = [
+        json.loads(payload) for payload in world.broker.subscribers["everybody"].payloads("resurgam/sim/event/alert")
+    ]
+    ids = {event["id"] for event in got}
+    found = [
+        f"I7 no alert lost: {fired[key].kind} row {fired[key].seq} never arrived" for key in sorted(set(fired) - ids)
+    ]
+    found += [f"I8 no alert invented: {key} arrived and is in no journal" for key in sorted(ids - set(fired))]
+    firing: set[str] = set()
+    for event in got:
+        fingerprint = event["data"]["fingerprint"]
+        if event["type"].endswith("firing"):
+            firing.add(fingerprint)
+        elif fingerprint not in firing:
+            found.append(f"I7: {fingerprint} resolved before it fired")
+    return found[:5]
