@@ -137,6 +137,47 @@ def regex(pattern: str) -> "re2._Regexp":
     return found
 
 
+_SIGNALS = {
+    1: "SIGHUP",
+    2: "SIGINT",
+    3: "SIGQUIT",
+    4: "SIGILL",
+    5: "SIGTRAP",
+    6: "SIGABRT",
+    7: "SIGBUS",
+    8: "SIGFPE",
+    9: "SIGKILL",
+    10: "SIGUSR1",
+    11: "SIGSEGV",
+    12: "SIGUSR2",
+    13: "SIGPIPE",
+    14: "SIGALRM",
+    15: "SIGTERM",
+    24: "SIGXCPU",
+    25: "SIGXFSZ",
+    31: "SIGSYS",
+}
+"""Linux numbers, whatever this machine is: containers are Linux."""
+
+
+def signal_name(number: int) -> str:
+    """`SIGSEGV` of 11; `signal 64` of what has no common name; '' of 0."""
+    return _SIGNALS.get(number, f"signal {number}" if number else "")
+
+
+def exit_words(code: int | None) -> str:
+    """`exit 139 (SIGSEGV)`, `exit 0`, or that nobody knows."""
+    if code is None:
+        return "an unknown exit code"
+    name = signal_name(code - 128) if 128 < code <= 192 else ""
+    return f"exit {code} ({name})" if name else f"exit {code}"
+
+
+def short_image(image_id: str) -> str:
+    """The first 12 digits of an image id, as people compare them; a reference stays as it is."""
+    return image_id.removeprefix("sha256:")[:12] if image_id.startswith("sha256:") else image_id
+
+
 def plain(text: str, limit: int = 4096) -> str:
     """Text from outside made safe to store and show: no control characters, bounded."""
     clean = "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1])

@@ -84,11 +84,6 @@ async def left_over(hand: Hand) -> tuple[str, ...]:
     return tuple(each for each in names if each.startswith(f"{name}.resurgam-") and is_temp(each))
 
 
-def short(image_id: str) -> str:
-    """An image id for people."""
-    return image_id.removeprefix("sha256:")[:12] or "unknown"
-
-
 def sentence(text: str) -> str:
     """Bounded, one line, with a full stop."""
     clean = units.plain(text.strip(), 1000)

@@ -9,8 +9,9 @@ a later process walks the same steps again and does what is missing.
 
 import asyncio
 
+from supervisor import units
 from supervisor.actions import rollback, spec, tidy
-from supervisor.actions.common import launch, must_be, namespaces, remaining, sentence, short
+from supervisor.actions.common import launch, must_be, namespaces, remaining, sentence
 from supervisor.actions.hand import ACTIVE, Cannot, Denied, Ending, Hand
 from supervisor.actions.plans import limit
 from supervisor.actions.probation import Finding, watch
@@ -74,7 +75,7 @@ async def _prepare(hand: Hand) -> None:
     await _dependents(hand, old)
     hand.mark(
         "look",
-        f"From {short(old.image_id)} to {short(new_image.id)}.",
+        f"From {units.short_image(old.image_id)} to {units.short_image(new_image.id)}.",
         old_image=old.image_id,
         new_image=new_image.id,
         was=old.status,
@@ -101,7 +102,7 @@ async def _images(hand: Hand, old: Container) -> tuple[Image | None, Image]:
         raise Cannot(no(Reason.IMAGE_GONE, f"There is no image {wanted[:200]} on this machine; pull or load it first."))
     if new.id in hand.data.get("quarantined", ()) and new.id != hand.data.get("proved"):
         text = (
-            f"Image {short(new.id)} failed {plan.service} before and is quarantined; "
+            f"Image {units.short_image(new.id)} failed {plan.service} before and is quarantined; "
             "it is free again once it ran healthy for the proof time."
         )
         raise Cannot(no(Reason.QUARANTINED, text))
@@ -156,7 +157,12 @@ async def _create(hand: Hand, body: Json, image_id: str) -> None:
         look, lambda seen: seen is not None, lambda seen: hand.engine.create(name, body), patience=30.0
     )
     if made is None or made.image_id != image_id:
-        raise Cannot(no(Reason.IMAGE_GONE, f"The engine made the container from another image than {short(image_id)}."))
+        raise Cannot(
+            no(
+                Reason.IMAGE_GONE,
+                f"The engine made the container from another image than {units.short_image(image_id)}.",
+            )
+        )
     hand.mark("create", f"{name} is ready.", new_id=made.id)
 
 

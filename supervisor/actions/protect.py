@@ -1,6 +1,7 @@
 """Protect: tag an image that proved healthy, so that no clean-up takes the last known good one away."""
 
-from supervisor.actions.common import sentence, short
+from supervisor import units
+from supervisor.actions.common import sentence
 from supervisor.actions.hand import Denied, Ending, Hand
 from supervisor.actions.steps import lkg_ref
 from supervisor.errors import EngineError
@@ -15,12 +16,12 @@ async def run(hand: Hand) -> Ending:
     try:
         await hand.step("protect")
         await tag(hand, image_id, ref)
-        hand.mark("protect", f"{ref} stands for {short(image_id)}.")
+        hand.mark("protect", f"{ref} stands for {units.short_image(image_id)}.")
     except Denied as err:
         return hand.ended_early(err.verdict)
     except EngineError as err:
-        return Ending(no(Reason.FAILED, sentence(f"{short(image_id)} could not be protected: {err}")))
-    return Ending(yes(f"{short(image_id)} is kept as {ref}.", Reason.VERIFIED))
+        return Ending(no(Reason.FAILED, sentence(f"{units.short_image(image_id)} could not be protected: {err}")))
+    return Ending(yes(f"{units.short_image(image_id)} is kept as {ref}.", Reason.VERIFIED))
 
 
 async def tag(hand: Hand, image_id: str, ref: str) -> None:

@@ -9,7 +9,7 @@ its next `up`. What it said is kept in the journal either way.
 """
 
 from supervisor import units
-from supervisor.actions.common import launch, left_over, remaining, sentence, short
+from supervisor.actions.common import launch, left_over, remaining, sentence
 from supervisor.actions.hand import ACTIVE, Denied, Ending, Hand
 from supervisor.actions.plans import limit
 from supervisor.actions.probation import watch
@@ -123,7 +123,7 @@ async def _verify(hand: Hand, trouble: str) -> Ending:
     """Start it if it was not stopped when we came, and see whether it is as well as it was."""
     plan, data = hand.plan, hand.data
     service, old_id = plan.service, plan.container_id
-    image = short(str(data.get("old_image") or ""))
+    image = units.short_image(str(data.get("old_image") or ""))
     old = await hand.inspect(old_id)
     await hand.step("back_start", old)
     if old is not None and old.name != plan.name:

@@ -7,7 +7,7 @@ old one. So a copy is created and never started: same recipe and image id, our l
 
 from supervisor import units
 from supervisor.actions import spec
-from supervisor.actions.common import left_over, namespaces, short
+from supervisor.actions.common import left_over, namespaces
 from supervisor.actions.hand import ACTIVE, Denied, Ending, Hand
 from supervisor.errors import Conflict, EngineError
 from supervisor.facts import Container, Json
@@ -94,7 +94,7 @@ def _is_spare_of(name: str, each: Container) -> bool:
 
 def _text(hand: Hand) -> str:
     data = hand.data
-    old, new = short(str(data.get("old_image") or "")), short(str(data.get("new_image") or ""))
+    old, new = units.short_image(str(data.get("old_image") or "")), units.short_image(str(data.get("new_image") or ""))
     moved = f"from image {old} to {new}" if old != new else f"on the same image {new}"
     proof = data.get("proof") or "it proved healthy"
     notes = [str(note) for note in data.get("notes") or ()]

@@ -8,11 +8,12 @@ override lifts veto and budget (and cooldown, in `ladder`), never ownership, loc
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from supervisor import units
 from supervisor.facts import Container, Intent, Service
 from supervisor.incidents import budget, veto
 from supervisor.incidents.locks import starts
 from supervisor.incidents.target import HOST
-from supervisor.incidents.words import short_image, until
+from supervisor.incidents.words import until
 from supervisor.incidents.world import World
 from supervisor.verbs import VERBS, Disturbance, Verb, disturbance
 from supervisor.verdicts import Reason, Verdict, no, yes
@@ -186,12 +187,13 @@ def _image(intent: Intent, service: Service, container: Container, _world: World
         )
         return Judgement(no(Reason.NO_KNOWN_GOOD, text))
     if chosen in service.quarantined:
-        text = f"The image {short_image(chosen)} failed for {service.id} before and is quarantined; choose another one."
+        failed = units.short_image(chosen)
+        text = f"The image {failed} failed for {service.id} before and is quarantined; choose another one."
         return Judgement(no(Reason.QUARANTINED, text))
     if service.needs.stateful and by_rule(intent.by) and chosen != container.image_id:
         text = (
-            f"{service.id} keeps state that the newer image may have changed, so going to {short_image(chosen)} needs "
-            f"a person's word: `resurgam phoenix {service.id}`."
+            f"{service.id} keeps state that the newer image may have changed, so going to "
+            f"{units.short_image(chosen)} needs a person's word: `resurgam phoenix {service.id}`."
         )
         return Judgement(no(Reason.NEEDS_APPROVAL, text))
     return None

@@ -7,9 +7,10 @@ When to open and close one is asked by the book; the rows are written there.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from supervisor import units
 from supervisor.facts import Alert, Incident, Service
 from supervisor.incidents.target import HOST
-from supervisor.incidents.words import exit_words, listed, short_image
+from supervisor.incidents.words import listed
 
 GIVEN_UP = 3600.0
 """seconds without any alert after which an incident ends though nobody saw the service well again"""
@@ -56,10 +57,10 @@ def cause(service: Service | None) -> str:
     if service is None or service.container is None:
         return ""
     container = service.container
-    running = f"{short_image(container.image_id)} ({container.image_ref})"
+    running = f"{units.short_image(container.image_id)} ({container.image_ref})"
     parts = []
     if service.drift == "unproved" or (service.proved_image and service.proved_image != container.image_id):
-        proved = short_image(service.proved_image)
+        proved = units.short_image(service.proved_image)
         parts.append(f"running image {running} is not the one that last proved healthy ({proved})")
     elif service.drift == "tag_moved":
         parts.append(f"running image {running} is not what {container.image_ref} stands for now")
@@ -67,7 +68,7 @@ def cause(service: Service | None) -> str:
         parts.append("the kernel killed it for want of memory (OOM)")
     died = bool(service.streak) or not container.running
     if died and service.last_exit is not None and (service.last_exit != 0 or not parts):
-        parts.append(f"its last end was {exit_words(service.last_exit)}")
+        parts.append(f"its last end was {units.exit_words(service.last_exit)}")
     elif container.health == "unhealthy":
         parts.append("its own health check fails")
     return "; ".join(parts)

@@ -7,8 +7,9 @@ is read with that in mind. An event only corrects what the last inspect said; in
 from collections.abc import Callable
 from dataclasses import replace
 
+from supervisor import units
 from supervisor.facts import Container, EngineEvent, Wanted
-from supervisor.services.happening import death_text, exit_words, signal_name
+from supervisor.services.happening import death_text
 from supervisor.services.record import Held, Record
 from supervisor.services.state import State
 from supervisor.services.tally import exit_signal
@@ -107,7 +108,7 @@ def _die(state: State, held: Held, record: Record | None, event: EngineEvent) ->
         record,
         container,
         exit_code=code,
-        signal=signal_name(exit_signal(code)),
+        signal=units.signal_name(exit_signal(code)),
         uptime=round(uptime, 3),
         oom=held.oom,
         counted=news,
@@ -121,13 +122,13 @@ def _tell_end(state: State, held: Held, record: Record, code: int | None, uptime
     """An end that is no death: asked for, part of a plan, or a job that is done."""
     asked = held.asked or held.killed
     if plan and not asked:
-        kind, text = "container.died", f"{record.id} ended while plan {plan} works on it: {exit_words(code)}."
+        kind, text = "container.died", f"{record.id} ended while plan {plan} works on it: {units.exit_words(code)}."
         held.unproven_log = state.at
     elif asked:
-        kind, text = "container.stopped", f"{record.id} ended as asked: {exit_words(code)}."
+        kind, text = "container.stopped", f"{record.id} ended as asked: {units.exit_words(code)}."
     else:
-        kind, text = "container.stopped", f"{record.id} finished: {exit_words(code)}."
-    signal = signal_name(exit_signal(code))
+        kind, text = "container.stopped", f"{record.id} finished: {units.exit_words(code)}."
+    signal = units.signal_name(exit_signal(code))
     data = {"exit_code": code, "signal": signal, "uptime": round(uptime, 3), "plan": plan, "oom": held.oom}
     state.tell(kind, record, held.container, **data, text=text)
 

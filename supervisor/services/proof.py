@@ -3,8 +3,8 @@
 The registry asks when the next of these is due and lets it happen. All of it runs on monotonic time.
 """
 
+from supervisor import units
 from supervisor.facts import Needs
-from supervisor.services.happening import short
 from supervisor.services.record import Record
 from supervisor.services.state import State
 from supervisor.services.tally import chain
@@ -69,7 +69,8 @@ class Timers:
             freed = bool(state.ledger.why_bad(record.id, container.image_id))
             state.put(*state.ledger.prove(record.id, container.image_id, container.image_ref, state.at))
             took = show_duration(self._proof_time(record))
-            text = f"{record.id} was healthy for {took} on {short(container.image_id)} ({container.image_ref}): proved."
+            image = f"{units.short_image(container.image_id)} ({container.image_ref})"
+            text = f"{record.id} was healthy for {took} on {image}: proved."
             data = {"ref": container.image_ref, "before": known, "unquarantined": freed}
             state.tell("drift.proved", record, container, **data, text=text)
         state.keep_tally(record)

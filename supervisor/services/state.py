@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from supervisor import verbs
+from supervisor import units, verbs
 from supervisor.config import Settings, needs_from
 from supervisor.errors import JournalError
 from supervisor.facts import Container, Json, Plan, Service, Wanted
 from supervisor.journal.codec import dump, load
 from supervisor.journal.ledger import Ledger, Put
 from supervisor.services import names
-from supervisor.services.happening import Happening, about, short
+from supervisor.services.happening import Happening, about
 from supervisor.services.identity import Identities, entry_of, ownership
 from supervisor.services.record import Held, Record
 from supervisor.services.series import names_of
@@ -331,12 +331,12 @@ class State:
             return
         record.tally.drift = drift
         self.keep_tally(record)
-        ref, runs = container.image_ref, short(container.image_id)
+        ref, runs = container.image_ref, units.short_image(container.image_id)
         data: Json = {"ref": ref, "running": container.image_id, "proved": proved, "stands_for": stands_for}
         if drift == "unproved":
-            text = f"{record.id} runs {runs} ({ref}); what last proved healthy is {short(proved)}."
+            text = f"{record.id} runs {runs} ({ref}); what last proved healthy is {units.short_image(proved)}."
         elif drift == "tag_moved":
-            text = f"{record.id} runs {runs}, but {ref} now stands for {short(stands_for)}."
+            text = f"{record.id} runs {runs}, but {ref} now stands for {units.short_image(stands_for)}."
         else:
             text = f"{record.id} runs the image it should: {runs} ({ref})."
         self.tell(f"drift.{drift or 'cleared'}", record, container, **data, text=text)

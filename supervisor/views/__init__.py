@@ -4,6 +4,7 @@ In: facts.Snapshot (how things stand) and journal rows (what happened). Out: JSO
 Pure: nothing here reads a clock, a file or the network.
 """
 
+from supervisor.units import exit_words, short_image
 from supervisor.views.documents import (
     alert_document,
     alerts_document,
@@ -18,7 +19,7 @@ from supervisor.views.documents import (
 from supervisor.views.explain import explain_document
 from supervisor.views.history import OUTCOMES, outcome_of, past_incident_document, past_plan_document
 from supervisor.views.sentences import event_document, headline, phrase, sentence
-from supervisor.views.words import clock_text, exit_words, iso, json_number, json_safe, short_image
+from supervisor.views.words import clock_text, iso, json_number, json_safe
 
 __all__ = [
     "OUTCOMES",

@@ -7,7 +7,7 @@ their parts, and what else the word stands for). Out: JSON with one plain senten
 import difflib
 
 from supervisor.facts import Alert, Json, Service, Snapshot
-from supervisor.units import show_duration
+from supervisor.units import exit_words, short_image, show_duration
 from supervisor.views.documents import (
     alert_document,
     alerts_about,
@@ -17,7 +17,7 @@ from supervisor.views.documents import (
     incident_document,
     plan_document,
 )
-from supervisor.views.words import exit_words, json_safe, short_image
+from supervisor.views.words import json_safe
 
 
 def explain_document(subject: str, snapshot: Snapshot, extra: Json | None = None) -> Json:

@@ -10,8 +10,8 @@ from datetime import UTC, tzinfo
 from typing import Any, Protocol
 
 from supervisor.facts import Json
-from supervisor.units import plain, show_duration
-from supervisor.views.words import clock_text, exit_words, iso, json_safe, short_image, signal_name
+from supervisor.units import exit_words, plain, short_image, show_duration, signal_name
+from supervisor.views.words import clock_text, iso, json_safe
 
 _LIMIT = 400
 

@@ -4,7 +4,6 @@ In: raw numbers and ids. Out: text that people and strict JSON parsers can read.
 """
 
 import math
-import signal
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, tzinfo
@@ -55,22 +54,3 @@ def json_safe(value: Any) -> Any:
     if value is None or isinstance(value, str | int | bool):
         return value
     return str(value)
-
-
-def signal_name(number: int) -> str:
-    """`SIGSEGV` for 11; '' for what is no signal here."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return ""
-
-
-def exit_words(code: int) -> str:
-    """`exit 139 (SIGSEGV)`, `exit 1`."""
-    name = signal_name(code - 128) if 128 < code < 193 else ""
-    return f"exit {code} ({name})" if name else f"exit {code}"
-
-
-def short_image(image_id: str) -> str:
-    """The first 12 digits of an image id; a reference stays as it is."""
-    return image_id.removeprefix("sha256:")[:12] if image_id.startswith("sha256:") else image_id

@@ -55,7 +55,7 @@ async def measure(services: int, deaths: int) -> Times:
         for event in box.api.events(decode=True, filters={"event": ["die"], "type": "container"}):
             now = time.time()
             name = event["Actor"]["Attributes"].get("name", "")
-            if name in ids:
+            if name in ids and state["round"] >= 0:
                 key = (name, state["round"])
                 times.died[key] = event["timeNano"] / 1e9
                 times.known["listener"][key] = now

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from supervisor.incidents.words import exit_words, listed, short_image, time_of_day, until
+from supervisor.incidents.words import listed, time_of_day, until
+from supervisor.units import exit_words, short_image
 from tests.support.incidents import GOOD, NOW
 
 
