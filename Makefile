@@ -22,21 +22,21 @@ check: venv ## lint, types, import contract, unit tests: a minute, no engine
 	$(BIN)/ruff format --check supervisor tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q -n 2 tests/unit
 
 test: parts ## everything CI runs
 	$(BIN)/ruff check supervisor tests
 	$(BIN)/ruff format --check supervisor tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -q tests
+	$(BIN)/pytest -q -n 2 --dist loadgroup tests
 
 bench: parts ## the figures of docs/performance.md
 	$(BIN)/python -m tests.bench.alert_latency
 	$(BIN)/python -m tests.bench.footprint
 
 soak: parts ## new seeds and long runs, before a release
-	RESURGAM_SEEDS=$${RESURGAM_SEEDS:-new:500} $(BIN)/pytest -q tests/sim
+	RESURGAM_SEEDS=$${RESURGAM_SEEDS:-$$(date +%s):500} $(BIN)/pytest -q -n 2 tests/sim
 
 lock: venv ## write the lock anew: hashes, no addresses
 	.ci/lock
