@@ -22,7 +22,7 @@ from supervisor.bus.notify import Notifier
 from supervisor.bus.pump import Pump
 from supervisor.bus.systemd import notify as tell_systemd
 from supervisor.clock import Clock, SystemClock
-from supervisor.config import Settings
+from supervisor.config import Settings, waits_for_start
 from supervisor.config import load as load_settings
 from supervisor.core import Core
 from supervisor.core.admission import Admission
@@ -33,7 +33,6 @@ from supervisor.errors import ConfigError, ResurgamError, UsageError
 from supervisor.facts import (
     Alert,
     BusState,
-    Command,
     Container,
     EdgeState,
     EngineEvent,
@@ -53,6 +52,7 @@ from supervisor.rules import RuleEngine, shipped_folder
 from supervisor.rules import load as load_rules
 from supervisor.samples import Store
 from supervisor.services import Registry
+from supervisor.signals import pause_file
 from supervisor.signals.docker import Watch
 from supervisor.signals.host import HostWatch, ProcHost
 from supervisor.signals.probes import HttpProber
@@ -240,14 +240,8 @@ class House:
 
     async def _watch_pause_file(self) -> None:
         """A file PAUSE in the state folder pauses everything, as long as it is there."""
-        file, paused = self.settings.state_dir / "PAUSE", False
-        while True:
-            if file.exists() != paused:
-                paused = not paused
-                verb = "pause" if paused else "resume"
-                params = {"reason": f"the file {file} is there" if paused else f"the file {file} is gone"}
-                await self.core.ask(Command(self.clock.wall(), self.clock.mono(), verb, "*", params, "file", "file"))
-            await asyncio.sleep(1.0)
+        file = self.settings.state_dir / pause_file.NAME
+        await pause_file.watch(file, lambda: self.core.snapshot.pauses, self.core.ask, self.clock)
 
     async def reload(self, config_path: Path | None) -> None:
         """Read configuration and rules again; what is bad leaves the running set as it is."""
@@ -255,7 +249,7 @@ class House:
 
         def read() -> Loaded:
             loaded = read_rules(load_settings(config_path), os.getuid())
-            bad = [f"{health.file}: {health.text}" for health in loaded.rules.health if health.text]
+            bad = [text for health in loaded.rules.health for text in health.complaints]
             if bad or loaded.problems:
                 raise UsageError("; ".join([*bad, *loaded.problems]))
             return loaded
@@ -263,7 +257,8 @@ class House:
         tell_systemd("RELOADING=1")
         try:
             loaded = await loop.run_in_executor(None, read)
-            fact = Reloaded(self.clock.wall(), self.clock.mono(), loaded, "Configuration and rules were read again.")
+            text = "Configuration and rules were read again." + waits_for_start(self.settings, loaded.settings)
+            fact = Reloaded(self.clock.wall(), self.clock.mono(), loaded, text)
         except UsageError as err:
             fact = Reloaded(self.clock.wall(), self.clock.mono(), None, f"Not reloaded, the running set stays: {err}")
         self.core.submit(fact)
@@ -341,6 +336,7 @@ async def run(settings: Settings, config_path: Path | None) -> int:
         journal = Journal.open(settings.state_dir / "journal.db", clock)
         recorder = Recorder.open(settings.state_dir / "recorder.db", clock)
         loaded = read_rules(settings, os.getuid())
+        before = journal.last_seq
         caution(journal, clock)
         retention = max(600.0, loaded.rules.retention())
         remembered = list(recorder.read(int((clock.wall() - retention) * 1000)))
@@ -356,9 +352,12 @@ async def run(settings: Settings, config_path: Path | None) -> int:
         )
         journal.commit(batch)
         decider.last_seq = journal.last_seq
+        for row in journal.rows(after=before):
+            house.tell(row)
         try:
             return await _live(house, config_path)
         finally:
+            house.thread.close()  # what was handed over is written before the file is closed under it
             journal.close()
             recorder.close()
 

@@ -77,6 +77,10 @@ class Hand:
         self.watching = ""
         self.deaths: dict[str, tuple[float, str]] = {}
         """container id -> (engine time in unix seconds, what happened)"""
+        self.asked: dict[str, set[str]] = {}
+        """container id -> `kill` and `stop`, while we watched it: somebody else asked it to end"""
+        self.cuts = 0
+        """how often the engine was gone when we looked"""
         self._news = asyncio.Event()
 
     # ------------------------------------------------------------ where it stands
@@ -106,6 +110,8 @@ class Hand:
         """An engine event: the latest death of the watched container is kept; what concerns the plan wakes it."""
         if event.object_id not in (self.watching, self.plan.container_id, self.data.get("new_id")):
             return
+        if event.object_id == self.watching and event.kind in ("kill", "stop"):
+            self.asked.setdefault(event.object_id, set()).add(event.kind)
         if event.object_id == self.watching and event.kind in ("die", "oom"):
             code = event.attributes.get("exitCode", "")
             what = (
@@ -161,6 +167,7 @@ class Hand:
             try:
                 return await look()
             except (EngineGone, EngineTimeout) as err:
+                self.cuts += isinstance(err, EngineGone)
                 now = self.clock.mono()
                 if until is not None and now >= until:
                     raise

@@ -46,7 +46,8 @@ async def run(hand: Hand) -> Ending:
     except EngineError as err:
         return await _leave(hand, no(Reason.ENGINE_REFUSED, sentence(f"The engine says: {err}")), early=False)
     if not finding.ok:
-        return await rollback.run(hand, f"the new container {finding.text}", its_fault=finding.its_fault)
+        trouble = f"the new container {finding.text}"
+        return await rollback.run(hand, trouble, its_fault=finding.its_fault, stay_down=finding.stopped)
     return await tidy.run(hand)
 
 
@@ -179,7 +180,7 @@ async def _replace(hand: Hand) -> Finding:
         raise Cannot(no(Reason.INTERFERED, f"Somebody started {old.name} again."))
     await _new_is_there(hand, new_id)
     await hand.step("stop", old)
-    hand.mark("stop", stopped_at=hand.data.get("stopped_at") or hand.clock.wall())
+    hand.mark("stop", "It is asked to stop.", stopped_at=hand.data.get("stopped_at") or hand.clock.wall())
     old = await hand.stop(old_id)
     await hand.step("hold", old)
     if old is not None:

@@ -18,6 +18,8 @@ SETTLE = 5.0
 SETTLE_PLAIN = 10.0
 """the same where nothing but its running can be seen"""
 PROBE_TIMEOUT = 5.0
+_STOP_NEWS = 1.0
+"""seconds in which the engine tells that an end which was asked for was a stop"""
 _QUICK, _SLOW, _QUICK_FOR = 0.5, 2.0, 15.0
 """seconds between two looks: at first, and later"""
 
@@ -33,12 +35,14 @@ class Baseline:
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What the watch found. `its_fault`: the container died or its check said no; not so when it was interfered
-    with or the engine was away. `well_at`: unix seconds of the first healthy look of the unbroken stretch."""
+    with or the engine was away. `well_at`: unix seconds of the first healthy look of the unbroken stretch. `stopped`:
+    a person stopped it, and wants it down."""
 
     ok: bool
     text: str
     its_fault: bool = False
     well_at: float = 0.0
+    stopped: bool = False
 
 
 def death(seen: Container | None, base: Baseline, noticed: tuple[float, str] | None) -> str:
@@ -80,7 +84,8 @@ def settle_for(seen: Container, probe: ProbeResult | None) -> float:
 async def watch(hand: Hand, key: str, seconds: float, base: Baseline, rival: str = "") -> Finding:
     """Watch container `key` (an id) for at most `seconds`. `rival`: an id that must not run meanwhile: whoever starts
     it has taken matters into their own hands."""
-    began = hand.clock.mono()
+    began, cuts = hand.clock.mono(), hand.cuts
+    hand.asked.pop(key, None)
     deadline, well_since, well_at, why = began + seconds, -1.0, 0.0, "it was not seen"
     while True:
         try:
@@ -90,7 +95,7 @@ async def watch(hand: Hand, key: str, seconds: float, base: Baseline, rival: str
             return Finding(False, f"could not be watched to the end: {err}")
         died = death(seen, base, hand.deaths.get(key))
         if died or seen is None:
-            return Finding(False, died, its_fault=seen is not None)
+            return await _ended(hand, key, died, its_fault=seen is not None and hand.cuts == cuts)
         if other is not None and other.running:
             return Finding(False, f"was left because somebody started {other.name}")
         probe = await _probe(hand, seen)
@@ -102,7 +107,8 @@ async def watch(hand: Hand, key: str, seconds: float, base: Baseline, rival: str
                 return Finding(False, why, its_fault=True)
             if now >= deadline:
                 took = units.show_duration(seconds)
-                return Finding(False, f"was not healthy within {took}: {why}", its_fault=seen.running)
+                its_fault = seen.running and hand.cuts == cuts
+                return Finding(False, f"was not healthy within {took}: {why}", its_fault)
         elif well_since < 0:
             well_since, well_at = now, hand.clock.wall()
         settle = settle_for(seen, probe)
@@ -110,6 +116,19 @@ async def watch(hand: Hand, key: str, seconds: float, base: Baseline, rival: str
             return Finding(True, f"{why}, for {units.show_duration(settle)} without a break", well_at=well_at)
         wait = _QUICK if now - began < _QUICK_FOR else _SLOW
         await hand.nap(max(0.05, min(wait, settle - (now - well_since))) if well else wait)
+
+
+async def _ended(hand: Hand, key: str, how: str, its_fault: bool) -> Finding:
+    """It ended: by itself, or because somebody asked it to. Nothing of ours asks it to while it is watched."""
+    end = hand.clock.mono() + _STOP_NEWS
+    while key in hand.asked and "stop" not in hand.asked[key] and hand.clock.mono() < end:
+        await hand.nap(end - hand.clock.mono())
+    asked = hand.asked.get(key, set())
+    if "stop" in asked:
+        return Finding(False, "was stopped by somebody", stopped=True)
+    if asked:
+        return Finding(False, f"{how}, after somebody sent it a signal")
+    return Finding(False, how, its_fault)
 
 
 async def _probe(hand: Hand, seen: Container) -> ProbeResult | None:

@@ -35,7 +35,8 @@ async def run(hand: Hand) -> Ending:
         return await _given_up(hand, f"the engine says: {err}")
     if finding.ok:
         return Ending(yes(f"{service} was restarted: {finding.text}.", Reason.VERIFIED), (), {"proof": finding.text})
-    return Ending(no(Reason.FAILED, sentence(f"{service} was restarted but {finding.text}")))
+    reason = Reason.INTERFERED if finding.stopped else Reason.FAILED
+    return Ending(no(reason, sentence(f"{service} was restarted but {finding.text}")))
 
 
 async def _look(hand: Hand) -> None:

@@ -22,13 +22,16 @@ TRIES = 6
 _LOG_LINES, _LOG_WIDTH = 10, 200
 
 
-async def run(hand: Hand, trouble: str, *, its_fault: bool = False) -> Ending:
-    """Go back, or go on with going back. `its_fault`: the new image is to blame, not a person or the engine."""
+async def run(hand: Hand, trouble: str, *, its_fault: bool = False, stay_down: bool = False) -> Ending:
+    """Go back, or go on with going back. `its_fault`: the new image is to blame, not a person or the engine.
+    `stay_down`: a person stopped the new one, so the old one is put back but not started."""
     trouble = units.plain(trouble, 500).strip().rstrip(".")
     if not hand.going_back:
         kept: Json = {"trouble": trouble}
         if its_fault and _blamed(hand):
             kept["blame"] = hand.data["new_image"]
+        if stay_down:
+            kept["stay_down"] = True
         hand.mark("probation", f"Going back: {trouble}.", ok=False, **kept)
     try:
         stranger = await _stranger(hand)
@@ -131,6 +134,9 @@ async def _verify(hand: Hand, trouble: str) -> Ending:
     wanted = str(data.get("old_policy") or "no")
     if old is not None and old.restart_policy != wanted:
         trouble += f"; it was started by hand, so its restart policy is still no: docker update --restart {wanted}"
+    if data.get("stay_down"):
+        text = f"{service} was put back on image {image} and stays stopped, as a person wants it: {trouble}"
+        return await _done(hand, no(Reason.ROLLED_BACK, sentence(text)))
     if data.get("was") not in ("running", "restarting"):
         text = f"{service} was put back as it was found, not running: {trouble}"
         return await _done(hand, no(Reason.ROLLED_BACK, sentence(text)))

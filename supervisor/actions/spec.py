@@ -13,12 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from supervisor import units
+from supervisor.engines.docker import shape
 from supervisor.facts import Image, Json
-from supervisor.services import OP_LABEL, ROLE_LABEL
+from supervisor.services import OP_LABEL, REF_LABEL, ROLE_LABEL
 from supervisor.verdicts import Reason, Verdict, no
 
-REF_LABEL = "resurgam.ref"
-"""the reference a container was made from, kept because we create by image id"""
 COMPOSE = "com.docker.compose."
 COMPOSE_IMAGE = "com.docker.compose.image"
 COMPOSE_WAS_LABEL = "resurgam.compose"
@@ -114,12 +113,8 @@ def spare(raw: Json, image: Image | None, *, op: str, names: Mapping[str, str]) 
 
 def reference(raw: Json) -> str:
     """The reference a container was made from, '' where only an id is known."""
-    config = _dict(raw, "Config")
-    ref = str(config.get("Image") or "")
-    bare = ref.removeprefix("sha256:")
-    if ref and (ref != bare or re.fullmatch(r"[0-9a-f]{12}|[0-9a-f]{64}", bare)):
-        return str(_dict(config, "Labels").get(REF_LABEL) or "")
-    return ref
+    ref = shape.called(raw)
+    return "" if shape.is_id(ref) else ref
 
 
 def layer_size(raw: Json) -> float:

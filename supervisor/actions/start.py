@@ -69,6 +69,8 @@ async def _judge(hand: Hand, finding: Finding) -> Ending:
     service = hand.plan.service
     if finding.ok:
         return Ending(yes(f"{service} runs: {finding.text}.", Reason.VERIFIED), (), {"proof": finding.text})
+    if finding.stopped:  # left as a person left it, with the policy it has again
+        return Ending(no(Reason.INTERFERED, f"{service} was started and {finding.text}; it stays down."))
     seen = await hand.inspect(hand.plan.container_id)
     if seen is not None and seen.running and seen.health != "unhealthy":
         text = f"{service} was started but {finding.text}. It was left running; see its log."

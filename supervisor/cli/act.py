@@ -37,9 +37,10 @@ def run(args: argparse.Namespace) -> int:
     if not decision["allowed"]:
         if not output.for_people:
             output.document(answer)
-        raise Refused(decision["reason"], f"{args.command} {args.service} is refused: {decision['text']}")
+        raise Refused(decision["reason"], f"refused: {decision['text']}")
     if output.for_people:
-        output.line(f"plan {plan}: {args.command} {decision['target']}. {decision['text']}".rstrip(". ") + ".")
+        waits = "" if decision["text"] == f"Plan {plan} was started." else f": {decision['text']}"
+        output.line(f"plan {plan}: {args.command} {decision['target']}{waits}")
     if args.no_follow or not plan:
         if not output.for_people:
             output.document(answer)

@@ -14,11 +14,13 @@ from pathlib import Path
 from supervisor import config
 from supervisor.cli.output import Output
 from supervisor.config import trust
+from supervisor.config.settings import WITHOUT_EFFECT
 from supervisor.config.yaml import Document, load_yaml
 from supervisor.errors import ConfigError, Mistake, UsageError
 from supervisor.incidents import binding, playbooks, veto
 from supervisor.rules.files import Origin, shipped_folder
 from supervisor.rules.files import load as load_rules
+from supervisor.signals.probes import LATER as PROBES_LATER
 from supervisor.verdicts import Reason, Verdict
 
 Source = tuple[Path, Origin]
@@ -74,7 +76,10 @@ def inspect(paths: Sequence[str], config_path: str = "") -> Report:
         path = Path(name)
         if not path.exists():
             raise UsageError(f"{name} does not exist")
-        for file in _files(path):
+        files = _files(path)
+        if not files:
+            report.hints.append(Mistake(name, 0, 0, "no YAML file lies in this folder, so there was nothing to check"))
+        for file in files:
             if _kind(file) == "config":
                 settings = _config(file, report) or settings
             elif _kind(file) == "rules":
@@ -135,8 +140,23 @@ def _config(path: Path | None, report: Report) -> config.Settings | None:
         report.bad_config += err.mistakes
         return None
     report.files.append((str(path), "configuration", len(settings.services)))
-    report.hints += _doubts(path)
+    report.hints += [*_doubts(path), *_idle(path)]
     return settings
+
+
+def _idle(path: Path) -> list[Mistake]:
+    """What a good configuration says that has no effect yet, as hints."""
+    document = load_yaml(path.read_text("utf-8"), str(path))
+    found = []
+    for name, entry in ((document.data or {}).get("services") or {}).items():
+        for key in (key for key in WITHOUT_EFFECT if key in (entry or {})):
+            said = f"services.{name}.{key}: this key has no effect yet in this version"
+            found.append(document.mistake(("services", name, key), said, key=True))
+        probe = str((entry or {}).get("probe") or "")
+        if probe.partition(":")[0] in PROBES_LATER:
+            said = f"services.{name}.probe: this version cannot ask {probe!r} yet; use http:// or tcp://"
+            found.append(document.mistake(("services", name, "probe"), said))
+    return found
 
 
 def _rules(sources: Sequence[Source], mapped: set[str], report: Report) -> None:
@@ -162,7 +182,7 @@ def _playbooks(sources: Sequence[Source], report: Report) -> None:
 def _annotations(file: str, mapped: set[str], report: Report) -> None:
     """What is to be said about the annotations `action` and `veto` of a rule file that loads."""
     document = load_yaml(Path(file).read_text("utf-8"), file)
-    for i, group in enumerate(document.data.get("groups") or []):
+    for i, group in enumerate((document.data or {}).get("groups") or []):  # an empty file is a rule file, too
         for j, rule in enumerate(group.get("rules") or []):
             place = ("groups", i, "rules", j, "annotations")
             notes = rule.get("annotations") or {}

@@ -12,7 +12,7 @@ from supervisor.errors import DaemonAbsent
 from supervisor.facts import Json
 from supervisor.views.sentences import headline
 
-_COLOURS = {
+COLOURS = {
     "alert.firing": "red",
     "alert.resolved": "green",
     "container.died": "red",
@@ -23,6 +23,7 @@ _COLOURS = {
     "action.refused": "yellow",
     "action.rolled_back": "yellow",
 }
+"""kind of event -> how its line is painted"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,4 +79,4 @@ class Printer:
             self._day = day
         self._width = min(max(self._width, len(event["subject"])), 32)
         text = headline(event["time"], event["subject"], event["text"], None, self._width)
-        self._output.line(text, _COLOURS.get(event["kind"], ""))
+        self._output.line(text, COLOURS.get(event["kind"], ""))

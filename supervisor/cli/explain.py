@@ -10,6 +10,7 @@ from supervisor.cli.output import Output
 from supervisor.facts import Json
 
 _MOST_ROWS = 10
+_MOST_LINES = 10
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,9 +42,18 @@ def _print(document: Json, output: Output) -> None:
         )
     for plan in document["plans"]:
         output.line(f"  plan {plan['id']} {plan['verb']}: {plan['waiting'] or plan['phase']}")
+    if document["evidence"]:
+        _last_words(document["evidence"], output)
     for decision in document["decisions"][:10]:
         said = "yes" if decision["allowed"] else f"no, {decision['reason']}"
         output.line(f"  {decision['at']} {decision['verb']} by {decision['by']}: {said}: {decision['text']}")
+
+
+def _last_words(event: Json, output: Output) -> None:
+    """The last lines that a container logged before it died."""
+    output.line(f"  last log lines before it died, {event['at']}; all of them: resurgam show seq:{event['seq']}")
+    for text in event["body"].get("log", [])[-_MOST_LINES:]:
+        output.line(f"    | {text}")
 
 
 def _rule(rule: Json, output: Output) -> None:

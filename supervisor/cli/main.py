@@ -37,14 +37,13 @@ _EXITS = "exit codes: 0 fine or verified, 1 a finding or not verified, 2 usage, 
 
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """The parser, with the arguments of the one command that argv names (and only the names of the others)."""
-    shared = argparse.ArgumentParser(add_help=False)
-    group = shared.add_argument_group("everywhere")
-    group.add_argument("-o", "--output", choices=("table", "json", "yaml"), default="table", help="how to print")
-    group.add_argument("--config", metavar="FILE", default="", help="resurgam.yaml to use")
-    group.add_argument("--socket", metavar="PATH", default="", help="the daemon's control socket")
     parser = argparse.ArgumentParser(
         prog="resurgam", description="A self-healing supervisor for your own AI box.", epilog=_EXITS
     )
+    _everywhere(parser, "table", "")
+    # After the command they have no defaults: those would undo what stands before it.
+    shared = argparse.ArgumentParser(add_help=False)
+    _everywhere(shared, argparse.SUPPRESS, argparse.SUPPRESS)
     parser.add_argument("--version", action="version", version=f"resurgam {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen = next((word for word in argv if word in COMMANDS), "")
@@ -53,6 +52,14 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         if name == chosen:
             importlib.import_module(f"supervisor.cli.{module}").arguments(command)
     return parser
+
+
+def _everywhere(parser: argparse.ArgumentParser, form: str, path: str) -> None:
+    """The options that may stand before the command and after it, with their defaults."""
+    group = parser.add_argument_group("everywhere")
+    group.add_argument("-o", "--output", choices=("table", "json", "yaml"), default=form, help="how to print")
+    group.add_argument("--config", metavar="FILE", default=path, help="resurgam.yaml to use")
+    group.add_argument("--socket", metavar="PATH", default=path, help="the daemon's control socket")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

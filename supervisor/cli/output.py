@@ -43,7 +43,7 @@ class Output:
     def __init__(self, form: str = "table", stream: TextIO | None = None, env: Mapping[str, str] = os.environ) -> None:
         self.form = form
         self._stream = stream or sys.stdout
-        self._colour = self._stream.isatty() and not env.get("NO_COLOR") and env.get("TERM") != "dumb"
+        self.colour = self._stream.isatty() and not env.get("NO_COLOR") and env.get("TERM") != "dumb"
 
     @property
     def for_people(self) -> bool:
@@ -56,7 +56,7 @@ class Output:
 
     def paint(self, text: str, colour: str) -> str:
         """Text in a colour, where colours are wanted."""
-        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if colour and self._colour and text else text
+        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if colour and self.colour and text else text
 
     def document(self, value: Any) -> None:
         """A whole document for machines."""

@@ -10,6 +10,9 @@ from supervisor.cli.events import Printer
 from supervisor.cli.output import Output
 from supervisor.facts import Json
 
+_INNER = ("action.begin", "action.end", "incident.changed")
+"""kinds that `show PLAN` and -o json tell"""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What to show."""
@@ -46,7 +49,7 @@ def _plan(plan: Json, output: Output) -> None:
 def _incident(incident: Json, output: Output) -> None:
     output.line(f"incident {incident['id']}: {incident['subject']}, {incident['state']}", "bold")
     _facts(output, ("title", incident["title"]), ("cause", incident["cause"]))
-    _events(incident["events"], output)
+    _events([event for event in incident["events"] if event["kind"] not in _INNER], output)
 
 
 def _row(row: Json, output: Output) -> None:

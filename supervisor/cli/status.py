@@ -21,9 +21,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the status."""
     document = Client.of(args).get("status")
     if args.service:
-        document["services"] = [entry for entry in document["services"] if _is(entry, args.service)]
-        if not document["services"]:
-            raise UsageError(f"no service is called {args.service!r}; `resurgam status` lists them")
+        document = only(document, args.service)
     output = Output(args.output)
     if output.for_people:
         _print(document, output)
@@ -32,8 +30,23 @@ def run(args: argparse.Namespace) -> int:
     return 1 if needs_you(document) else 0
 
 
-def _is(entry: Json, word: str) -> bool:
-    return word in (entry["service"], entry["container"])
+def only(document: Json, word: str) -> Json:
+    """The document with what is about one service, by id or container name. UsageError where there is none."""
+    services = [entry for entry in document["services"] if word in (entry["service"], entry["container"])]
+    if not services:
+        raise UsageError(f"no service is called {word!r}; `resurgam status` lists them")
+    names = {entry["service"] for entry in services} | {entry["container"] for entry in services}
+    marks = {mark for incident in document["incidents"] if incident["subject"] in names for mark in incident["alerts"]}
+    return document | {
+        "services": services,
+        "alerts": [
+            alert
+            for alert in document["alerts"]
+            if alert["fingerprint"] in marks or alert["labels"].get("name") in names
+        ],
+        "incidents": [incident for incident in document["incidents"] if incident["subject"] in names],
+        "plans": [plan for plan in document["plans"] if plan["service"] in names],
+    }
 
 
 def needs_you(document: Json) -> list[str]:
@@ -55,9 +68,10 @@ def headline(document: Json) -> str:
     daemon = document["daemon"]
     state = "" if daemon["status"] == daemon["mode"] else f"{daemon['status']}, "
     services, alerts = daemon["services"], daemon["alerts"]
+    noun = "service" if services["total"] == 1 else "services"
     parts = [
         f"{daemon['host']}: {state}{daemon['mode']} mode",
-        f"{services['total']} services, {services['owned']} may be healed, {services['healthy']} healthy",
+        f"{services['total']} {noun}, {services['owned']} may be healed, {services['healthy']} healthy",
         f"{alerts['firing']} firing, {alerts['pending']} pending",
         f"up {ago(daemon['started_at'], str(document.get('now', document['at'])))}",
     ]
@@ -111,7 +125,7 @@ def _service(entry: Json, now: str) -> tuple[object, ...]:
         health,
         entry["deaths"],
         up,
-        entry["image"]["ref"] + drift,
+        entry["image"]["name"] + drift,
         entry["wanted"]["state"],
         "yes" if entry["owned"] else "no",
         f"plan {entry['phoenix']['plan']} {entry['phoenix']['verb']}" if entry["phoenix"]["active"] else note,

@@ -6,6 +6,15 @@ models, `trust.py` and `files.py` the files, `needs.py` the labels.
 
 from supervisor.config.files import find, load, read_secret
 from supervisor.config.needs import needs_from
-from supervisor.config.settings import NotifySettings, ServiceSettings, Settings
+from supervisor.config.settings import NotifySettings, ServiceSettings, Settings, waits_for_start
 
-__all__ = ["NotifySettings", "ServiceSettings", "Settings", "find", "load", "needs_from", "read_secret"]
+__all__ = [
+    "NotifySettings",
+    "ServiceSettings",
+    "Settings",
+    "find",
+    "load",
+    "needs_from",
+    "read_secret",
+    "waits_for_start",
+]

@@ -72,7 +72,6 @@ def load(
         changes["state_dir"] = folder / settings.state_dir.expanduser()
     changes["rules"] = tuple(name if name == "shipped" else _absolute(folder, name) for name in settings.rules)
     changes["mqtt"] = _with_paths(settings.mqtt, folder, "password_file", "ca_file")
-    changes["http"] = _with_paths(settings.http, folder, "token_file")
     changes["notify"] = tuple(
         one.model_copy(update={"webhook": _with_paths(one.webhook, folder, "token_file")}) for one in settings.notify
     )

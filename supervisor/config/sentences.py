@@ -7,7 +7,7 @@ a Mistake, so to `resurgam check` and to the log.
 import difflib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -22,6 +22,7 @@ _WANTED = {
     "dict": "a mapping (lines of 'key: value')",
     "mapping": "a mapping (lines of 'key: value')",
     "model": "a mapping (lines of 'key: value')",
+    "path": "a path as text",
 }
 
 
@@ -35,6 +36,17 @@ def sentence(model: type[BaseModel], error: Mapping[str, Any]) -> str:
     if kind == "missing":
         return f"{_within(loc[:-1])}the key {loc[-1]!r} is missing"
     return f"{_within(loc)}{_complaint(kind, error, context)}"
+
+
+def worth_saying(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Errors without those that only follow from others: a list counts as too short where its items are wrong."""
+    wrong = [error["loc"] for error in errors]
+    return [
+        error
+        for error in errors
+        if error["type"] != "too_short"
+        or not any(len(loc) > len(error["loc"]) and loc[: len(error["loc"])] == error["loc"] for loc in wrong)
+    ]
 
 
 def _complaint(kind: str, error: Mapping[str, Any], context: Mapping[str, Any]) -> str:

@@ -63,7 +63,14 @@ class HttpSettings(_Model):
     listen: Listen = "127.0.0.1:9464"
     """address:port, or `none`"""
     token_file: str = ""
-    """with it, commands are accepted over HTTP from who sends this token"""
+    """with it, commands are accepted over HTTP from who sends this token; not yet: see `_later`"""
+
+    @field_validator("token_file")
+    @classmethod
+    def _later(cls, value: str) -> str:
+        if value:
+            raise ValueError("this key is not supported yet by this version: HTTP only reads; take it out")
+        return value
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -225,7 +232,22 @@ class Settings(_Model):
         return value
 
 
+WIRED = ("host", "state_dir", "docker", "mqtt", "http", "notify")
+"""keys of what is opened once, at the start"""
+
+
+def waits_for_start(running: Settings, read: Settings) -> str:
+    """A sentence about what a reload cannot change, '' where nothing of it was changed."""
+    changed = [key for key in WIRED if getattr(running, key) != getattr(read, key)]
+    return f" What was changed in {', '.join(changed)} counts from the next start." if changed else ""
+
+
+WITHOUT_EFFECT = ("memory", "vram", "priority", "depends", "metrics", "boot")
+"""keys of a service that are read and checked, and change nothing yet"""
+
+
 __all__ = [
+    "WITHOUT_EFFECT",
     "BudgetSettings",
     "DockerSettings",
     "HttpSettings",
@@ -237,4 +259,5 @@ __all__ = [
     "WebhookSettings",
     "default_state_dir",
     "machine_name",
+    "waits_for_start",
 ]

@@ -110,7 +110,7 @@ def validate(model: type[ModelT], document: Document) -> ModelT:
         return model.model_validate(data)
     except ValidationError as err:
         mistakes = []
-        for error in err.errors(include_url=False, include_context=True):
+        for error in sentences.worth_saying(err.errors(include_url=False, include_context=True)):
             at_key = error["type"] in ("extra_forbidden", "invalid_key") or "[key]" in error["loc"]
             mistakes.append(document.mistake(error["loc"], sentences.sentence(model, error), key=at_key))
     mistakes.sort(key=lambda mistake: (mistake.line, mistake.column))

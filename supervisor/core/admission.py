@@ -69,6 +69,8 @@ class Admission:
         for key in sorted(kept.get("plan", {}), key=int):
             plan = load(Plan, kept["plan"][key])
             self._open[plan.id] = plan
+        self._inherited = frozenset(self._open)
+        """plans that an earlier process left open: known by this, since its clock need not agree with ours"""
         self._waiting.update(self._locks.restore(self.plans()))
         self._next = max([0, *self._open, *self._spent, int(kept.get("meta", {}).get("plan", {}).get("last", 0))]) + 1
 
@@ -81,6 +83,10 @@ class Admission:
     def waiting(self) -> tuple[tuple[int, str], ...]:
         """Plans that wait, with what for."""
         return self._locks.waiting()
+
+    def locked(self) -> tuple[tuple[str, int], ...]:
+        """(lock, plan) of every lock that is held."""
+        return self._locks.holders()
 
     def get(self, plan_id: int) -> Plan | None:
         """An open plan."""
@@ -205,7 +211,7 @@ class Admission:
         if not stops and not starts:
             return
         policy = service.wanted.policy
-        if stops and not policy and service.container is not None:
+        if stops and service.container is not None and service.container.restart_policy != "no":
             policy = service.container.restart_policy
         state = "stopped" if stops else "running"
         core.registry.want(plan.service, Wanted(state, plan.by, core.now, plan.cause, policy))
@@ -275,15 +281,28 @@ class Admission:
         core.apply(core.book.ended(plan, outcome, core.now))
         for waiting in self._locks.release(plan.id):
             self._waiting.discard(waiting.id)
+            self._fit(core, self._open[waiting.id])
             core.effects.append(lambda to, next_plan=waiting: to.start(self._open[next_plan.id]))  # type: ignore[misc]
         core.reviewed_later()
+
+    def _fit(self, core: "Decider", plan: Plan) -> None:
+        """A plan that waited goes to whatever carries its service now: the one before it may have changed that."""
+        service = core.registry.get(plan.service)
+        if plan.begun or service is None or service.container is None or service.container.id == plan.container_id:
+            return
+        intent = Intent(plan.verb, plan.service, plan.params, plan.cause, plan.by, plan.incident, plan.key)
+        image_id = self._image(intent, service)
+        made = build(intent, service, plan_id=plan.id, op=plan.op, now=plan.created_at, image_id=image_id)
+        if isinstance(made, Plan):  # else its first look says what is wrong
+            found = {**made.found, "wanted": plan.found.get("wanted")}
+            self._update(core, replace(made, locks=plan.locks, override=plan.override, found=found))
 
     def _take_back(self, core: "Decider", plan: Plan) -> None:
         """Nothing was touched: it costs no budget, and what was wanted before is wanted again."""
         if self._spent.pop(plan.id, None) is not None:
             core.batch.put("spent", str(plan.id), None)
         service = core.registry.get(plan.service)
-        if service is not None and "wanted" in plan.found and service.wanted.at == plan.created_at:
+        if service is not None and plan.found.get("wanted") and service.wanted.at == plan.created_at:
             core.registry.want(plan.service, load(Wanted, plan.found["wanted"]))
 
     def gap(self, core: "Decider", seconds: float) -> None:
@@ -300,8 +319,13 @@ class Admission:
             body = {"service": plan.service, "image_id": blamed, "text": f"{blamed[:19]} is quarantined: {plan.cause}"}
             core.row("drift.quarantined", plan.service, body)
         service = core.registry.get(plan.service)
-        if service is not None and "policy" in data and service.wanted.state == "stopped":
+        if service is None:
+            return
+        if "policy" in data and service.wanted.state == "stopped":
             core.registry.want(plan.service, replace(service.wanted, policy=str(data["policy"])))
+        given = plan.verb == "phoenix" or any(name == "policy" and ok for name, ok, _data in plan.marks)
+        if outcome.ok and given and service.wanted.policy and service.wanted.state != "stopped":
+            core.registry.want(plan.service, replace(service.wanted, policy=""))  # the container has it again
 
     def wish_end(self, core: "Decider", plan_id: int, why: Verdict) -> None:
         """End a plan that has not touched anything: one that waits at once, a running one at its next step."""
@@ -316,15 +340,14 @@ class Admission:
     def recover(self, core: "Decider", engine: str) -> None:
         """The engine was listed for the first time: go on with what an earlier process left open."""
         for plan in self.plans():
-            if plan.engine != engine or plan.id in self._waiting:
+            if plan.engine != engine or plan.id in self._waiting or plan.id not in self._inherited:
                 continue
-            if plan.begun or plan.created_at < core.identity.started_at:
-                plan = replace(plan, recovered=plan.recovered + 1)
-                self._update(core, plan)
-                place = plan.begun[-1] if plan.begun else "its start"
-                text = f"Plan {plan.id} ({plan.verb} {plan.service}) was left open at {place}; it is taken up again."
-                core.row("action.recovered", plan.service, _about(plan) | {"text": text})
-                core.effects.append(lambda to, again=plan: to.start(again))  # type: ignore[misc]
+            plan = replace(plan, recovered=plan.recovered + 1)
+            self._update(core, plan)
+            place = plan.begun[-1] if plan.begun else "its start"
+            text = f"Plan {plan.id} ({plan.verb} {plan.service}) was left open at {place}; it is taken up again."
+            core.row("action.recovered", plan.service, _about(plan) | {"text": text})
+            core.effects.append(lambda to, again=plan: to.start(again))  # type: ignore[misc]
 
 
 def _about(plan: Plan) -> Json:

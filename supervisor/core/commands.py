@@ -10,6 +10,7 @@ from supervisor import units
 from supervisor.core import ourselves
 from supervisor.facts import Command, Decision, Intent
 from supervisor.incidents import may_run
+from supervisor.signals import pause_file
 from supervisor.verbs import VERBS
 from supervisor.verdicts import Reason, Verdict, no, yes
 
@@ -61,16 +62,31 @@ def _pause_or_resume(core: "Decider", fact: Command) -> Decision:
         if trouble is not None:
             return core.admission.refuse(core, intent, trouble)
     why = fact.params.get("reason") or f"by {fact.principal}"
+    name = "Everything" if subject == "*" else subject
     if fact.verb == "resume":
-        ourselves.resume(core, subject, why)
-        text = "Resumed." if subject == "*" else f"{subject} is resumed."
+        if subject not in core.standing.pauses and not (subject == "*" and core.standing.confirm):
+            return Decision(core.now, intent, yes(_not_paused(core, subject)))
+        file = core.loaded.settings.state_dir / pause_file.NAME
+        if fact.door != "file" and core.standing.pauses.get(subject, ("", 0.0))[0] == pause_file.because(file):
+            text = f"Everything stays paused as long as the file {file} is there; remove it to go on."
+            return core.admission.refuse(core, intent, no(Reason.PAUSED, text))
+        ourselves.resume(core, subject, why, word=fact.door != "file")
+        text = f"{name} is resumed."
     else:
         try:
             until = core.now + units.duration(fact.params["for"]) if fact.params.get("for") else 0.0
         except ValueError as err:
             return core.admission.refuse(core, intent, no(Reason.BAD_PARAMETER, f"{err}."))
         ourselves.pause(core, subject, why, until)
-        text = (
-            "Paused; no new plan starts until `resurgam resume`." if not until else f"Paused for {fact.params['for']}."
+        back = "resurgam resume" + ("" if subject == "*" else f" {subject}")
+        text = f"{name} is paused " + (
+            f"for {fact.params['for']}." if until else f"until `{back}`; no new plan starts."
         )
     return Decision(core.now, intent, yes(text))
+
+
+def _not_paused(core: "Decider", subject: str) -> str:
+    if subject != "*":
+        return f"{subject} is not paused."
+    others = ", ".join(f"`resurgam resume {key}`" for key in sorted(core.standing.pauses))
+    return f"Only single services are paused; resume them by {others}." if others else "Nothing is paused."

@@ -123,7 +123,7 @@ class Decider:
     def _first_words(self) -> None:
         """What came about before the first turn: alerts whose rule is no more, files that could not be read."""
         self.announce(self.desk.unsaid)
-        bad = [f"{health.file}: {health.text}" for health in self.rules.health() if health.text]
+        bad = [text for health in self.rules.health() for text in health.complaints]
         for text in (*bad, *self.standing.load_problems):
             self.row("daemon.rules_bad", "daemon", {"text": f"Left out: {text}"})
 

@@ -1,5 +1,6 @@
 """What the core does about itself: its clock, its pauses, and what rules may know of it."""
 
+import re
 from typing import TYPE_CHECKING
 
 from supervisor.facts import Sample, labels
@@ -7,6 +8,8 @@ from supervisor.facts import Sample, labels
 if TYPE_CHECKING:
     from supervisor.core.decider import Decider
 
+_PLACED = re.compile(r"(.+?):\d+:\d+: ")
+"""a mistake in a playbook file, as its text has it"""
 JUMP = 5.0
 """seconds the two hands may drift apart in a turn before it counts as a jump of the clock"""
 
@@ -19,6 +22,10 @@ def check_hands(core: "Decider") -> None:
         if abs(gap) > JUMP:
             core.rules.gap(gap, core.now)
             core.admission.gap(core, gap)
+            core.book.gap(gap)
+            if gap < 0:
+                core.registry.gap(gap)
+            core.reviewed_later()
             core.timers["repeat"] = core.mono  # alerts are held until there is fresh input
             core.row("daemon.clock_jump", "daemon", {"text": f"The clock jumped by {gap:+.0f} s.", "seconds": gap})
     core.hands = (core.now, core.mono)
@@ -30,6 +37,9 @@ def sample(core: "Decider") -> None:
         Sample(labels("resurgam_rules_file_healthy", file=health.file), 0.0 if health.text else 1.0)
         for health in core.rules.health()
     ]
+    playbooks = {book.file: 1.0 for book in core.loaded.playbooks}
+    playbooks |= {match[1]: 0.0 for text in core.loaded.problems if (match := _PLACED.match(text))}
+    found += [Sample(labels("resurgam_rules_file_healthy", file=file), well) for file, well in playbooks.items()]
     engines = sorted(core.standing.engines.items())
     found += [Sample(labels("resurgam_engine_up", engine=name), float(state.up)) for name, state in engines]
     found.append(Sample(labels("resurgam_problems"), float(len(core.standing.edges))))
@@ -57,11 +67,11 @@ def pause(core: "Decider", subject: str, why: str, until: float) -> None:
     core.reviewed_later()
 
 
-def resume(core: "Decider", subject: str, why: str) -> None:
-    """End a pause; for `*` also the caution after a journal was set aside."""
+def resume(core: "Decider", subject: str, why: str, *, word: bool = False) -> None:
+    """End a pause. `word`: a person said so, which for `*` ends the caution after a journal was set aside, too."""
     core.standing.pauses.pop(subject, None)
     core.batch.put("pause", subject, None)
-    if subject == "*" and core.standing.confirm:
+    if word and subject == "*" and core.standing.confirm:
         core.standing.confirm = ""
         core.batch.put("meta", "confirm", None)
     core.row("daemon.resumed", "daemon" if subject == "*" else subject, {"text": f"Resumed: {why}."})

@@ -65,7 +65,7 @@ def _problems(core: "Decider") -> tuple[str, ...]:
     found += [text for _part, text in sorted(standing.edges.items())]
     found += [state.text for _name, state in sorted(standing.engines.items()) if not state.up]
     found += [*standing.load_problems, *core.registry.problems()]
-    found += [f"{health.file}: {health.text}" for health in core.rules.health() if health.text]
+    found += [text for health in core.rules.health() for text in health.complaints]
     return tuple(found)
 
 
@@ -84,6 +84,7 @@ def explain(core: "Decider", word: str) -> Json:
         "found": bool(alerts or services or rules),
         "alerts": [alert_object(alert) for alert in (*alerts, *about)],
         "rules": rules,
+        "names": sorted({rule.name for rule in core.rules.rules()}),
         "services": [dump(service) for service in services],
         "incidents": [dump(incident) for incident in incidents],
         "decisions": [dump(decision) for decision in decisions[:20]],

@@ -228,6 +228,12 @@ class RuleHealth:
     text: str = ""
     origin: str = "owner"
 
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """What is wrong, a sentence each, with the file in front."""
+        lines = self.text.splitlines()
+        return tuple(line if line.startswith(self.file) else f"{self.file}: {line}" for line in lines)
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:

@@ -92,12 +92,18 @@ class Book:
             return Review()
         run = self._memory.of_plan(plan.by, plan.key)
         if run is not None:
+            if outcome.reason is Reason.ENDED_EARLY and plan.recovered and not run.wish:
+                run = replace(run, wish=Reason.STOPPING.value)  # our own end is not the rung's fault
             verify = verify_of(run, self._playbooks)
             self._memory.keep_run(ladder.after_plan(run, outcome, verify is not None, now))
-        if plan.begun:
+        if plan.phase != "before":
             end = End(now, plan.created_at, outcome.reason.value, plan.id)
             self._memory.keep_end(plan.service, end)
         return Review(puts=self._memory.take_puts(), again=now)
+
+    def gap(self, seconds: float) -> None:
+        """The wall clock jumped by so much. The core reviews again in this turn."""
+        self._memory.shift(seconds)
 
     def refused(self, intent: Intent, verdict: Verdict, world: World) -> Review:
         """What was decided could not become a plan after all. It is tried again when its service has changed."""

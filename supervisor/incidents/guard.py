@@ -51,6 +51,10 @@ def judge(intent: Intent, world: World) -> Judgement:
     if container is None:
         if not world.ready:
             return Judgement(_NOT_READY)
+        busy = next((plan for plan in world.plans if plan.service == service.id and plan.begun), None)
+        if busy is not None:
+            text = f"Plan {busy.id} ({busy.verb}) is changing {service.id}'s container; ask again in a moment."
+            return Judgement(no(Reason.LOCKED, text))
         text = f"{service.id} has no container now; create it, for example with `docker compose up -d`."
         return Judgement(no(Reason.VANISHED, text))
     for check in _CHECKS:

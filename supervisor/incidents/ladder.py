@@ -133,7 +133,8 @@ def next_rung(candidate: Candidate, runs: Sequence[Run], service: Service | None
 def _after_success(candidate: Candidate, last: Run, service: Service | None, fired_at: float, now: float) -> Next:
     """The last rung verified: for this firing that is enough unless the service is in trouble again."""
     ready = last.ended + candidate.playbook.cooldown
-    if fired_at > last.ended:
+    same = last.alert == candidate.alert.fingerprint and last.fired_at == candidate.alert.fired_at
+    if fired_at > last.ended and not same:  # asked by name too: a clock that was set back tells nothing
         if now < ready:
             return Next(last.rung, _cooling(candidate, ready, now), ready)
         return Next(last.rung)

@@ -6,8 +6,9 @@ transaction. Keys in `run`: `RULE|fingerprint|fired_at|rung` for runs, `said|…
 what is missing, since the alert that caused it is looked at afresh.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from supervisor.errors import JournalError
 from supervisor.facts import Incident, Json
@@ -16,6 +17,7 @@ from supervisor.incidents.ladder import OPEN, Run
 from supervisor.incidents.world import Put
 from supervisor.journal.codec import dump, load
 
+_Key = TypeVar("_Key", bound=Hashable)
 _SAID, _END, _NUMBER = "said|", "end|", "#"
 
 
@@ -102,8 +104,9 @@ class Memory:
 
     def drop_run(self, run: Run) -> None:
         """Nothing depends on it any more."""
-        for index in (self.runs, self._ladders.get((run.by, run.scope), {}), self._targets.get(run.target, {})):
-            index.pop(run.place, None)
+        self.runs.pop(run.place, None)
+        _drop(self._ladders, (run.by, run.scope), run.place)
+        _drop(self._targets, run.target, run.place)
         self._puts["run", run.place] = None
 
     def keep_end(self, service: str, end: End | None) -> None:
@@ -128,6 +131,18 @@ class Memory:
         self._puts["run", _SAID + place] = dump(said)
         return True
 
+    def shift(self, seconds: float) -> None:
+        """The wall clock jumped: what was done keeps its distance to now, so that a jump is neither a cooldown that is
+        over nor one without end. When an alert fired is a name as well, and stays. Set back, nothing lies ahead."""
+        for run in list(self.runs.values()):
+            moved = replace(run, at=_moved(run.at, seconds), ended=_moved(run.ended, seconds))
+            self.keep_run(replace(moved, quiet=_moved(run.quiet, seconds), holds=_moved(run.holds, seconds)))
+        if seconds < 0:
+            for service, end in list(self.ends.items()):
+                self.keep_end(service, replace(end, at=end.at + seconds, since=end.since + seconds))
+            for known in list(self.incidents.values()):
+                self.keep_incident(replace(known, opened_at=known.opened_at + seconds))
+
     # ------------------------------------------------------------ questions
 
     def ladder(self, by: str, scope: str) -> tuple[Run, ...]:
@@ -143,3 +158,16 @@ class Memory:
     def of_target(self, target: str) -> Sequence[Run]:
         """Every run aimed at a service, oldest first."""
         return tuple(sorted(self._targets.get(target, {}).values(), key=lambda run: (run.at, run.key)))
+
+
+def _moved(at: float, seconds: float) -> float:
+    """An instant after the clock jumped; 0 is none."""
+    return at + seconds if at else 0.0
+
+
+def _drop(index: dict[_Key, dict[str, Run]], key: _Key, place: str) -> None:
+    """Take a run out of an index, and its entry with the last of them."""
+    found = index.get(key, {})
+    found.pop(place, None)
+    if not found:
+        index.pop(key, None)

@@ -105,7 +105,8 @@ def _do(value: Any) -> Action:
         raise ValueError("a step of a playbook has no templates; write the value out")
     action = bind(value)
     if isinstance(action, Verdict):
-        raise ValueError(action.text.rstrip("."))
+        # In an annotation such a text is a hint for people; here it is a mistake.
+        raise ValueError(action.text.rpartition(" is only a hint for people: ")[2].rstrip("."))
     if action.target or action.kube:
         raise ValueError("a step names no target; `target:` of the playbook says what it is aimed at")
     return action

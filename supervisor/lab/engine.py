@@ -309,7 +309,7 @@ class SimEngine:
     # ------------------------------------------------------------ inside
 
     def _shape(self, box: SimContainer) -> Container:
-        ref = str(box.config.get("Image") or "")
+        ref = shape.called(box.raw())
         stands_for = "" if shape.is_id(ref) else self.world.shelf.tags.get(shape.reference(ref), "")
         found = shape.container(box.raw(), box.image.config.get("Labels") or {}, stands_for)
         if found.network_parent and box.alive:

@@ -171,6 +171,9 @@ def _read(path: Path, shown: str, origin: str, number: int, trust_uid: int | Non
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError([Mistake(shown, 0, 0, "the file is larger than 1 MiB; split it")])
         text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        text = "there is no such file or folder; make it, or take it out of `rules:`"
+        raise ConfigError([Mistake(shown, 0, 0, text)]) from None
     except OSError as err:
         raise ConfigError([Mistake(shown, 0, 0, f"the file cannot be read: {err.strerror}")]) from None
     except UnicodeDecodeError as err:

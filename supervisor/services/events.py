@@ -67,12 +67,14 @@ def tell_health(state: State, record: Record, before: Container | None) -> None:
 # ---------------------------------------------------------------- ends
 
 
-def _kill(_state: State, held: Held, _record: Record | None, event: EngineEvent) -> None:
+def _kill(state: State, held: Held, record: Record | None, event: EngineEvent) -> None:
     """Somebody sent a signal through the engine. 9 is no request: it is what the engine and the kernel use, too."""
     number = _signal(_attribute(held.container, event, "signal"))
     if number == 9:
         held.killed = True
-    elif number in _HARMLESS:
+        return
+    held.by_hand = record is not None and state.somebodys_hand(record, held, engine_time(event))
+    if number in _HARMLESS:
         held.nudged = True
     else:
         held.asked = True
@@ -143,7 +145,7 @@ def _stop(state: State, held: Held, record: Record | None, event: EngineEvent) -
     if held.counted and held.nudged:
         _pardon(state, held, record)
     if (
-        state.our_hand(record, held, event.at) is not None
+        (state.our_hand(record, held, event.at) is not None and not held.by_hand)
         or record.current not in (None, held.key)
         or _other_lives(state, held)
     ):
@@ -201,7 +203,7 @@ def _start(state: State, held: Held, record: Record | None, event: EngineEvent) 
             container, status="running", started_at=when, health=health, error="", oom_killed=False, exit_code=0
         )
         held.start_seen = True
-    held.asked = held.stopped = held.killed = held.nudged = held.oom = held.counted = False
+    held.asked = held.stopped = held.by_hand = held.killed = held.nudged = held.oom = held.counted = False
     held.died_when = 0.0
     if record is None:
         return

@@ -7,6 +7,7 @@ own RestartCount grew by.
 from collections.abc import Callable
 from dataclasses import replace
 
+from supervisor import units
 from supervisor.facts import Container, EngineEvent, Sweep
 from supervisor.services.events import on_event, remove, settle, want_running
 from supervisor.services.identity import tame, trusted
@@ -84,6 +85,8 @@ def look(
     record = state.records.get(held.service)
     if record is not None:
         _catch_up(state, held, record, missed, log, first)
+        if not first and not missed and before.status in ("running", "paused"):
+            _found_ended(state, held, record)
         if _started_by_a_person(state, held, record, before, first):
             want_running(state, held, record, state.at, "found running again")
     if container.started_at != held.run:
@@ -132,6 +135,16 @@ def _catch_up(state: State, held: Held, record: Record, missed: int, log: tuple[
         text = f"The last {len(log)} lines of {record.id} before it ended."
         state.tell("container.evidence", record, container, **evidence, oom=oom, text=text)
         held.unproven_log = 0.0
+
+
+def _found_ended(state: State, held: Held, record: Record) -> None:
+    """It stands still and no event told how it ended: the engine was restarted, or events were lost. Nobody knows
+    whether that was a death, so none is counted; but it is said."""
+    container = held.container
+    if container.status not in ("exited", "dead") or state.our_hand(record, held, state.at) is not None:
+        return
+    text = f"{record.id} is down: {units.exit_words(container.exit_code)}; nobody saw how it ended."
+    state.tell("container.stopped", record, container, exit_code=container.exit_code, seen=False, text=text)
 
 
 def _started_by_a_person(state: State, held: Held, record: Record, before: Container, first: bool) -> bool:

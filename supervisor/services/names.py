@@ -16,6 +16,8 @@ ENABLE_LABEL = "resurgam.enable"
 SERVICE_LABEL = "resurgam.service"
 ROLE_LABEL = "resurgam.role"
 OP_LABEL = "resurgam.op"
+REF_LABEL = "resurgam.ref"
+"""on containers we made: the reference their image came by, since we create by image id"""
 ROLES = ("new", "parked", "spare", "failed")
 """What a container of ours can be while it is not the service: not yet, not now, in reserve, kept for study."""
 

@@ -35,6 +35,8 @@ class Held:
     """somebody asked it to end in this run"""
     stopped: bool = False
     """the engine stopped it: it will not start again by itself"""
+    by_hand: bool = False
+    """it was a person who asked, though a plan was at work on it"""
     killed: bool = False
     """a SIGKILL came through the engine in this run"""
     nudged: bool = False

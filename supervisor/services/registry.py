@@ -7,18 +7,21 @@ tally. looks.py and events.py say what facts mean, state.py what follows.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from supervisor.config import Settings
 from supervisor.facts import EngineEvent, EngineState, ImageRef, Json, Looked, Plan, Sample, Service, Sweep, Wanted
+from supervisor.journal.codec import dump
 from supervisor.journal.ledger import Ledger
 from supervisor.services import finding
 from supervisor.services.events import on_event, remove
 from supervisor.services.happening import Happening
 from supervisor.services.looks import first_look, look, sweep
+from supervisor.services.ours import costly
 from supervisor.services.proof import Timers
 from supervisor.services.series import samples as samples_of
 from supervisor.services.series import values
-from supervisor.services.state import Key, State, costly
+from supervisor.services.state import Key, State
 
 EVENTS_KNOWN = 4096
 MOST_STRANGERS = 512
@@ -83,6 +86,20 @@ class Registry:
         """An image failed for this service: it is not last known good any more."""
         self._state.put(*self._state.ledger.quarantine(service, image_id, why, at))
         self._state.refresh(self._state.record(service))
+
+    def gap(self, seconds: float) -> None:
+        """The wall clock was set back by so much (`seconds` < 0): what was, is not to lie in the future."""
+        state = self._state
+        for record in (*state.records.values(), *state.remembered.values()):
+            if record.tally.last_death_at:
+                record.tally.last_death_at += seconds
+                state.keep_tally(record)
+            if record.wanted.at:
+                record.wanted = replace(record.wanted, at=record.wanted.at + seconds)
+                state.put(("wanted", record.id, dump(record.wanted)))
+        # or every death of the hour that comes again would pass for the doing of the last plan
+        state.ended = {service: (plan, at + seconds) for service, (plan, at) in state.ended.items()}
+        state.refresh_all()
 
     def reload(self, settings: Settings) -> None:
         """Take over new settings: identities, ownership, needs and names may change."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from supervisor import units, verbs
+from supervisor import units
 from supervisor.config import Settings, needs_from
 from supervisor.errors import JournalError
 from supervisor.facts import Container, Json, Plan, Service, Wanted
@@ -17,13 +17,15 @@ from supervisor.journal.ledger import Ledger, Put
 from supervisor.services import names
 from supervisor.services.happening import Happening, about
 from supervisor.services.identity import Identities, entry_of, ownership
+from supervisor.services.ours import costly, launched
 from supervisor.services.record import Held, Record
 from supervisor.services.series import names_of
 from supervisor.services.tally import Tally, chain
-from supervisor.verbs import Disturbance
 from supervisor.verdicts import Reason, Verdict, no, yes
 
 Key = tuple[str, str]
+_REMEMBERED = 60.0
+"""seconds for which what an event said of a reference is kept beside what inspects say: much longer than they race"""
 
 
 @dataclass(slots=True)
@@ -166,6 +168,10 @@ class State:
             return
         record.tally.lives[cid] = held.life
         self.keep_tally(record)
+        if record.wanted.policy and self.plan_on(record, held) is None:
+            # what we took from another container's policy is nothing to this one
+            record.wanted = replace(record.wanted, policy="")
+            self.put(("wanted", record.id, dump(record.wanted)))
         text = f"{record.id} has the container {held.container.name}, made from {held.container.image_ref}."
         self.tell("container.appeared", record, held.container, status=held.container.status, text=text)
 
@@ -253,6 +259,11 @@ class State:
             if step.name in plan.begun and (step.phase != "before" or any(one in step.writes for one in names_written)):
                 return plan
         return None
+
+    def somebodys_hand(self, record: Record, held: Held, when: float) -> bool:
+        """Whether a request to end it at `when` is a person's although a plan is at work on it."""
+        plan = self.our_hand(record, held, when)
+        return plan is not None and launched(plan, when)
 
     # ------------------------------------------------------------ how it stands
 
@@ -355,6 +366,7 @@ class State:
         """What a reference stands for from now on ('' if it is gone), by an event; every container that was made from
         it is seen in that light."""
         long = names.canonical_ref(ref)
+        self.refs = {key: said for key, said in self.refs.items() if said[1] >= self.mono - _REMEMBERED}
         self.refs[(engine, long)] = (image_id, self.mono)
         for held in self.held.values():
             container = held.container
@@ -373,12 +385,6 @@ class State:
     def refresh_all(self, services: Iterable[str] | None = None) -> None:
         for service in list(self.records) if services is None else services:
             self.refresh(self.records[service])
-
-
-def costly(plan: Plan) -> bool:
-    """Whether a plan disturbs its service; one that only tags an image does not."""
-    known = plan.verb in verbs.VERBS
-    return not known or verbs.disturbance(plan.verb, dict(plan.params)) is not Disturbance.HARMLESS
 
 
 def _since(since: float | None, holds: bool, mono: float) -> float | None:

@@ -22,7 +22,7 @@ LONGEST_URL = 2048
 _BODY = 200
 """bytes of an unhappy answer that are shown"""
 _PORTS = {"http": 80, "https": 443}
-_LATER = ("grpc", "completion", "exec")
+LATER = ("grpc", "completion", "exec")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -96,7 +96,7 @@ def target(url: str, container: Container, own_only: bool) -> tuple[SplitResult,
         host, port = parts.hostname or "", parts.port
     except ValueError as err:
         return _broken(f"{url!r} is not an address: {err}")
-    if parts.scheme in _LATER:
+    if parts.scheme in LATER:
         return _broken(f"{parts.scheme} probes are not supported yet; use http:// or tcp://")
     if parts.scheme not in ("tcp", *_PORTS):
         return _broken(f"{url!r} is no probe; write it like http://:8000/health or tcp://:6333")

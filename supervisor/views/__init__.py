@@ -16,8 +16,8 @@ from supervisor.views.documents import (
     plan_document,
     status_document,
 )
-from supervisor.views.explain import explain_document
-from supervisor.views.history import OUTCOMES, outcome_of, past_incident_document, past_plan_document
+from supervisor.views.explain import explain_document, explained_service
+from supervisor.views.history import OUTCOMES, incident_of, outcome_of, past_incident_document, past_plan_document
 from supervisor.views.sentences import event_document, headline, phrase, sentence
 from supervisor.views.words import clock_text, iso, json_number, json_safe
 
@@ -32,9 +32,11 @@ __all__ = [
     "event_document",
     "exit_words",
     "explain_document",
+    "explained_service",
     "headline",
     "host_document",
     "incident_document",
+    "incident_of",
     "iso",
     "json_number",
     "json_safe",

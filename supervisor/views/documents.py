@@ -7,7 +7,7 @@ turn (rev, seq, the length of the outbox): they are published again whenever the
 
 from collections.abc import Mapping
 
-from supervisor.facts import Alert, Decision, Incident, Json, Plan, Service, Snapshot
+from supervisor.facts import Alert, Container, Decision, Incident, Json, Plan, Service, Snapshot
 from supervisor.units import exit_words, short_image
 from supervisor.verbs import VERBS, disturbance
 from supervisor.views.words import iso, json_number, json_safe
@@ -90,6 +90,7 @@ def container_document(service: Service, snapshot: Snapshot) -> Json:
         "last_death_at": iso(service.last_death_at),
         "image": {
             "ref": box.image_ref if box else "",
+            "name": image_name(box) if box else "",
             "running": box.image_id if box else "",
             "wanted": box.ref_image_id if box else "",
             "proved": service.proved_image,
@@ -154,7 +155,7 @@ def plan_document(plan: Plan, waiting: str = "") -> Json:
     ended = {name: ok for name, ok, _data in plan.marks}
     steps = []
     for step in plan.steps:
-        state = "begun" if step.name in plan.begun else "ahead"
+        state = "begun" if step.name in plan.begun[-1:] else "done" if step.name in plan.begun else "ahead"
         if step.name in ended:
             state = "done" if ended[step.name] else "failed"
         steps.append({"name": step.name, "phase": step.phase, "back": step.back, "state": state})
@@ -264,10 +265,8 @@ def status_document(snapshot: Snapshot) -> Json:
     return checked
 
 
-def image_words(service: Service) -> str:
-    """`local/oracle:1 (3f2a…, tag moved)` for tables."""
-    box = service.container
-    if box is None:
-        return ""
-    drift = {"tag_moved": ", tag moved", "unproved": ", unproved"}.get(service.drift, "")
-    return f"{box.image_ref} ({short_image(box.image_id)}{drift})"
+def image_name(box: Container) -> str:
+    """What people call the image of a container; `local/oracle:1@3f2a90c1b2d4` where that tag stands for another image
+    by now."""
+    moved = box.ref_image_id not in ("", box.image_id)
+    return f"{box.image_ref}@{short_image(box.image_id)}" if moved else short_image(box.image_ref)

@@ -17,14 +17,16 @@ from supervisor.views.documents import (
     incident_document,
     plan_document,
 )
+from supervisor.views.sentences import Row, event_document
 from supervisor.views.words import json_safe
 
 
-def explain_document(subject: str, snapshot: Snapshot, extra: Json | None = None) -> Json:
+def explain_document(subject: str, snapshot: Snapshot, extra: Json | None = None, evidence: Row | None = None) -> Json:
     """Explain an alert (by name) or a service (by id, alias or container name).
 
     `extra` is the core's own explanation: `found`, `rules` (as RuleEngine.explain gives
-    them: the parts of each expression with their values), `services` (what the word stands for).
+    them: the parts of each expression with their values), `services` (what the word stands for), `names` (of all
+    rules). `evidence` is the journal row with the last log lines before a death of the service, if there is one.
     `found` is False where nothing has that name; `near` then lists what comes close.
     """
     told = extra or {}
@@ -39,12 +41,13 @@ def explain_document(subject: str, snapshot: Snapshot, extra: Json | None = None
     ]
     waiting = dict(snapshot.waiting)
     found = service is not None or bool(alerts) or bool(told.get("found"))
+    near = [] if found else _near(subject, snapshot, told)
     return {
         "subject": subject,
         "found": found,
-        "sentence": _sentence(subject, service, alerts, snapshot, found),
+        "sentence": _sentence(subject, service, alerts, snapshot) if found else _unknown(subject, near),
         "blocker": blocker(service, snapshot) if service else "",
-        "near": [] if found else _near(subject, snapshot),
+        "near": near,
         "service": container_document(service, snapshot) if service else None,
         "alerts": [json_safe(alert_document(alert)) for alert in alerts],
         "incidents": [incident_document(incident) for incident in incidents],
@@ -53,11 +56,18 @@ def explain_document(subject: str, snapshot: Snapshot, extra: Json | None = None
             decision_document(decision) for decision in snapshot.decisions if decision.intent.target in subjects
         ],
         "rules": json_safe(told.get("rules") or []),
+        "evidence": event_document(evidence) if evidence else None,
     }
 
 
 def _touches(fingerprints: tuple[str, ...], alerts: list[Alert]) -> bool:
     return any(alert.fingerprint in fingerprints for alert in alerts)
+
+
+def explained_service(subject: str, snapshot: Snapshot, extra: Json | None = None) -> str:
+    """The id of the service that a word means, '' if it means none or several."""
+    service = _service(subject, snapshot, extra or {})
+    return service.id if service else ""
 
 
 def _service(subject: str, snapshot: Snapshot, told: Json) -> Service | None:
@@ -74,15 +84,16 @@ def _service(subject: str, snapshot: Snapshot, told: Json) -> Service | None:
     return others[0] if len(others) == 1 else None
 
 
-def _near(subject: str, snapshot: Snapshot) -> list[str]:
+def _near(subject: str, snapshot: Snapshot, told: Json) -> list[str]:
     names = [service.id for service in snapshot.services] + [alert.name for alert in snapshot.alerts]
-    return difflib.get_close_matches(subject, dict.fromkeys(names), n=3, cutoff=0.5)
+    return difflib.get_close_matches(subject, dict.fromkeys([*names, *told.get("names", ())]), n=3, cutoff=0.5)
 
 
-def _sentence(subject: str, service: Service | None, alerts: list[Alert], snapshot: Snapshot, found: bool) -> str:
-    if not found:
-        near = _near(subject, snapshot)
-        return f"nothing here is called {subject!r}" + (f"; did you mean {near[0]}?" if near else "")
+def _unknown(subject: str, near: list[str]) -> str:
+    return f"nothing here is called {subject!r}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _sentence(subject: str, service: Service | None, alerts: list[Alert], snapshot: Snapshot) -> str:
     if service is not None:
         return _service_sentence(service, alerts, snapshot)
     active = [alert for alert in alerts if alert.state in ("pending", "firing")]

@@ -20,6 +20,12 @@ def outcome_of(row: Row) -> str:
     return what if family == "action" and what in OUTCOMES else ""
 
 
+def incident_of(row: Row) -> str:
+    """The id of the incident that a row `incident.…` is about, '' for any other row."""
+    told = row.body.get("incident")
+    return str(told.get("id", "")) if row.kind.startswith("incident.") and isinstance(told, dict) else ""
+
+
 def past_plan_document(plan_id: int, rows: Sequence[Row]) -> Json:
     """A plan as its rows tell it; `state` is its outcome, or `open` while it has none."""
     told: Json = {}
@@ -48,12 +54,14 @@ def past_plan_document(plan_id: int, rows: Sequence[Row]) -> Json:
 
 
 def past_incident_document(incident_id: str, rows: Sequence[Row]) -> Json:
-    """An incident as its rows tell it."""
+    """An incident as the rows from its beginning to its end tell it, other rows about its subject among them."""
     told: Json = {}
-    for row in rows:
-        if row.kind.startswith("incident."):
-            told.update({key: row.body[key] for key in ("title", "cause", "state") if row.body.get(key)})
-    closed = [row for row in rows if row.kind == "incident.closed"]
+    own = [row for row in rows if incident_of(row) == incident_id]
+    for row in own:
+        told.update(
+            {key: row.body["incident"][key] for key in ("title", "cause", "state") if row.body["incident"].get(key)}
+        )
+    closed = [row for row in own if row.kind == "incident.closed"]
     return {
         "id": incident_id,
         "subject": rows[0].subject if rows else "",

@@ -5,6 +5,7 @@ and the log line. The body's own `text` wins where it has one that says more; a 
 gets a readable line.
 """
 
+import re
 from collections.abc import Callable
 from datetime import UTC, tzinfo
 from typing import Any, Protocol
@@ -14,6 +15,9 @@ from supervisor.units import exit_words, plain, short_image, show_duration, sign
 from supervisor.views.words import clock_text, iso, json_safe
 
 _LIMIT = 400
+_DIGEST = re.compile(r"\bsha256:([0-9a-f]{12})[0-9a-f]{52}\b")
+"""an image id: people read its first twelve digits, as everywhere"""
+_WELL = {True: "done", False: "failed"}
 
 
 class Row(Protocol):
@@ -75,12 +79,15 @@ def _action(what: str, body: Json) -> str:
     head = " ".join(part for part in (f"plan {plan}" if plan else "", _text(body, "verb")) if part) or "action"
     text, reason = _text(body), _text(body, "reason")
     if what == "planned":
-        by, waits = _text(body, "by"), text if reason == "locked" else ""
-        return _join(head + (f", asked by {by}" if by else ""), _text(body, "cause") or text, waits)
+        by, cause, waits = _text(body, "by"), _text(body, "cause") or text, text if reason == "locked" else ""
+        asked = f", asked by {by}" if by and f"by {by}" not in cause else ""
+        return _join(head + asked, cause, waits)
     if what in ("begin", "end"):
-        step = _text(body, "step")
-        how = "begins" if what == "begin" else ("done" if body.get("ok", True) else "failed")
-        return _join(f"{head} step {step} {how}", text)
+        step, ok = _text(body, "step"), bool(body.get("ok", True))
+        if what == "begin":
+            return f"{head} step {step} begins"
+        # What it found says more than that it is done; some steps tell that before their last write.
+        return f"{head} step {step}: {text}" if ok and text else _join(f"{head} step {step} {_WELL[ok]}", text)
     words = {"rolled_back": "rolled back", "ended_early": "ended early", "halt": "stops here"}.get(what, what)
     return _join(f"{head} {words}" + (f" ({reason})" if reason and reason != what else ""), text)
 
@@ -176,7 +183,8 @@ def phrase(row: Row) -> str:
     build = _PHRASES.get(family)
     said = build(what, row.body) if build else _join(row.kind.replace(".", " ").replace("_", " "), _text(row.body))
     # The subject stands before the phrase wherever it is shown: `oracle  died`, not `oracle  oracle died`.
-    return plain(said.removeprefix(f"{row.subject} ").replace("\n", " "), _LIMIT)
+    said = said.removeprefix(f"{row.subject} ").replace("\n", " ")
+    return plain(_DIGEST.sub(r"\1", said), _LIMIT)
 
 
 def sentence(row: Row, zone: tzinfo | None = UTC, width: int = 0) -> str:

@@ -142,7 +142,10 @@ class Control:
 
     async def _explain(self, request: web.Request) -> web.Response:
         word = request.match_info["word"]
-        document = views.explain_document(word, self._house.snapshot, self._house.explain(word))
+        snapshot, told = self._house.snapshot, self._house.explain(word)
+        service = views.explained_service(word, snapshot, told)
+        rows = await lookup.newest(self._house, lookup.Want(lookup.EVIDENCE, service, None), 1) if service else []
+        document = views.explain_document(word, snapshot, told, rows[-1] if rows else None)
         return answer(document, 200 if document["found"] else 404)
 
     # ------------------------------------------------------------ acting

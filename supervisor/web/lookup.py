@@ -4,6 +4,7 @@ In: the house's `read`. Out: rows, plans and incidents. Each read takes at most 
 also makes turns durable and must not be kept from it.
 """
 
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,12 @@ from supervisor.web.house import House
 CHUNK = 500
 DEEPEST = 40_000
 """rows looked through before a search gives up"""
+LONGEST = 2_000
+"""rows of one incident that are told"""
 
+STORY = ("alert", "action", "container", "drift")
+"""kinds that belong to the story of an incident"""
+EVIDENCE = ("container.evidence",)
 ENDED = tuple(f"action.{outcome}" for outcome in views.OUTCOMES)
 
 
@@ -88,16 +94,33 @@ async def plan_rows(house: House, plan_id: int) -> list[Row]:
 
 async def incident_document(house: House, incident_id: str) -> Json | None:
     """An incident, open or closed; None if there never was one."""
-    rows = await _search(
+    own = await _search(
         house,
-        ("incident", "alert", "action", "decision"),
-        lambda row: incident_id in (row.body.get("incident"), row.body.get("id")),
+        ("incident",),
+        lambda row: views.incident_of(row) == incident_id,
         lambda row: row.kind == "incident.opened",
     )
+    rows = await _meanwhile(house, own) if own else []
     for incident in house.snapshot.incidents:
         if incident.id == incident_id:
             return views.incident_document(incident) | {"events": [views.event_document(row) for row in rows]}
     return views.past_incident_document(incident_id, rows) if rows else None
+
+
+async def _meanwhile(house: House, own: Sequence[Row]) -> list[Row]:
+    """The rows of an incident and everything else about its subject, from the turn that opened it to the one that
+    closed it (what one turn writes has one time), oldest first; of a very long one the latest."""
+    first, last = own[0], own[-1]
+    end = last.at if last.kind == "incident.closed" else math.inf
+    want, before = Want(STORY, first.subject, None), None
+    found = {row.seq: row for row in own}
+    while len(found) < LONGEST:
+        rows = await _chunk(house, want, before, CHUNK)
+        found |= {row.seq: row for row in rows if first.at <= row.at <= end}
+        if len(rows) < CHUNK or rows[-1].at < first.at:
+            break
+        before = rows[-1].seq
+    return [found[seq] for seq in sorted(found)]
 
 
 async def row_document(house: House, seq: int) -> Json | None:

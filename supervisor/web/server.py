@@ -94,7 +94,10 @@ class Server:
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if not host_allowed(request.headers.get("Host", ""), (*self._names, self._house.snapshot.host)):
             return problem("this door does not go by that name; use an address or localhost", 403)
-        return await handler(request)
+        try:
+            return await handler(request)
+        except web.HTTPException as err:
+            return problem(f"{request.method} {request.path}: {err.reason}", err.status)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         body, content_type = self._page.render(request.headers.get("Accept", ""))

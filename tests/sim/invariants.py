@@ -13,6 +13,39 @@ from supervisor.services import OP_LABEL, is_temp
 
 TEMP = re.compile(r"^(?P<name>.+)\.resurgam-(?P<role>new|parked|spare|failed)-(?P<op>[0-9a-f]+)$")
 HOUR, DAY = 3600.0, 86400.0
+SLACK = 60.0
+"""seconds: the budget counts from a plan's admission, here its first write is seen, which may wait for a stop"""
+DISRUPTIVE = ("restart", "phoenix", "start")
+OPERATIONS = {
+    "protect": ("tag",),
+    "create": ("create", "remove"),
+    "stop": ("stop",),
+    "hold": ("set_policy",),
+    "keep_down": ("set_policy",),
+    "policy": ("set_policy",),
+    "park": ("rename",),
+    "adopt": ("rename",),
+    "start": ("start",),
+    "spare": ("create", "remove"),
+    "clear": ("remove",),
+    "back_stop": ("stop",),
+    "back_aside": ("set_policy", "rename"),
+    "back_name": ("rename",),
+    "back_policy": ("set_policy",),
+    "back_start": ("start",),
+    "back_clear": ("remove",),
+}
+"""what each step of a plan may do; nothing else, and nothing by a step that was not begun (`create` is undone by a
+`remove` that needs no step: what it made was never started)"""
+
+TOLD = (
+    "action.degraded",
+    "action.failed",
+    "action.rolled_back",
+    "action.refused",
+    "container.stopped",
+    "container.died",
+)
 
 
 def base_name(name: str) -> str:
@@ -29,6 +62,8 @@ class Watcher:
     found: list[str] = field(default_factory=list)
     was_healthy: set[str] = field(default_factory=set)
     """container ids that were ever well"""
+    at_work: dict[int, tuple[Plan, float]] = field(default_factory=dict)
+    """plans that wrote something that is not to be undone, and when the first time was (monotonic)"""
 
     def __post_init__(self) -> None:
         self.world.watching.append(self.on_write)
@@ -66,14 +101,48 @@ class Watcher:
     def named_first(self, operation: str, key: str) -> None:
         """I9: every write is named by an open plan whose step was durable before it."""
         box = self.world.engine.world.find(key)
-        names = {key, box.name if box else key, base_name(box.name) if box else key}
+        name = box.name if box else key
         for plan in self.plans():
-            touched = {name for step in plan.steps if step.name in plan.begun for name in step.writes}
-            ids = {plan.container_id, str(plan.data().get("new_id", ""))}
-            older = {name for name in names if is_temp(name) and base_name(name) == plan.name}
-            if plan.begun and (names & touched or key in ids or older or operation in ("tag", "untag")):
+            begun = [step for step in plan.steps if step.name in plan.begun]
+            able = [step for step in begun if operation in OPERATIONS.get(step.name, ())]
+            touched = {one for step in able for one in step.writes}
+            mine = key in (plan.container_id, str(plan.data().get("new_id", "")))
+            # one spare and one failed container are enough: those of earlier plans go
+            older = operation == "remove" and is_temp(name) and base_name(name) == plan.name
+            if able and (name in touched or mine or older):
+                self._permitted(plan, operation)
                 return
-        self.say("I9 journal before effect", f"{operation} {key} is named by no begun plan")
+        self.say("I9 journal before effect", f"{operation} {name} is named by no step that was begun")
+
+    def _permitted(self, plan: Plan, operation: str) -> None:
+        """I5: while everything (or its service) is paused, no plan begins its irreversible part."""
+        if plan.phase == "before" or plan.id in self.at_work:
+            return
+        self.at_work[plan.id] = plan, self.world.clock.mono()
+        # the permission may be a moment older than the pause: it was durable before the pause was
+        pauses = [key for key in ("*", plan.service) if key in self.world.disk.space("pause")]
+        if pauses and self._begun_since_the_pause(plan, pauses[0]):
+            self.say("I5 hands off", f"{operation} by plan {plan.id}, which began while {pauses[0]} was paused")
+
+    def _begun_since_the_pause(self, plan: Plan, key: str) -> bool:
+        rows = self.world.disk.rows(kinds=("daemon.paused", "action.begin"), limit=1_000_000)
+        subject = "daemon" if key == "*" else key
+        paused = max((row.seq for row in rows if row.kind == "daemon.paused" and row.subject == subject), default=0)
+        inside = [row.seq for row in rows if row.body.get("plan") == plan.id and row.body.get("phase") == "inside"]
+        return bool(inside) and inside[0] > paused
+
+    def over_budget(self, per_service: int = 3, per_host: int = 10) -> list[str]:
+        """I4 and I13: disruptive plans of rules in any window of the clock that does not jump."""
+        found = []
+        spent = [(at, plan) for plan, at in self.at_work.values() if plan.verb in DISRUPTIVE and "uid:" not in plan.by]
+        for at, plan in spent:
+            hour = [one for when, one in spent if 0 <= when - at < HOUR - SLACK and one.service == plan.service]
+            day = [one for when, one in spent if 0 <= when - at < DAY - SLACK]
+            if len(hour) > per_service:
+                found.append(f"I4 budget: {plan.service} had {len(hour)} disruptive plans within an hour")
+            if len(day) > per_host:
+                found.append(f"I4 budget: {len(day)} disruptive plans within a day")
+        return found[:3]
 
     def hands_off(self, operation: str, key: str) -> None:
         """I5: no write names a container that did not opt in."""
@@ -103,13 +172,12 @@ class Watcher:
 
 def budget(world: SimWorld, per_service: int = 3, per_host: int = 10) -> list[str]:
     """I4: disruptive plans in any window, counted from the journal; those that ended untouched cost nothing."""
-    disruptive = {"restart", "phoenix", "start"}
     begun = world.disk.rows(kinds=("action.begin",), limit=1_000_000)
     touched = {row.body["plan"] for row in begun if row.body["phase"] == "inside"}
     rows = [
         row
         for row in world.disk.rows(kinds=("action.planned",), limit=100_000)
-        if row.body["verb"] in disruptive and row.body["plan"] in touched and not row.body["by"].startswith("uid:")
+        if row.body["verb"] in DISRUPTIVE and row.body["plan"] in touched and not row.body["by"].startswith("uid:")
     ]
     found = []
     for row in rows:
@@ -122,8 +190,9 @@ def budget(world: SimWorld, per_service: int = 3, per_host: int = 10) -> list[st
     return found[:3]
 
 
-def at_rest(world: SimWorld, healthy_before: dict[str, str]) -> list[str]:
-    """I2, I6, I7, I8, I11: everything has come to rest, faults have stopped. `healthy_before`: name -> container id."""
+def at_rest(world: SimWorld, healthy_before: dict[str, str], since: int = 0) -> list[str]:
+    """I2, I6, I7, I8, I11: everything has come to rest, faults have stopped. `healthy_before`: name -> container id,
+    as it was when row `since` was the last."""
     found = []
     open_plans = sorted(world.disk.space("plan"))
     if open_plans:
@@ -136,20 +205,35 @@ def at_rest(world: SimWorld, healthy_before: dict[str, str]) -> list[str]:
     for name, ident in healthy_before.items():
         box = boxes.get(name)
         well = box is not None and box.running and box.health in ("none", "healthy")
-        told = any(
-            row.kind
-            in ("action.degraded", "action.failed", "action.rolled_back", "action.refused", "container.stopped")
-            and base_name(row.subject)
-            and row.subject.endswith(name.removesuffix("-1").split("-")[-1])
-            for row in rows
-        )
+        word = name.removesuffix("-1").split("-")[-1]
+        told = [row for row in rows if row.seq > since and row.kind in TOLD and row.subject.endswith(word)]
         exists = any(other.id == ident for other in boxes.values())
         if not well and not (told and (exists or box is not None)):
             found.append(
                 f"I2 never worse: {name} was healthy and is {box.status if box else 'gone'}, and nobody was told"
             )
-    found += delivered(world)
+    found += [*believed(world), *delivered(world)]
     return found
+
+
+def believed(world: SimWorld) -> list[str]:
+    """I6 and "lose no state": no lock is held by nobody, and what is shown of every service is how its container is."""
+    life = world.life
+    if life is None or world.engine.away:
+        return []
+    admission = life.core.decider.admission
+    found = [f"I6 clean exit: {name} is still locked by plan {plan}" for name, plan in admission.locked()]
+    shown = {service.container.id: service for service in life.core.snapshot.services if service.container is not None}
+    for box in world.engine.containers():
+        service = shown.get(box.id)
+        if service is None or service.container is None:
+            continue
+        seen = service.container
+        # a container that dies and is started again and again is between two states at any moment
+        if service.streak == 0 and (seen.name, seen.status, seen.health) != (box.name, box.status, box.health):
+            found.append(f"no state lost: {box.name} is {box.status}/{box.health}, shown {seen.status}/{seen.health}")
+    missing = [one.id for one in shown.values() if all(box.id != one.container.id for box in world.engine.containers())]  # type: ignore[union-attr]
+    return found + [f"no state lost: {ident} is shown with a container that is gone" for ident in missing]
 
 
 def delivered(world: SimWorld) -> list[str]:
@@ -176,4 +260,10 @@ def delivered(world: SimWorld) -> list[str]:
             firing.add(fingerprint)
         elif fingerprint not in firing:
             found.append(f"I7: {fingerprint} resolved before it fired")
+    told: set[str] = set()
+    for row in fired.values():
+        fingerprint = row.body["alert"]["fingerprint"]
+        if (row.kind == "alert.firing") is (fingerprint in told):
+            found.append(f"I8 no alert invented: {row.kind} of {fingerprint} in row {row.seq} is a repeat")
+        told ^= {fingerprint}
     return found[:5]

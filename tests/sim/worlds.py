@@ -7,58 +7,18 @@ seed is the same run, to the last journal row: `digest` shows it.
 import asyncio
 import hashlib
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from supervisor.clock import ManualClock
-from supervisor.config import Settings
-from supervisor.core.standing import Loaded
-from supervisor.daemon import read_rules
-from supervisor.lab.engine import Behaviour, Fault, SimImage
 from supervisor.lab.house import SimWorld
 from supervisor.lab.loop import SimLoop
-from tests.sim.invariants import Watcher, at_rest, budget
+from tests.sim.invariants import Watcher, at_rest
+from tests.sim.troubles import BAD, HANDS, Service, Troubles, loaded
 
 HOUR = 3600.0
 QUIET = 2 * HOUR
 GRID = 15.0
-BAD: tuple[Behaviour, ...] = (
-    Behaviour(exit_after=0.2, exit_code=139),
-    Behaviour(exit_after=20.0, exit_code=1),
-    Behaviour(healthy_after=float("inf")),
-    Behaviour(healthy_after=2.0, unhealthy_at=60.0),
-    Behaviour(start_error="could not select device driver"),
-)
-OWNED = {"resurgam.enable": "true"}
-_LOADED: list[Loaded] = []
-
-
-def loaded() -> Loaded:
-    """The shipped rules with quick proof, read once."""
-    if not _LOADED:
-        settings = Settings(proof="60s", state_dir=Path("/nonexistent"))
-        _LOADED.append(read_rules(settings, None))
-    return _LOADED[0]
-
-
-@dataclass(frozen=True)
-class Service:
-    name: str
-    owned: bool
-    policy: str
-    checked: bool
-
-    @property
-    def labels(self) -> dict[str, str]:
-        compose = {
-            "com.docker.compose.project": "box",
-            "com.docker.compose.service": self.name.removeprefix("box-").removesuffix("-1"),
-            "com.docker.compose.container-number": "1",
-            "com.docker.compose.oneoff": "False",
-        }
-        return compose | (OWNED if self.owned else {})
 
 
 @dataclass
@@ -79,6 +39,7 @@ class Script:
                 chance.random() < 0.75,
                 chance.choice(("unless-stopped", "always", "no")),
                 chance.random() < 0.5,
+                chance.random() < 0.1,
             )
             for number in range(chance.randint(1, 6))
         )
@@ -110,18 +71,27 @@ class Script:
             ("command", (chance.choice(("phoenix", "restart", "stop", "start")), name)),
             ("memory", (chance.choice((0.97, 0.3)),)),
             ("clock", (chance.choice((-3600.0, 3600.0, 28800.0)),)),
+            ("mid_plan", (chance.choice(HANDS), chance.uniform(0, 12), name)),
+            ("mid_plan", (chance.choice(HANDS), chance.uniform(0, 0.6), name)),
+            ("disk_full", (chance.uniform(1, 120),)),
+            ("sigterm", (chance.uniform(0.5, 90),)),
+            ("frozen", (name, chance.uniform(5, 400))),
+            ("paused", (chance.choice(("*", name)), chance.uniform(30, 600))),
+            ("broker_deaf", (chance.uniform(5, 300),)),
+            ("reload", (chance.uniform(10, 600),)),
         ]
         kind, arguments = chance.choice(kinds)
         return at, kind, arguments
 
 
-class Play:
+class Play(Troubles):
     """One script being played."""
 
     def __init__(self, script: Script) -> None:
-        self.script = script
+        self.script, self.services = script, script.services
         self.loop = SimLoop(ManualClock(seed=script.seed))
         self.chance = random.Random(script.seed + 1)
+        self.down = set()
         self.world: SimWorld
         self.watcher: Watcher
 
@@ -147,11 +117,11 @@ class Play:
             await getattr(self, f"_{kind}")(*arguments)
         await world.run(max(0.0, HOUR - world.clock.mono()))
         self._calm()
-        before = self._healthy()
+        before, since = self._healthy(), world.disk.last_seq
         await world.run(QUIET)
         if world.life is not None and world.life.trouble:
             self.watcher.say("edges", f"an edge broke: {world.life.trouble[0]!r}")
-        found = [*self.watcher.found, *budget(world), *at_rest(world, before)]
+        found = [*self.watcher.found, *self.watcher.over_budget(), *at_rest(world, before, since), *self._disobeyed()]
         await world.finish()
         return found
 
@@ -160,10 +130,23 @@ class Play:
         world = self.world
         world.kill_at = frozenset()
         world.engine.fault = None
+        if world.broker.frozen:
+            world.broker.thaw()
         if world.engine.away:
             world.engine.come_back()
         world.broker.start()
         world.host.memory["MemAvailable"] = 100 * 2.0**30
+
+    def _disobeyed(self) -> list[str]:
+        """What a person stopped last stays down, and is known to be meant so."""
+        boxes = {box.name: box for box in self.world.engine.containers()}
+        running = [name for name in sorted(self.down) if name in boxes and boxes[name].running]
+        found = [f"a person's word: {name} was stopped by hand and runs" for name in running]
+        for service in self.world.life.core.snapshot.services if self.world.life is not None else ():
+            name = service.container.name if service.container is not None else ""
+            if name in self.down and service.wanted.state != "stopped":
+                found.append(f"a person's word: {name} was stopped by hand and is wanted {service.wanted.state}")
+        return found
 
     def _healthy(self) -> dict[str, str]:
         return {
@@ -171,111 +154,6 @@ class Play:
             for box in self.world.engine.containers()
             if box.running and box.health in ("none", "healthy") and box.name in {s.name for s in self.script.services}
         }
-
-    # ------------------------------------------------------------ what happens
-
-    def _run_good(self, service: Service, number: int) -> None:
-        engine = self.world.engine
-        run = Behaviour(healthy_after=2.0) if service.checked else Behaviour()
-        engine.add_image(SimImage(tags=(f"local/{service.name}:1",), config={"Env": [f"N={number}"]}, run=run))
-        engine.human_run(service.name, f"local/{service.name}:1", service.labels, service.policy, networks=("box",))
-
-    def _service(self, name: str) -> Service:
-        return next(service for service in self.script.services if service.name == name)
-
-    def _try(self, act: Callable[[], Any]) -> None:
-        """People's hands fail too, and then they shrug."""
-        from supervisor.errors import EngineError
-
-        try:
-            act()
-        except EngineError:
-            return
-
-    async def _bad_image(self, name: str, which: int) -> None:
-        """The tag moves to a bad image, and compose recreates the container from it."""
-        engine, service = self.world.engine, self._service(name)
-        engine.add_image(SimImage(tags=(f"local/{name}:1",), config={"Env": [f"BAD={which}"]}, run=BAD[which]))
-
-        def again() -> None:
-            if engine.container(name) is not None:
-                engine.human_remove(name, force=True)
-            engine.human_run(name, f"local/{name}:1", service.labels, service.policy, networks=("box",))
-
-        self._try(again)
-
-    async def _crash(self, name: str, code: int) -> None:
-        for _ in range(self.chance.randint(1, 5)):
-            box = self.world.engine.container(name)
-            if box is not None and box.running:
-                self.world.engine.crash(name, code)
-            await self.world.run(self.chance.uniform(0.5, 30))
-
-    async def _sick(self, name: str) -> None:
-        box = self.world.engine.container(name)
-        if box is not None and box.running and box.health != "none":
-            self.world.engine.set_health(name, "unhealthy")
-
-    async def _engine_faults(self, share: float, seconds: float, seed: float) -> None:
-        chance = random.Random(seed)
-        until = self.world.clock.mono() + seconds
-
-        def fault(_op: str, _key: str) -> Fault | None:
-            if self.world.clock.mono() > until or chance.random() > share:
-                return None
-            kinds = (
-                Fault.refuse(),
-                Fault.timeout_before_effect(),
-                Fault.effect_then_timeout(),
-                Fault.delay(chance.uniform(0, 60)),
-                Fault.cut(),
-                Fault.effect_then_cut(),
-            )
-            return chance.choice(kinds)
-
-        self.world.engine.fault = fault
-
-    async def _engine_away(self, seconds: float) -> None:
-        self.world.engine.go_away()
-        await self.world.run(seconds)
-        self.world.engine.come_back()
-
-    async def _engine_restart(self, seconds: float) -> None:
-        self.world.engine.restart_engine(seconds)
-
-    async def _broker_down(self, seconds: float) -> None:
-        self.world.broker.kill()
-        await self.world.run(seconds)
-        self.world.broker.start()
-
-    async def _human_stop(self, name: str) -> None:
-        self._try(lambda: self.world.engine.human_stop(name))
-
-    async def _human_start(self, name: str) -> None:
-        self._try(lambda: self.world.engine.human_start(name))
-
-    async def _human_rename(self, name: str) -> None:
-        self._try(lambda: self.world.engine.human_rename(name, f"{name}-mine"))
-
-    async def _human_remove(self, name: str) -> None:
-        self._try(lambda: self.world.engine.human_remove(name, force=True))
-
-    async def _command(self, verb: str, name: str) -> None:
-        life = self.world.life
-        if life is None:
-            return
-        question = asyncio.ensure_future(life.ask(verb, name))
-        await self.world.run(1.0)
-        if not question.done():
-            question.cancel()
-        await asyncio.gather(question, return_exceptions=True)
-
-    async def _memory(self, used: float) -> None:
-        memory = self.world.host.memory
-        memory["MemAvailable"] = memory["MemTotal"] * (1 - used)
-
-    async def _clock(self, seconds: float) -> None:
-        self.world.clock.jump(seconds)
 
 
 def digest(world: SimWorld) -> str:

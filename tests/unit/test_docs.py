@@ -106,3 +106,17 @@ def test_the_pages_name_no_file_that_is_gone() -> None:
     everything = "".join(page.read_text("utf-8") for page in PAGES)
     for word in re.findall(r"`((?:supervisor|rules|docs|systemd|launchd)/[\w./-]+)`", everything):
         assert (ROOT / word).exists(), word
+
+
+def test_the_path_of_a_signal_is_six_files_and_none_imports_a_later_one() -> None:
+    """The test of the house. A file stands for its floor: `rules/engine.py` for `supervisor.rules`."""
+    path = re.findall(r"^\d\. \*\*\[supervisor/([\w./]+)\]", text_of("architecture.md"), re.MULTILINE)
+    assert len(path) == 6
+    floors = [name.removesuffix(".py").split("/")[0] for name in path]
+    assert floors == ["signals", "samples", "rules", "incidents", "actions", "bus"]
+    for place, (name, floor) in enumerate(zip(path, floors, strict=True)):
+        source = ROOT / "supervisor" / name
+        whole = [source] if source.parent.name == "supervisor" else sorted(source.parent.glob("*.py"))
+        for file in whole:
+            imported = set(re.findall(r"^\s*(?:from|import) supervisor\.(\w+)", file.read_text("utf-8"), re.MULTILINE))
+            assert not imported & {*floors[place + 1 :], "core", "daemon"}, (floor, file.name)

@@ -258,7 +258,7 @@ class DockerEngine:
         self._tags, self._tags_fresh = tags, True
 
     async def _container(self, raw: Json) -> Container:
-        ref = str((raw.get("Config") or {}).get("Image") or "")
+        ref = shape.called(raw)
         stands_for = "" if shape.is_id(ref) else self._tags.get(shape.reference(ref), "")
         return shape.container(raw, await self._image_labels(str(raw.get("Image") or "")), stands_for)
 

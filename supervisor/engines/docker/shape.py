@@ -10,6 +10,7 @@ from typing import Any
 
 from supervisor.facts import Container, Image, Json
 from supervisor.ports import Usage
+from supervisor.services import OP_LABEL, REF_LABEL
 
 OWN_LABELS = "resurgam."
 DEFAULT_GRACE = 10.0
@@ -26,7 +27,7 @@ def container(raw: Json, image_labels: Mapping[str, str] | None = None, ref_imag
         id=str(raw.get("Id") or ""),
         name=str(raw.get("Name") or "").removeprefix("/"),
         image_id=str(raw.get("Image") or ""),
-        image_ref=str(config.get("Image") or ""),
+        image_ref=called(raw),
         labels=_texts(config.get("Labels")),
         image_labels={key: value for key, value in (image_labels or {}).items() if key.startswith(OWN_LABELS)},
         ref_image_id=ref_image_id,
@@ -46,6 +47,14 @@ def container(raw: Json, image_labels: Mapping[str, str] | None = None, ref_imag
         pid=int(state.get("Pid") or 0),
         address=address(raw),
     )
+
+
+def called(raw: Json) -> str:
+    """What the container's image is called. One that we made comes from an image id; its label says what it stands
+    for, so that it is seen when that reference moves on (or still stands for a bad image)."""
+    config = _dict(raw, "Config")
+    ref, labels = str(config.get("Image") or ""), _texts(config.get("Labels"))
+    return labels.get(REF_LABEL) or ref if is_id(ref) and OP_LABEL in labels else ref
 
 
 def image(raw: Json) -> Image:

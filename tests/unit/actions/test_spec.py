@@ -238,9 +238,11 @@ def test_labels_of_a_spare():
 
 def test_the_reference_survives_a_container_that_was_made_by_id():
     assert spec.reference(raw()) == "local/oracle:1"
-    by_id = raw({"Image": "sha256:" + "a" * 64, "Labels": {spec.REF_LABEL: "local/oracle:1"}})
+    by_id = raw({"Image": "sha256:" + "a" * 64, "Labels": {spec.REF_LABEL: "local/oracle:1", OP_LABEL: "ab12"}})
     assert spec.reference(by_id) == "local/oracle:1"
     assert spec.reference(raw({"Image": "a" * 64})) == ""
+    stranger = raw({"Image": "sha256:" + "a" * 64, "Labels": {spec.REF_LABEL: "local/oracle:1"}})
+    assert spec.reference(stranger) == "", "only on containers that we made does the label count"
 
 
 def test_a_lost_image_is_said_and_nothing_is_dropped():

@@ -120,3 +120,40 @@ def test_machines_get_findings_with_places(folder: Path, capsys: pytest.CaptureF
     assert document["ok"]
     (finding,) = [one for one in document["findings"] if one["line"]]
     assert (finding["level"], finding["line"], finding["column"]) == ("hint", 8, 15)
+
+
+def test_an_empty_rule_file_is_fine(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "mine.yaml").write_text("# nothing yet\n")
+    assert main(["check", "mine.yaml"]) == 0
+    assert "ok  mine.yaml: rules" in capsys.readouterr().out
+
+
+def test_a_folder_without_a_file_to_check_says_so(folder: Path) -> None:
+    (hint,) = [one for one in inspect([str(folder)]).hints if "would refuse" not in one.text]
+    assert "nothing to check" in hint.text
+
+
+def test_a_wrong_step_of_a_playbook_is_not_taken_for_a_missing_one(folder: Path) -> None:
+    path = folder / "mine.playbooks.yaml"
+    path.write_text("playbooks:\n- name: x\n  match: [nonsense]\n  steps:\n  - do: call the owner\n")
+    found = [(one.line, one.text) for one in inspect([str(path)]).bad_rules]
+    assert [line for line, _text in found] == [3, 5]
+    assert found[1][1].startswith("playbooks[0].steps[0].do: 'call' is no verb")
+    path.write_text("playbooks:\n- name: x\n  match: ['a=\"b\"']\n  steps: []\n")
+    assert "at least 1 must be there" in inspect([str(path)]).bad_rules[0].text
+
+
+def test_what_a_configuration_says_without_effect_is_a_hint(folder: Path) -> None:
+    (folder / "resurgam.yaml").write_text(
+        "services:\n  x:\n    enable: true\n    priority: 3\n    probe: grpc://:50051\n  y: {}\n"
+    )
+    found = [(one.line, one.text) for one in inspect([]).hints if one.line]
+    assert [line for line, _text in found] == [4, 5]
+    assert found[0][1] == "services.x.priority: this key has no effect yet in this version"
+    assert "cannot ask 'grpc://:50051' yet" in found[1][1]
+
+
+def test_a_folder_of_rules_that_is_not_there_says_what_to_do(folder: Path) -> None:
+    (folder / "resurgam.yaml").write_text("rules: [shipped, nothere]\n")
+    (mistake,) = inspect([]).bad_rules
+    assert mistake.text == "there is no such file or folder; make it, or take it out of `rules:`"

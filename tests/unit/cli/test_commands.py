@@ -154,6 +154,73 @@ def test_explain_says_why_in_one_sentence_first(daemon: Served, capsys: pytest.C
     assert "did you mean stack.oracle?" in capsys.readouterr().err
 
 
+def test_status_of_one_service_leaves_out_what_is_about_others(
+    daemon: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon.do(lambda: daemon.house.now(plans=(phoenix(),)))
+    assert call(daemon, "status", "qdrant") == 0
+    text = capsys.readouterr().out
+    assert "ContainerRestartLoop" not in text
+    assert "phoenix" not in text
+    assert call(daemon, "status", "stack_oracle_1", "-o", "json") == 1
+    document = json.loads(capsys.readouterr().out)
+    assert [alert["labels"]["alertname"] for alert in document["alerts"]] == ["ContainerRestartLoop"]
+    assert [plan["id"] for plan in document["plans"]] == [41]
+
+
+def test_options_for_everything_may_stand_before_the_command(
+    daemon: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["-o", "json", "--socket", str(daemon.socket), "status"]) == 1
+    assert json.loads(capsys.readouterr().out)["daemon"]["host"] == "omni"
+    assert main(["-o", "json", "--socket", "/nowhere", "status", "--socket", str(daemon.socket), "-o", "yaml"]) == 1
+    assert yaml.safe_load(capsys.readouterr().out)["daemon"]["host"] == "omni"
+
+
+def test_explain_shows_the_last_lines_before_a_death(daemon: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"line {number}" for number in range(40)] + ["illegal instruction\x1b[2J"]
+    body = {"log": lines, "exit_code": 132, "text": "The last 41 lines of stack.oracle before it ended."}
+    daemon.do(lambda: daemon.house.happen("container.evidence", "stack.oracle", body, public=False))
+    assert call(daemon, "explain", "stack.oracle") == 0
+    out = capsys.readouterr().out
+    assert "    | illegal instruction" in out
+    assert "line 39" in out
+    assert "line 2\n" not in out, "all of them are in `show`"
+    assert "resurgam show seq:1" in out
+    assert "\x1b" not in out
+    assert call(daemon, "explain", "qdrant", "-o", "json") == 0
+    assert json.loads(capsys.readouterr().out)["evidence"] is None
+
+
+def test_show_tells_the_story_of_an_incident_and_nothing_from_before_or_after(
+    daemon: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = {"id": "inc-1", "subject": "qdrant", "title": "qdrant: Loop", "cause": "image drift", "state": "open"}
+    house = daemon.house
+
+    def story() -> None:
+        house.happen("container.started", "qdrant", {})
+        house.clock.advance(1)
+        house.happen("container.died", "qdrant", {"exit_code": 139})
+        house.happen("incident.opened", "qdrant", {"incident": told, "text": "Loop"}, public=False)
+        house.clock.advance(1)
+        house.happen("container.died", "other", {"exit_code": 1})
+        house.happen("action.verified", "qdrant", {"plan": 3, "verb": "restart", "incident": "inc-1"})
+        house.happen("incident.closed", "qdrant", {"incident": told | {"state": "closed"}}, public=False)
+        house.clock.advance(1)
+        house.happen("container.oom", "qdrant", {})
+
+    daemon.do(story)
+    assert call(daemon, "show", "inc-1") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("incident inc-1: qdrant, closed\n")
+    assert "image drift" in out
+    phrases = [line.split("  ", 2)[2].strip() for line in out.splitlines() if line[:1].isdigit()]
+    assert phrases[0] == "died: exit 139 (SIGSEGV)"
+    assert "plan 3 restart verified" in phrases
+    assert not [phrase for phrase in phrases if phrase.startswith(("started", "died: exit 1 ", "ran out"))]
+
+
 # ---------------------------------------------------------------- acting
 
 
@@ -168,7 +235,7 @@ def test_an_acting_command_says_its_plan_follows_it_and_exits_by_its_end(
         )
         assert call(daemon, "phoenix", "stack.oracle", "--image", "x:1", "--within", "5m") == code
         out = capsys.readouterr().out
-        assert out.startswith("plan 41: phoenix stack.oracle. Plan 41 was started.")
+        assert out.startswith("plan 41: phoenix stack.oracle\n")
         assert outcome.replace("_", " ") in out
     assert dict(daemon.house.asked[0].params) == {"image": "x:1", "within": "5m"}
 
@@ -176,7 +243,7 @@ def test_an_acting_command_says_its_plan_follows_it_and_exits_by_its_end(
 def test_a_refused_command_exits_with_3_and_says_why(daemon: Served, capsys: pytest.CaptureFixture[str]) -> None:
     daemon.house.verdicts["restart"] = no(Reason.COOLDOWN, "the next is possible at 12:40.")
     assert call(daemon, "restart", "stack.oracle", "--override", "I am here") == 3
-    assert "restart stack.oracle is refused: the next is possible at 12:40." in capsys.readouterr().err
+    assert "refused: the next is possible at 12:40." in capsys.readouterr().err
     assert daemon.house.asked[0].override == "I am here"
     assert call(daemon, "restart", "stack.oracle", "-o", "json") == 3
     assert json.loads(capsys.readouterr().out)["decision"]["reason"] == "cooldown"
@@ -186,6 +253,12 @@ def test_a_wrong_parameter_exits_with_2(daemon: Served, capsys: pytest.CaptureFi
     assert call(daemon, "phoenix", "stack.oracle", "--within", "soon") == 2
     assert "'soon' is not a duration" in capsys.readouterr().err
     assert daemon.house.asked == []
+
+
+def test_a_plan_that_waits_says_what_for(daemon: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.house.verdicts["restart"] = yes("waits for gpu:0, held by plan 40")
+    assert call(daemon, "restart", "stack.oracle", "--no-follow") == 0
+    assert capsys.readouterr().out == "plan 41: restart stack.oracle: waits for gpu:0, held by plan 40\n"
 
 
 def test_not_following_returns_at_once(daemon: Served, capsys: pytest.CaptureFixture[str]) -> None:

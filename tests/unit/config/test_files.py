@@ -46,16 +46,15 @@ def test_no_file_is_fine(tmp_path: Path) -> None:
 
 
 def test_paths_are_taken_from_the_files_folder(tmp_path: Path) -> None:
-    text = "state_dir: state\nrules: [shipped, ./mine, /abs]\nmqtt: {password_file: pw}\nhttp: {token_file: ../tok}\n"
-    text += "notify: [{webhook: {url: 'https://h/x', token_file: hook}}]\n"
+    text = "state_dir: state\nrules: [shipped, ./mine, /abs]\nmqtt: {password_file: pw}\n"
+    text += "notify: [{webhook: {url: 'https://h/x', token_file: ../hook}}]\n"
     settings = load(write(tmp_path / "conf" / "resurgam.yaml", text), env={})
     folder = tmp_path / "conf"
     assert settings.state_dir == folder / "state"
     assert settings.rules == ("shipped", str(folder / "mine"), "/abs")
     assert settings.mqtt.password_file == str(folder / "pw")
     assert settings.mqtt.ca_file == ""
-    assert settings.http.token_file == str(tmp_path / "tok")
-    assert settings.notify[0].webhook.token_file == str(folder / "hook")
+    assert settings.notify[0].webhook.token_file == str(tmp_path / "hook")
 
 
 def test_the_environment_moves_the_state(tmp_path: Path) -> None:

@@ -4,7 +4,13 @@ import pytest
 
 from supervisor import units
 from supervisor.config import Settings
-from supervisor.config.settings import default_state_dir, machine_name
+from supervisor.config.settings import (
+    WITHOUT_EFFECT,
+    ServiceSettings,
+    default_state_dir,
+    machine_name,
+    waits_for_start,
+)
 from supervisor.config.yaml import load_yaml, validate
 from supervisor.errors import ConfigError
 
@@ -138,3 +144,22 @@ def test_where_the_state_lives() -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValueError):
         Settings().mode = "observe"  # type: ignore[misc]
+
+
+def test_a_path_that_is_no_text_is_said_in_words() -> None:
+    assert mistake("state_dir: [a]") == "resurgam.yaml:1:12: state_dir: this must be a path as text; it is a list"
+
+
+def test_a_key_that_nothing_reads_yet_is_refused_rather_than_ignored() -> None:
+    assert "http.token_file: this key is not supported yet" in mistake("http: {token_file: t}")
+
+
+def test_what_a_reload_cannot_change_says_so() -> None:
+    running = read("host: a\nservices: {x: {enable: true}}\n")
+    assert waits_for_start(running, read("host: a\nmode: observe\n")) == ""
+    said = waits_for_start(running, read("host: b\nhttp: {listen: none}\n"))
+    assert said == " What was changed in host, http counts from the next start."
+
+
+def test_keys_without_effect_are_keys_of_a_service() -> None:
+    assert set(WITHOUT_EFFECT) <= set(ServiceSettings.model_fields)

@@ -31,7 +31,9 @@ def test_the_owners_alert_file_loads_word_for_word() -> None:
 
 def test_the_shipped_folder_is_found_and_loads() -> None:
     found = load([(shipped_folder(), "shipped")], trust_uid=None)
-    assert [health.file for health in found.health] == [f"shipped/{name}.yaml" for name in ("containers", "daemon", "host")]
+    assert [health.file for health in found.health] == [
+        f"shipped/{name}.yaml" for name in ("containers", "daemon", "host")
+    ]
     assert not any(health.text for health in found.health)
     for one in found.rules:
         names = dict(one.annotation_templates)
@@ -68,7 +70,7 @@ def test_a_bad_file_is_left_out_and_named_the_others_stay(tmp_path: Path) -> Non
     good, bad, after, missing = found.health
     assert (good.text, after.text, bad.rules) == ("", "", 0)
     assert f"{tmp_path}/b.yaml:5:11: expr: this is not PromQL: unknown function with name 'foo'" in bad.text
-    assert "cannot be read: No such file" in missing.text
+    assert "there is no such file or folder" in missing.text
 
 
 def test_all_mistakes_come_at_once_with_their_places() -> None:

@@ -51,6 +51,7 @@ def test_a_container_document_tells_state_image_and_what_it_is_about() -> None:
     assert document["exit_text"] == "exit 139 (SIGSEGV)"
     assert document["image"] == {
         "ref": "local/oracle:1",
+        "name": "local/oracle:1",
         "running": BAD,
         "wanted": BAD,
         "proved": GOOD,
@@ -125,3 +126,26 @@ def test_times_that_no_calendar_holds_do_not_break_a_document() -> None:
 
 def test_an_owned_service_that_is_well_has_no_blocker() -> None:
     assert views.container_document(replace(qdrant(), owned=yes()), box())["blocker"] == ""
+
+
+def test_an_image_is_called_what_people_call_it_with_its_id_where_that_name_has_moved_on() -> None:
+    made = oracle().container
+    assert made is not None
+    by_id = replace(made, image_ref=GOOD, image_id=GOOD, ref_image_id="")
+    moved = replace(made, image_ref="local/oracle:1", image_id=GOOD, ref_image_id="sha256:" + "b" * 64)
+    still = replace(moved, ref_image_id=GOOD)
+    names = [
+        views.container_document(replace(oracle(), container=one), box())["image"]["name"]
+        for one in (by_id, moved, still)
+    ]
+    assert names == ["aaaaaaaaaaaa", "local/oracle:1@aaaaaaaaaaaa", "local/oracle:1"]
+
+
+def test_of_the_steps_of_a_plan_only_the_last_one_begun_is_not_done() -> None:
+    steps = views.plan_document(phoenix(begun=("create", "stop_old", "probe")))["steps"]
+    assert [(step["name"], step["state"]) for step in steps] == [
+        ("create", "done"),
+        ("stop_old", "done"),
+        ("probe", "begun"),
+        ("put_back", "ahead"),
+    ]

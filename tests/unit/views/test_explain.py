@@ -55,3 +55,14 @@ def test_an_unknown_word_names_what_comes_close() -> None:
     assert not document["found"]
     assert document["sentence"].endswith("did you mean stack.oracle?")
     assert views.explain_document("zzz", box())["near"] == []
+
+
+def test_rules_that_are_quiet_now_come_close_too() -> None:
+    told = {"found": False, "names": ["ContainerRestartLoop", "HostMemoryHigh"]}
+    document = views.explain_document("HostMemory", box(alerts=()), told)
+    assert document["sentence"] == "nothing here is called 'HostMemory'; did you mean HostMemoryHigh?"
+
+
+def test_the_word_that_is_explained_stands_for_one_service_or_none() -> None:
+    assert views.explained_service("stack_oracle_1", box()) == "stack.oracle"
+    assert views.explained_service("ContainerRestartLoop", box()) == ""

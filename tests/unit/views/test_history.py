@@ -30,11 +30,15 @@ def test_a_plan_without_an_end_is_open_and_a_refusal_is_no_end() -> None:
 
 
 def test_an_incident_takes_the_latest_cause_and_knows_its_end() -> None:
+    told = {"id": "i-1", "title": "Loop", "cause": "unknown", "state": "open"}
     rows = [
-        row(1, "incident.opened", id="i-1", title="Loop", cause="unknown"),
-        row(2, "incident.changed", id="i-1", cause="image drift"),
-        row(3, "incident.closed", id="i-1"),
+        row(1, "incident.opened", incident=told),
+        row(2, "incident.changed", incident=told | {"cause": "image drift"}),
+        row(3, "action.verified", plan=41, incident="i-1"),
+        row(4, "incident.closed", incident=told | {"cause": "image drift", "state": "closed"}),
+        row(4, "incident.opened", incident=told | {"id": "i-2", "cause": "another"}),
     ]
     document = views.past_incident_document("i-1", rows)
     assert (document["state"], document["cause"], document["title"]) == ("closed", "image drift", "Loop")
     assert document["closed_at"] > document["opened_at"]
+    assert [event["seq"] for event in document["events"]] == [1, 2, 3, 4, 4]

@@ -20,6 +20,7 @@ ALERT = {"alert": {"labels": {"alertname": "Loop", "severity": "critical"}, "ann
 OOM_KILLED = "died: exit 137 (SIGKILL), out of memory after 1m01s"
 STEP_FAILED = "plan 41 phoenix step stop_old failed: late"
 DEATH_2 = "died: exit 1; that is death 2 in a row."
+FROM_ID = "has the container x, made from aaaaaaaaaaaa."
 REFUSED = "restart refused (paused): backup"
 ACTION = {"plan": 41, "verb": "phoenix", "by": "rule:Loop", "cause": "image drift"}
 
@@ -51,6 +52,14 @@ ACTION = {"plan": 41, "verb": "phoenix", "by": "rule:Loop", "cause": "image drif
             {"verb": "restart", "reason": "paused", "text": "backup"},
             REFUSED,
         ),
+        (
+            "action.planned",
+            ACTION | {"by": "uid:0", "cause": "asked for by uid:0"},
+            "plan 41 phoenix: asked for by uid:0",
+        ),
+        ("action.end", ACTION | {"step": "look", "text": "It runs."}, "plan 41 phoenix step look: It runs."),
+        ("action.end", ACTION | {"step": "look"}, "plan 41 phoenix step look done"),
+        ("container.appeared", {"text": f"oracle has the container x, made from {GOOD}."}, FROM_ID),
         ("action.begin", ACTION | {"step": "stop_old"}, "plan 41 phoenix step stop_old begins"),
         (
             "action.end",

@@ -171,7 +171,7 @@ async def test_history_has_what_ended_and_show_knows_each_by_its_number() -> Non
     house.happen("action.begin", "stack.oracle", {"plan": 7, "step": "stop"}, public=False)
     end = house.happen("action.verified", "stack.oracle", {"plan": 7, "verb": "restart", "text": "healthy"})
     house.happen("action.refused", "stack.oracle", {"verb": "restart", "reason": "cooldown"})
-    house.happen("incident.opened", "stack.oracle", {"id": "i-9", "title": "Loop"}, public=False)
+    house.happen("incident.opened", "stack.oracle", {"incident": {"id": "i-9", "title": "Loop"}}, public=False)
     async with opened(house) as session:
         _status, document = await get(session, "/v1/history?service=stack.oracle")
         assert [event["seq"] for event in document["history"]] == [end]

@@ -1,5 +1,6 @@
 """The TCP door: metrics and health, to those who call it by a name of ours."""
 
+import json
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -126,3 +127,9 @@ async def test_a_taken_port_is_a_warning_in_words(house: FakeHouse) -> None:
 async def test_a_snapshot_may_change_its_host_name(url: str, house: FakeHouse) -> None:
     house.snapshot = replace(house.snapshot, host="renamed")
     assert (await get(url + "/healthz", Host="renamed"))[0] == 200
+
+
+async def test_what_is_not_there_is_said_in_json(url: str) -> None:
+    status, kind, text = await get(url + "/nope")
+    assert (status, kind.partition(";")[0]) == (404, "application/json")
+    assert json.loads(text) == {"error": "GET /nope: Not Found"}

@@ -1,0 +1,227 @@
+"""Bugs planted on purpose: what each does to the real code, and the runs in which the simulation must find it.
+
+Each is one small patch at one place, undone afterwards; the table of docs/safety.md is made from this list. A bug that
+nothing finds means that the simulation has gone blind there. Every real bug that was found joins the list.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+from supervisor.actions import phoenix, spec
+from supervisor.actions.hand import Hand
+from supervisor.actions.probation import Finding
+from supervisor.bus.pump import Pump
+from supervisor.core import Core
+from supervisor.core.admission import Admission
+from supervisor.core.alerts import AlertDesk
+from supervisor.errors import EngineError
+from supervisor.rules import RuleEngine
+from supervisor.services import looks, state
+from supervisor.verdicts import yes
+
+
+@dataclass(frozen=True)
+class Planted:
+    """One bug. `runs` are tried in order; one of them must find it. See test_planted for what the words mean."""
+
+    name: str
+    runs: tuple[str, ...]
+    plant: Callable[[], Any]
+    says: str = ""
+    """a word that must stand in what was found: the invariant it breaks"""
+
+    @property
+    def where(self) -> str:
+        """Where it is found, for people."""
+        words = {"kill": "kill matrix", "fault": "fault matrix", "worlds": "seeded worlds", "story": "story"}
+        return ", ".join(dict.fromkeys(words[run.split()[0]] for run in self.runs))
+
+
+def _kills(story: str, *points: int) -> tuple[str, ...]:
+    return tuple(f"kill {story} {point}" for point in points)
+
+
+def _faults(story: str, kind: str, writes: range) -> tuple[str, ...]:
+    return tuple(f"fault {story} {write} {kind}" for write in writes)
+
+
+# ---------------------------------------------------------------- the patches: the docstring is what people read
+
+
+def _no_recovery() -> Any:
+    """Open plans of an earlier process are not taken up again."""
+    return patch.object(Admission, "recover", lambda self, core, engine: None)
+
+
+def _probation_passes() -> Any:
+    """Whatever was started counts as healthy at once."""
+
+    async def watch(hand: Hand, key: str, *_rest: Any, **_named: Any) -> Finding:
+        return Finding(True, "it is surely fine", well_at=hand.clock.wall())
+
+    return patch.object(phoenix, "watch", watch)
+
+
+def _blind_retry() -> Any:
+    """A call that was answered too late is simply made again, without a look at what it did."""
+
+    async def make(self: Hand, look: Any, done: Any, act: Any, *, tries: int = 3, patience: float = 5.0) -> Any:
+        trouble = EngineError("nothing changed")
+        seen = await self.read(look)
+        for attempt in range(tries):
+            if attempt == 0 and done(seen):
+                return seen
+            try:
+                await act(seen)
+                return await self.read(look)
+            except EngineError as err:
+                trouble = err
+                await asyncio.sleep(0.25 * 2**attempt)
+        raise trouble
+
+    return patch.object(Hand, "make", make)
+
+
+def _remove_too_soon() -> Any:
+    """The old container is taken away as soon as the new one has its name."""
+    step = Hand.step
+
+    async def stepped(self: Hand, name: str, *seen: Any) -> None:
+        await step(self, name, *seen)
+        if name == "start" and self.plan.verb == "phoenix":
+            await self.remove(self.plan.container_id)
+
+    return patch.object(Hand, "step", stepped)
+
+
+def _budget_in_memory() -> Any:
+    """What was spent is counted since the start of the process only."""
+    init = Admission.__init__
+
+    def forgetful(self: Admission, clock: Any, kept: Mapping[str, Any]) -> None:
+        init(self, clock, {**kept, "spent": {}})
+
+    return patch.object(Admission, "__init__", forgetful)
+
+
+def _everybody_owned() -> Any:
+    """Every container counts as having opted in."""
+    return patch.object(state, "ownership", lambda *_given, **_named: yes("It opted in."))
+
+
+def _marked_before_puback() -> Any:
+    """A message counts as delivered when it is handed to the connection, not when the broker has it."""
+    send = Pump._send
+
+    async def hasty(self: Pump, broker: Any, seq: int, message: Any) -> None:
+        self._mark(seq, "done", "")
+        await send(self, broker, seq, message)
+
+    return patch.object(Pump, "_send", hasty)
+
+
+def _alerts_forgotten() -> Any:
+    """Alerts are not restored at a start: what fires, fires anew."""
+    return patch.object(RuleEngine, "restore", lambda self, kept, now, away: ())
+
+
+def _permit_ignored() -> Any:
+    """The runner asks for permission and goes on whatever the answer is."""
+
+    async def step(self: Hand, name: str, *seen: Any) -> None:
+        await self._permit(self.plan.id, name, tuple(each for each in seen if each is not None))
+        self.begun.append(name)
+
+    return patch.object(Hand, "step", step)
+
+
+def _composed_spare() -> Any:
+    """The spare keeps compose's labels."""
+    made = spec.spare
+
+    def spare(raw: Any, image: Any, *, op: str, names: Any) -> Any:
+        recipe = made(raw, image, op=op, names=names)
+        recipe.body["Labels"] = {**raw["Config"]["Labels"], **recipe.body["Labels"]}
+        return recipe
+
+    return patch.object(spec, "spare", spare)
+
+
+def _effects_first() -> Any:
+    """A turn releases its effects before it is durable."""
+    commit = Core._commit
+
+    async def late(self: Core, batch: Any) -> bool:
+        self._release(batch)
+        await asyncio.sleep(0.2)
+        return await commit(self, batch)
+
+    return patch.object(Core, "_commit", late)
+
+
+def _not_held_down() -> Any:
+    """The old container keeps its restart policy while it is parked, and what is stopped keeps its own."""
+
+    async def set_policy(self: Hand, key: str, policy: str, tries: int = 3) -> Any:
+        return await self.inspect(key)
+
+    return patch.object(Hand, "set_policy", set_policy)
+
+
+def _nothing_learned() -> Any:
+    """An image that failed is not quarantined."""
+    return patch.object(Admission, "_learn", lambda *_given: None)
+
+
+def _compose_up_unseen() -> Any:
+    """A container that a person made while no daemon ran does not end `wanted: stopped` (a bug we had)."""
+    return patch.object(looks, "_started_by_a_person", lambda *_given: False)
+
+
+def _lost_untold() -> Any:
+    """An alert whose rule is gone after a restart ends without a word (a bug we had)."""
+    return patch.object(AlertDesk, "restored", lambda *_given: None)
+
+
+def _jump_refills() -> Any:
+    """A clock that jumps forward makes old plans out of new ones (a bug we had)."""
+    return patch.object(Admission, "gap", lambda *_given: None)
+
+
+def _stop_without_wish() -> Any:
+    """Our own stop does not say that the service is to stay down."""
+    return patch.object(Admission, "_want", lambda *_given: None)
+
+
+PLANTED: tuple[Planted, ...] = (
+    Planted("no recovery", _kills("healed", *range(40, 100, 12)), _no_recovery, "I11"),
+    Planted("probation always passes", _kills("rolled_back", 0), _probation_passes, "comes to rest"),
+    Planted("blind retry", _faults("healed", "effect_then_timeout", range(1, 10)), _blind_retry),
+    Planted("delete before proof", ("worlds 1", *_kills("rolled_back", 0)), _remove_too_soon, "I3"),
+    Planted("budget in memory", ("story budget",), _budget_in_memory, "refilled the budget"),
+    Planted("everybody is ours", ("story not owned",), _everybody_owned),
+    Planted("delivered before PUBACK", ("story broker",), _marked_before_puback, "I7"),
+    Planted("alerts forgotten", _kills("healed", *range(30, 60, 10)), _alerts_forgotten, "I8"),
+    Planted("permit ignored", ("story pause",), _permit_ignored, "action.ended_early"),
+    Planted("spare with compose's labels", _kills("healed", 0), _composed_spare, "I6"),
+    Planted("effect before commit", _kills("healed", 0), _effects_first, "I9"),
+    Planted("not held down", _kills("stopped", 0), _not_held_down, "comes to rest"),
+    Planted("nothing learned", _kills("healed", 0), _nothing_learned, "comes to rest"),
+    Planted("stop without a wish", _kills("stopped", 0), _stop_without_wish, "comes to rest"),
+    Planted("compose up unseen", _kills("healed", *range(14, 30, 3)), _compose_up_unseen, "comes to rest"),
+    Planted("alert of a vanished rule untold", ("story rule gone",), _lost_untold, "resolved"),
+    Planted("clock jump refills", ("story jump",), _jump_refills, "refilled the budget"),
+)
+
+
+def table() -> str:
+    """The table of docs/safety.md."""
+    lines = ["| planted bug | what the patched code does | found within |", "|---|---|---|"]
+    for bug in PLANTED:
+        doc = (bug.plant.__doc__ or "").strip().rstrip(".")
+        runs = "1 run" if len(bug.runs) == 1 else f"{len(bug.runs)} runs"
+        lines.append(f"| {bug.name} | {doc} | {runs} ({bug.where}) |")
+    return "\n".join(lines)

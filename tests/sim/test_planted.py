@@ -1,0 +1,89 @@
+"""The simulation still finds what it must find: every planted bug, within the stated number of runs.
+
+A run is named in words: `kill STORY POINT` (0: none) and `fault STORY WRITE KIND` as in test_kill_matrix, `worlds SEED`
+as in test_worlds, `story NAME` for one of the stories below. That the same runs find nothing in the code as it is, is
+what those tests show.
+"""
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from tests.sim import test_interrupted as interrupted
+from tests.sim import test_kill_matrix as matrix
+from tests.sim import test_stories as stories
+from tests.sim.planted import PLANTED, Planted, table
+from tests.sim.worlds import Play, Script
+from tests.support.docs import ROOT
+
+TOLD: dict[str, Callable[[], None]] = {
+    "budget": lambda: interrupted.test_nothing_refills_the_budget("kill"),
+    "jump": lambda: interrupted.test_nothing_refills_the_budget("jump"),
+    "not owned": stories.test_what_did_not_opt_in_is_watched_and_told_and_never_written_to,
+    "broker": interrupted.test_an_alert_that_the_broker_never_took_is_told_by_the_next_life,
+    "pause": lambda: stories.test_a_pause_ends_a_plan_that_has_touched_nothing_and_lets_one_go_on_that_has("look"),
+    "rule gone": interrupted.test_an_alert_whose_rule_is_gone_after_a_restart_is_told_as_resolved,
+}
+
+
+def run(words: str) -> str:
+    """One run: what it finds, '' for nothing."""
+    kind, _, rest = words.partition(" ")
+    if kind == "story":
+        return told(TOLD[rest])
+    if kind == "worlds":
+        return "\n".join(Play(Script.of(int(rest))).run())
+    story, *where = rest.split()
+    if kind == "kill":
+        point = int(where[0])
+        return "\n".join(matrix.trouble(story, (point,) if point else ()))
+    fault = next(one for one in matrix.FAULTS if one.kind == where[1])
+    return "\n".join(matrix.faulty(story, int(where[0]), fault))
+
+
+def told(story: Callable[[], None]) -> str:
+    try:
+        story()
+    except AssertionError as err:
+        return str(err) or "an assertion failed"
+    return ""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _undisturbed() -> None:
+    """How the stories end in the real code, before anything is planted."""
+    for name in matrix.STORIES:
+        matrix.undisturbed(name)
+
+
+@pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name)
+def test_a_planted_bug_is_found(bug: Planted) -> None:
+    with bug.plant():
+        found = next((text for words in bug.runs if (text := run(words))), "")
+    assert found, f"{bug.name}: {len(bug.runs)} runs found nothing"
+    assert bug.says in found, f"{bug.name} was found, but by something else:\n{found[:2000]}"
+
+
+@pytest.mark.parametrize("words", sorted({words for bug in PLANTED for words in bug.runs if words[0] in "sw"}))
+def test_the_same_run_finds_nothing_in_the_code_as_it_is(words: str) -> None:
+    assert run(words) == ""
+
+
+def test_every_patch_is_undone() -> None:
+    for bug in PLANTED:
+        with bug.plant():
+            pass
+    assert run("kill healed 0") == ""
+
+
+def test_there_are_enough_and_each_has_a_name_of_its_own() -> None:
+    assert len(PLANTED) >= 8
+    assert len({bug.name for bug in PLANTED}) == len(PLANTED)
+
+
+def test_the_table_in_the_pages_is_this_one() -> None:
+    page = (ROOT / "docs" / "safety.md").read_text("utf-8")
+    match = re.search(r"<!-- planted:begin -->\n(.*?)\n<!-- planted:end -->", page, re.DOTALL)
+    assert match, "docs/safety.md has no table of planted bugs"
+    assert match[1].strip() == table(), "docs/safety.md: put this between the marks:\n" + table()
