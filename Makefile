@@ -29,7 +29,7 @@ test: parts ## everything CI runs
 	$(BIN)/ruff format --check supervisor tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -q -n 2 --dist loadgroup tests
+	$(BIN)/pytest -q -n 2 tests
 
 bench: parts ## the figures of docs/performance.md
 	$(BIN)/python -m tests.bench.alert_latency
