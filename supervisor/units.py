@@ -14,6 +14,7 @@ _SECRET = re.compile(
     r"(?i)((?:[\w.-]*(?:passw(?:or)?d|secret|token|api[_-]?key|authorization|credential)[\w.-]*)"
     r"[\"']?\s*[:=]\s*[\"']?(?:bearer\s+|basic\s+)?)[^\s\"',;]+"
 )
+_USERINFO = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@]*:)[^\s/@]+@")
 
 
 def duration(text: str) -> float:
@@ -45,8 +46,8 @@ def show_duration(seconds: float) -> str:
 
 
 def size(text: str) -> int:
-    """Bytes of a size such as `90GiB`, `512M`, `1000`. With `i` or without a unit letter's `B`, powers of 1024
-    only where `i` is written; `ValueError` otherwise."""
+    """Bytes of a size such as `90GiB`, `512MB`, `1000`: powers of 1024 where `i` is written, else of 1000; ValueError
+    otherwise."""
     match = _SIZE.fullmatch(text)
     if not match:
         raise ValueError(f"{text!r} is not a size; write it like 90GiB or 512MB")
@@ -186,4 +187,4 @@ def plain(text: str, limit: int = 4096) -> str:
 
 def mask(text: str) -> str:
     """Log text with what looks like a secret blanked out."""
-    return _SECRET.sub(r"\1***", text)
+    return _USERINFO.sub(r"\1***@", _SECRET.sub(r"\1***", text))

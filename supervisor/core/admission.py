@@ -275,7 +275,7 @@ class Admission:
         body |= {key: data[key] for key in ("old_image", "new_image", "proof", "seconds") if key in data}
         core.row(kind, plan.service, body, not verbs.VERBS[plan.verb].internal)
         self._learn(core, plan, outcome, data)
-        if outcome.reason is Reason.ENDED_EARLY and plan.phase == "before":
+        if not outcome.ok and plan.phase == "before":
             self._take_back(core, plan)
         core.registry.mark(self.touched())
         core.apply(core.book.ended(plan, outcome, core.now))

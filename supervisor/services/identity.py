@@ -125,10 +125,11 @@ def ownership(
         )
     if not opted:
         from_image = " (its image carries the label, which does not count)" if _only_in_image(container, said) else ""
+        label = "" if listed_only else f"start it with the label {names.ENABLE_LABEL}=true, or "
         return no(
             Reason.NOT_OWNED,
-            f"{service} is only watched{from_image}; to have it healed, start it with the label "
-            f"{names.ENABLE_LABEL}=true, or add services: {{{service}: {{enable: true}}}} to resurgam.yaml.",
+            f"{service} is only watched{from_image}; to have it healed, {label}"
+            f"add services: {{{service}: {{enable: true}}}} to resurgam.yaml.",
         )
     if own:
         return no(Reason.UNSUPPORTED, f"{service} is the container that Resurgam runs in; it does not act on itself.")

@@ -316,6 +316,21 @@ def test_a_stop_in_mid_loop_is_not_answered_with_a_phoenix() -> None:
 # ---------------------------------------------------------------- a bad image by request
 
 
+def test_what_fails_before_anything_is_touched_costs_no_budget() -> None:
+    async def story(stage: Stage) -> None:
+        await stage.proved()
+        for number in range(1, 6):
+            answer = await stage.ask("phoenix", image="local/nope:1")
+            assert answer.verdict.ok, answer.verdict.text
+            await stage.until(lambda count=number: len(stage.ended()) == count, 60, "end of the phoenix")  # type: ignore[misc]
+            assert "no image local/nope:1" in stage.outcome().body["text"]
+        answer = await stage.ask("restart")
+        assert answer.verdict.ok, answer.verdict.text
+        await stage.until(lambda: stage.ended("restart"), 120, "end of the restart")
+
+    play(story)
+
+
 @pytest.mark.parametrize(
     "run", [CRASHES, SLOW_TO_FAIL, Behaviour(healthy_after=2.0, unhealthy_at=4.0)], ids=["crash", "late", "unhealthy"]
 )

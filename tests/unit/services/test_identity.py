@@ -168,6 +168,18 @@ def test_an_image_stuffed_with_labels_cannot_push_its_opt_in_past_the_check() ->
     assert not world.service().owned.ok
 
 
+def test_with_consent_listed_a_label_is_none_and_only_what_is_listed_is_ours() -> None:
+    settings = Settings.model_validate({"consent": "listed", "services": {"solo": {"enable": True}}})
+    world = World(settings)
+    world.run("oracle", labels=dict(OPT_IN))
+    world.run("solo")
+    refused = world.service("oracle").owned
+    assert refused.reason is Reason.NOT_OWNED
+    assert "label" not in refused.text
+    assert "services: {oracle: {enable: true}}" in refused.text
+    assert world.service("solo").owned.ok
+
+
 def test_the_configuration_decides_over_labels() -> None:
     world = World(entry(oracle={"enable": False}, solo={"enable": True}))
     world.run("oracle", labels=dict(OPT_IN))

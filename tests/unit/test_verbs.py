@@ -1,0 +1,36 @@
+"""The closed table of verbs: what a file, a message or a person can ask for, and nothing else."""
+
+import pytest
+
+from supervisor.verbs import VERBS, Disturbance, disturbance
+
+
+def test_the_table_has_nothing_that_runs_a_command() -> None:
+    assert sorted(VERBS) == ["notify", "phoenix", "protect", "restart", "scale", "start", "stop"]
+    assert [name for name, verb in VERBS.items() if verb.internal] == ["protect"]
+
+
+def test_parameters_have_defaults_and_only_those_of_the_verb_are_known() -> None:
+    assert VERBS["phoenix"].check({}) == {"image": "last-known-good", "within": ""}
+    with pytest.raises(ValueError, match="phoenix has no parameter 'imgae'; it knows: image, within"):
+        VERBS["phoenix"].check({"imgae": "x"})
+    with pytest.raises(ValueError, match="it knows: none"):
+        VERBS["stop"].check({"force": "yes"})
+
+
+@pytest.mark.parametrize("image", ["", "-x", "a b", "x" * 513])
+def test_an_image_parameter_cannot_be_an_option_or_two_words(image: str) -> None:
+    with pytest.raises(ValueError, match="not an image reference"):
+        VERBS["phoenix"].check({"image": image})
+
+
+@pytest.mark.parametrize("count", ["-1", "1.5", "many", "1001"])
+def test_a_count_is_a_small_whole_number(count: str) -> None:
+    with pytest.raises(ValueError, match="is not a count"):
+        VERBS["scale"].check({"replicas": count})
+
+
+def test_scaling_down_is_an_emergency_and_scaling_up_disturbs() -> None:
+    assert disturbance("scale", {"replicas": "0"}) is Disturbance.EMERGENCY
+    assert disturbance("scale", {"replicas": "1"}) is Disturbance.DISRUPTIVE
+    assert disturbance("notify", {}) is Disturbance.HARMLESS
