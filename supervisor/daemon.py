@@ -15,7 +15,7 @@ from pathlib import Path
 
 import structlog
 
-from supervisor import __version__, units
+from supervisor import __version__
 from supervisor.actions.runner import Runner
 from supervisor.bus.broker import choose
 from supervisor.bus.notify import Notifier
@@ -29,7 +29,7 @@ from supervisor.core.admission import Admission
 from supervisor.core.decider import Decider
 from supervisor.core.standing import Identity, Loaded, Standing
 from supervisor.engines.docker import DockerEngine
-from supervisor.errors import ConfigError, ResurgamError, UsageError
+from supervisor.errors import UsageError
 from supervisor.facts import (
     Alert,
     BusState,
@@ -90,7 +90,7 @@ def assemble(
     store = Store()
     rules = RuleEngine(store)
     rules.load(loaded.rules, now)
-    store.keep(rules.retention())
+    store.keep(loaded.retention())
     store.restore(remembered)
     alerts = tuple(decode(Alert, value) for _key, value in sorted(kept["alert"].items()))
     last = journal.rows(limit=1, newest_first=True)
@@ -338,7 +338,7 @@ async def run(settings: Settings, config_path: Path | None) -> int:
         loaded = read_rules(settings, os.getuid())
         before = journal.last_seq
         caution(journal, clock)
-        retention = max(600.0, loaded.rules.retention())
+        retention = max(600.0, loaded.retention())
         remembered = list(recorder.read(int((clock.wall() - retention) * 1000)))
         decider = assemble(loaded, journal, clock, remembered)
         house = House(decider, journal, recorder, clock, settings)
@@ -378,6 +378,3 @@ async def _live(house: House, config_path: Path | None) -> int:
 def _greeting(settings: Settings, loaded: Loaded) -> str:
     count = len(loaded.rules.rules)
     return f"resurgam {__version__} watches {settings.host} with {count} rules; state in {settings.state_dir}."
-
-
-__all__ = ["ConfigError", "House", "ResurgamError", "assemble", "caution", "permit_from", "read_rules", "run", "units"]

@@ -1,4 +1,4 @@
-"""Every exception of our own.
+"""The exceptions that one room raises and another one catches; those that stay in one room are made there.
 
 ResurgamError
 ├── UsageError              the person asked for something that cannot be (exit 2)

@@ -169,6 +169,3 @@ class Host(Protocol):
 
     def meminfo(self) -> Mapping[str, float]:
         """/proc/meminfo in bytes: MemTotal, MemAvailable, MemFree, SwapTotal, SwapFree …"""
-
-    def free_disk(self, path: str) -> int:
-        """Bytes that can still be written below `path`."""

@@ -238,7 +238,7 @@ class Store:
     # ------------------------------------------------------------ bounds
 
     def keep(self, seconds: float) -> None:
-        """How long samples are needed: what the loaded rules look back to. Never less than the lookback."""
+        """How long samples are needed: what rules and playbooks look back to. Never less than the lookback."""
         self._keep = to_ms(max(seconds, LOOKBACK) + _MARGIN)
 
     @property

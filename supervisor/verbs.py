@@ -1,4 +1,4 @@
-"""The closed table of verbs. Rules, playbooks, MQTT and the command line all speak these, and nothing else.
+"""The closed table of verbs. Rules, playbooks and the command line all speak these, and nothing else.
 
 A verb is data: a name, what it may be aimed at, its typed parameters and how much it disturbs. There is no verb
 that runs a command, and there is no way to add one from a file.

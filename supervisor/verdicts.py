@@ -20,7 +20,6 @@ class Reason(StrEnum):
     NEEDS_APPROVAL = "needs_approval"
     DRY_RUN = "dry_run"
     VETO = "veto"
-    SILENCED = "silenced"
     # how often
     COOLDOWN = "cooldown"
     BUDGET_SERVICE = "budget_service"

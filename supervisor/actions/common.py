@@ -1,11 +1,11 @@
-"""What several maneuvers do the same way: the first look at the container, starting it, naming what was seen."""
+"""What several maneuvers do the same way: the first look at the container, making one, starting it, what is left."""
 
 from supervisor import units
 from supervisor.actions.hand import Cannot, Hand
 from supervisor.actions.probation import Baseline
-from supervisor.errors import EngineError
+from supervisor.errors import Conflict, EngineError
 from supervisor.facts import Container, Json
-from supervisor.services import ROLES, is_temp, temp_name
+from supervisor.services import OP_LABEL, ROLES, is_temp, temp_name
 from supervisor.verdicts import Reason, no
 
 
@@ -20,6 +20,31 @@ def must_be(hand: Hand, seen: Container | None) -> Container:
         )
         raise Cannot(no(Reason.INTERFERED, text))
     return seen
+
+
+def still_there(hand: Hand, seen: Container | None) -> Container:
+    """The container, under whatever name; Cannot where it is gone."""
+    if seen is None:
+        raise Cannot(no(Reason.VANISHED, f"{hand.plan.name} is gone; nothing was done."))
+    return seen
+
+
+async def made(hand: Hand, name: str) -> Container | None:
+    """The container that this plan made by this name, if it did; Conflict where another one has the name."""
+    seen = await hand.engine.inspect(name)
+    if seen is not None and seen.labels.get(OP_LABEL) != hand.plan.op:
+        raise Conflict(f"another container is called {name}", 409)
+    return seen
+
+
+async def create(hand: Hand, name: str, body: Json) -> Container | None:
+    """See to it that this plan's container of this name exists."""
+    return await hand.make(
+        lambda: made(hand, name),
+        lambda seen: seen is not None,
+        lambda _seen: hand.engine.create(name, body),
+        patience=30.0,
+    )
 
 
 async def launch(hand: Hand, key: str, step: str, *, before: float, tries: int = 2) -> Baseline:

@@ -276,9 +276,19 @@ class Hand:
         """Seconds it is given to stop: what the service declares, else the container's own."""
         return self.plan.needs.stop_grace or container.stop_grace
 
-    def ended_early(self, verdict: Verdict) -> Ending:
-        """Nothing was touched."""
-        return Ending(no(Reason.ENDED_EARLY, verdict.text), (), {"why": verdict.reason.value})
+
+def ended_early(err: Denied) -> Ending:
+    """Nothing was touched."""
+    return _ending(Reason.ENDED_EARLY, err.verdict)
+
+
+def cannot(err: Cannot) -> Ending:
+    """It failed because the world says no."""
+    return _ending(Reason.FAILED, err.verdict)
+
+
+def _ending(how: Reason, why: Verdict) -> Ending:
+    return Ending(no(how, why.text), (), {"why": why.reason.value})
 
 
 def still(seen: Container | None) -> bool:

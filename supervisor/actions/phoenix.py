@@ -11,7 +11,7 @@ import asyncio
 
 from supervisor import units
 from supervisor.actions import rollback, spec, tidy
-from supervisor.actions.common import launch, must_be, namespaces, remaining, sentence
+from supervisor.actions.common import create, launch, must_be, namespaces, remaining, sentence
 from supervisor.actions.hand import ACTIVE, Cannot, Denied, Ending, Hand
 from supervisor.actions.plans import limit
 from supervisor.actions.probation import Finding, watch
@@ -147,16 +147,7 @@ async def _create(hand: Hand, body: Json, image_id: str) -> None:
     plan = hand.plan
     name = temp_name(plan.name, "new", plan.op)
     await hand.step("create", must_be(hand, await hand.inspect(plan.container_id)))
-
-    async def look() -> Container | None:
-        seen = await hand.engine.inspect(name)
-        if seen is not None and seen.labels.get(OP_LABEL) != plan.op:
-            raise Conflict(f"another container is called {name}", 409)
-        return seen
-
-    made = await hand.make(
-        look, lambda seen: seen is not None, lambda seen: hand.engine.create(name, body), patience=30.0
-    )
+    made = await create(hand, name, body)
     if made is None or made.image_id != image_id:
         raise Cannot(
             no(

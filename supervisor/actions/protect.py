@@ -2,7 +2,7 @@
 
 from supervisor import units
 from supervisor.actions.common import sentence
-from supervisor.actions.hand import Denied, Ending, Hand
+from supervisor.actions.hand import Denied, Ending, Hand, ended_early
 from supervisor.actions.steps import lkg_ref
 from supervisor.errors import EngineError
 from supervisor.facts import Image
@@ -18,7 +18,7 @@ async def run(hand: Hand) -> Ending:
         await tag(hand, image_id, ref)
         hand.mark("protect", f"{ref} stands for {units.short_image(image_id)}.")
     except Denied as err:
-        return hand.ended_early(err.verdict)
+        return ended_early(err)
     except EngineError as err:
         return Ending(no(Reason.FAILED, sentence(f"{units.short_image(image_id)} could not be protected: {err}")))
     return Ending(yes(f"{units.short_image(image_id)} is kept as {ref}.", Reason.VERIFIED))

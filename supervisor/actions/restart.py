@@ -4,8 +4,8 @@ There is nothing to go back to: it is the same container either way. If it does 
 the ladder, or a person, decides.
 """
 
-from supervisor.actions.common import launch, must_be, remaining, sentence
-from supervisor.actions.hand import Cannot, Denied, Ending, Hand
+from supervisor.actions.common import launch, must_be, remaining, sentence, still_there
+from supervisor.actions.hand import Cannot, Denied, Ending, Hand, cannot, ended_early
 from supervisor.actions.plans import limit
 from supervisor.actions.probation import watch
 from supervisor.errors import EngineError
@@ -26,10 +26,10 @@ async def run(hand: Hand) -> Ending:
         await hand.step("verify")
         finding = await watch(hand, key, remaining(hand, "start", limit(hand.plan)), base)
     except Cannot as err:
-        return Ending(no(Reason.FAILED, err.verdict.text), (), {"why": err.verdict.reason.value})
+        return cannot(err)
     except Denied as err:
         if hand.phase == "before":
-            return hand.ended_early(err.verdict)
+            return ended_early(err)
         return await _given_up(hand, str(err))
     except EngineError as err:
         return await _given_up(hand, f"the engine says: {err}")
@@ -57,8 +57,7 @@ async def _look(hand: Hand) -> None:
 async def _stop(hand: Hand) -> None:
     seen = await hand.inspect(hand.plan.container_id)
     await hand.step("stop", seen)
-    if seen is None:
-        raise Cannot(no(Reason.VANISHED, f"{hand.plan.name} is gone; nothing was done."))
+    still_there(hand, seen)
     seen = await hand.stop(hand.plan.container_id)
     hand.mark("stop", f"It stopped with exit code {seen.exit_code}." if seen else "It is gone.")
 

@@ -2,7 +2,7 @@
 
 From: the engine's raw inspect and both images (phoenix.py, tidy.py). To: Engine.create. Pure. Everything is raw JSON,
 so nothing is typed away: a field this file does not know is carried over as it is. What cannot be carried faithfully
-becomes a note for people. Case numbers are those of the recreation table in docs/safety.
+becomes a note for people.
 """
 
 import copy
@@ -155,7 +155,7 @@ def _recipe(raw: Json, old: Image | None, new: Image, names: Mapping[str, str]) 
 
 
 def _environment(config: Json, base: Json, new: Image, notes: list[str]) -> None:
-    """Cases 1-3: what the old image set is not the person's wish; frozen onto a new image it breaks CUDA checks."""
+    """What the old image set is not the person's wish; frozen onto a new image it breaks CUDA checks."""
     inbuilt = set(base.get("Env") or ())
     kept = [pair for pair in config.get("Env") or () if pair not in inbuilt]
     config["Env"] = kept
@@ -167,7 +167,7 @@ def _environment(config: Json, base: Json, new: Image, notes: list[str]) -> None
 
 
 def _command(config: Json, base: Json) -> None:
-    """Cases 4 and 5: Cmd and Entrypoint are one thing; an entrypoint of one's own erases the image's command."""
+    """Cmd and Entrypoint are one thing; an entrypoint of one's own erases the image's command."""
     command, entrypoint = config.get("Cmd"), config.get("Entrypoint")
     same_entrypoint = (entrypoint or None) == (base.get("Entrypoint") or None)
     erased = not command and bool(base.get("Cmd"))
@@ -178,7 +178,7 @@ def _command(config: Json, base: Json) -> None:
 
 
 def _health(config: Json, base: Json) -> None:
-    """Case 7: field by field, so that an interval of one's own stays and the image's test does not freeze."""
+    """Field by field, so that an interval of one's own stays and the image's test does not freeze."""
     own, inbuilt = config.get("Healthcheck"), _dict(base, "Healthcheck")
     if not isinstance(own, dict):
         return
@@ -190,7 +190,7 @@ def _health(config: Json, base: Json) -> None:
 
 
 def _volumes(config: Json, host: Json, raw: Json, base: Json, new: Image, notes: list[str]) -> None:
-    """Cases 15-17: an anonymous volume is carried along by its name, or the successor would get an empty one."""
+    """An anonymous volume is carried along by its name, or the successor would get an empty one."""
     covered = {str(bind).split(":")[1] for bind in host.get("Binds") or () if ":" in str(bind)}
     live = {str(mount.get("Destination")): mount for mount in raw.get("Mounts") or ()}
     for mount in host.get("Mounts") or ():
@@ -214,7 +214,7 @@ def _volumes(config: Json, host: Json, raw: Json, base: Json, new: Image, notes:
 
 
 def _ports(config: Json, host: Json, base: Json, notes: list[str]) -> None:
-    """Cases 8 and 33: the image's EXPOSE goes with the image; what is published stays."""
+    """The image's EXPOSE goes with the image; what is published stays."""
     published = {port: bound for port, bound in _dict(host, "PortBindings").items() if not port.startswith("/")}
     inbuilt = _dict(base, "ExposedPorts")
     exposed: Json = {
@@ -233,7 +233,7 @@ def _floats(bounds: list[Json] | None) -> bool:
 
 
 def _share(host: Json, names: Mapping[str, str], notes: list[str]) -> None:
-    """Cases 28, 30 and 34: a namespace shared by id dies with that id; by name it lives on."""
+    """A namespace shared by id dies with that id; by name it lives on."""
     for field in _SHARED:
         mode = str(host.get(field) or "")
         if mode.startswith("container:"):
@@ -249,7 +249,7 @@ def _share(host: Json, names: Mapping[str, str], notes: list[str]) -> None:
 
 
 def _networks(config: Json, host: Json, raw: Json, short_id: str) -> Json:
-    """Cases 10, 11, 22-27: the primary network first, only what a person can have asked for; no dead id, no MAC."""
+    """The primary network first, only what a person can have asked for; no dead id, no MAC."""
     mode = str(host.get("NetworkMode") or "default")
     if config.get("Hostname") == short_id or mode.startswith("container:") or host.get("UTSMode") == "host":
         config["Hostname"] = ""

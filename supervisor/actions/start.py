@@ -5,12 +5,12 @@ be tried by the engine for ever. If it merely takes longer than it should it is 
 """
 
 from supervisor import units
-from supervisor.actions.common import launch, must_be, remaining, sentence
-from supervisor.actions.hand import ACTIVE, Cannot, Denied, Ending, Hand
+from supervisor.actions.common import launch, must_be, remaining, sentence, still_there
+from supervisor.actions.hand import ACTIVE, Cannot, Denied, Ending, Hand, cannot, ended_early
 from supervisor.actions.plans import limit
 from supervisor.actions.probation import Baseline, Finding, watch
 from supervisor.errors import EngineError
-from supervisor.facts import Container, Json
+from supervisor.facts import Json
 from supervisor.verdicts import Reason, no, yes
 
 
@@ -25,10 +25,10 @@ async def run(hand: Hand) -> Ending:
         await hand.step("verify")
         finding = await watch(hand, hand.plan.container_id, remaining(hand, "start", limit(hand.plan)), base)
     except Cannot as err:
-        return Ending(no(Reason.FAILED, err.verdict.text), (), {"why": err.verdict.reason.value})
+        return cannot(err)
     except Denied as err:
         if hand.phase == "before":
-            return hand.ended_early(err.verdict)
+            return ended_early(err)
         return await _back(hand, str(err))
     except EngineError as err:
         return await _back(hand, f"the engine could not start it: {err}")
@@ -47,7 +47,7 @@ async def _start(hand: Hand) -> Baseline:
     key, policy = hand.plan.container_id, str(hand.data.get("policy") or "")
     seen = await hand.inspect(key)
     await hand.step("policy", seen)
-    seen = _still_there(hand, seen)
+    seen = still_there(hand, seen)
     if policy and seen.status not in ACTIVE:
         await hand.set_policy(key, policy)
         hand.mark("policy", f"Its restart policy is {policy} again.")
@@ -57,12 +57,6 @@ async def _start(hand: Hand) -> Baseline:
         hand.mark("start", "It runs already.")
         return Baseline(seen.started_at, seen.restart_count)
     return await launch(hand, key, "start", before=float(hand.data.get("started_before") or 0.0))
-
-
-def _still_there(hand: Hand, seen: Container | None) -> Container:
-    if seen is None:
-        raise Cannot(no(Reason.VANISHED, f"{hand.plan.name} is gone; nothing was done."))
-    return seen
 
 
 async def _judge(hand: Hand, finding: Finding) -> Ending:

@@ -5,8 +5,8 @@ changed on a container that stands still (on a running one that can cost it its 
 the core, which gives it back at the next start.
 """
 
-from supervisor.actions.common import must_be, sentence
-from supervisor.actions.hand import Cannot, Denied, Ending, Hand
+from supervisor.actions.common import must_be, sentence, still_there
+from supervisor.actions.hand import Cannot, Denied, Ending, Hand, cannot, ended_early
 from supervisor.errors import EngineError
 from supervisor.facts import Json
 from supervisor.verdicts import Reason, no, yes
@@ -24,19 +24,19 @@ async def run(hand: Hand) -> Ending:
             hand.mark("look", f"It is {found.status}.", was=found.status, **policy)
         seen = await hand.inspect(key)
         await hand.step("stop", seen)
-        if seen is None:
-            raise Cannot(no(Reason.VANISHED, f"{hand.plan.name} is gone; nothing was done."))
+        still_there(hand, seen)
         seen = await hand.stop(key, tries=5)
         hand.mark("stop", f"It stopped with exit code {seen.exit_code}." if seen else "It is gone.")
         await hand.step("keep_down", seen)
         seen = await hand.set_policy(key, "no", tries=5)
         hand.mark("keep_down", "Its restart policy is no.")
     except Cannot as err:
-        return Ending(no(Reason.FAILED, err.verdict.text), (), {"why": err.verdict.reason.value})
+        return cannot(err)
     except Denied as err:
         if hand.phase == "before":
-            return hand.ended_early(err.verdict)
-        return Ending(no(Reason.FAILED, sentence(f"The stop was not finished: {err}")), (), _why(err))
+            return ended_early(err)
+        text = sentence(f"The stop was not finished: {err}")
+        return Ending(no(Reason.FAILED, text), (), {"why": err.verdict.reason.value})
     except EngineError as err:
         return Ending(no(Reason.FAILED, sentence(f"{hand.plan.service} could not be stopped: {err}")))
     if seen is None:
@@ -49,7 +49,3 @@ async def run(hand: Hand) -> Ending:
     return Ending(
         yes(f"{hand.plan.service} is stopped and stays stopped until it is started again.{hint}", Reason.VERIFIED)
     )
-
-
-def _why(err: Denied) -> dict[str, str]:
-    return {"why": err.verdict.reason.value}

@@ -7,9 +7,9 @@ old one. So a copy is created and never started: same recipe and image id, our l
 
 from supervisor import units
 from supervisor.actions import spec
-from supervisor.actions.common import left_over, namespaces
+from supervisor.actions.common import create, left_over, made, namespaces
 from supervisor.actions.hand import ACTIVE, Denied, Ending, Hand
-from supervisor.errors import Conflict, EngineError
+from supervisor.errors import EngineError
 from supervisor.facts import Container, Json
 from supervisor.services import OP_LABEL, ROLE_LABEL, temp_name
 from supervisor.verdicts import Reason, yes
@@ -67,18 +67,11 @@ async def _make_spare(hand: Hand, old: Container) -> None:
     """The spare of this plan; an older one, of an earlier Phoenix, goes."""
     plan = hand.plan
     name = temp_name(plan.name, "spare", plan.op)
-
-    async def look() -> Container | None:
-        seen = await hand.engine.inspect(name)
-        if seen is not None and seen.labels.get(OP_LABEL) != plan.op:
-            raise Conflict(f"another container is called {name}", 409)
-        return seen
-
-    if await hand.read(look) is None:
+    if await hand.read(lambda: made(hand, name)) is None:
         raw: Json = await hand.read(lambda: hand.engine.raw(old.id))
         image = await hand.read(lambda: hand.engine.image(old.image_id))
         body = spec.spare(raw, image, op=plan.op, names=await namespaces(hand, raw)).body
-        await hand.make(look, lambda seen: seen is not None, lambda seen: hand.engine.create(name, body), patience=30.0)
+        await create(hand, name, body)
     for other, each in sorted((await hand.others()).items()):
         if other != name and _is_spare_of(plan.name, each) and each.status not in ACTIVE:
             await hand.remove(each.id)

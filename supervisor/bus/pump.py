@@ -85,8 +85,6 @@ class Pump:
         self._told_at = 0.0
         self._told_waiting = 0
         self._behind = True
-        self.dead = 0
-        """messages the broker will never take"""
         self.unheard = 0
         """messages that nobody had subscribed to"""
         self.crashes = 0
@@ -253,9 +251,7 @@ class Pump:
             await broker.publish(message.topic, message.payload, message.qos, message.retain, message.expiry)
         except BrokerError as err:
             self._board.missed(message)
-            if err.code in DEAD_CODES:
-                self.dead += 1
-            else:
+            if err.code not in DEAD_CODES:
                 self._break(err)
         except Exception as err:  # noqa: BLE001 - the edge of one send, as above
             self.crashes += 1
@@ -312,7 +308,6 @@ class Pump:
         self._break(err)
 
     def _bury(self, seq: int, why: str) -> None:
-        self.dead += 1
         self._mark(seq, "dead", plain(why, 300))
 
     def _mark(self, seq: int, state: str, reason: str) -> None:

@@ -21,11 +21,3 @@ def notify(state: str, env: Mapping[str, str] = os.environ) -> bool:
     except OSError:
         return False
     return True
-
-
-def watchdog(env: Mapping[str, str] = os.environ, pid: int | None = None) -> float:
-    """Seconds within which systemd wants to hear WATCHDOG=1; 0 where it does not ask this process."""
-    text, owner = env.get("WATCHDOG_USEC", ""), env.get("WATCHDOG_PID", "")
-    if not text.isdigit() or (owner and owner != str(os.getpid() if pid is None else pid)):
-        return 0.0
-    return int(text) / 1_000_000

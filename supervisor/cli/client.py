@@ -104,7 +104,7 @@ class Client:
             raise Refused("not_owned", text) from None
         except TimeoutError:
             connection.close()
-            raise ResurgamError(f"the daemon at {self.path} did not answer in {_PATIENCE:.0f} s") from None
+            raise ResurgamError(f"the daemon at {self.path} did not answer in {_PATIENCE:.0f} s; see its log") from None
         except (OSError, http.client.HTTPException):
             connection.close()
             text = f"no daemon answers at {self.path}; start it with `resurgam run`, or name its socket with --socket"
@@ -123,7 +123,7 @@ def _document(response: http.client.HTTPResponse) -> Json:
     except ValueError:
         document = {}
     except TimeoutError:
-        raise ResurgamError("the daemon stopped in the middle of its answer") from None
+        raise ResurgamError("the daemon stopped in the middle of its answer; ask again, or see its log") from None
     if not isinstance(document, dict):
         document = {}
     found: Json = document

@@ -1,6 +1,6 @@
 """Answers people: a command goes through the same guard and the same budget as a rule.
 
-Commands come from the control socket (later also from the bus); the answer is a Decision, with the plan's id where one
+Commands come from the control socket and from the file PAUSE; the answer is a Decision, with the plan's id where one
 was opened.
 """
 

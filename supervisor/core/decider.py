@@ -330,7 +330,7 @@ class Decider:
         self.registry.reload(loaded.settings)
         self.book.reload(loaded.playbooks)
         self.announce(self.rules.load(loaded.rules, self.now))
-        self.store.keep(self.rules.retention())
+        self.store.keep(loaded.retention())
         self.row("daemon.reloaded", "daemon", {"text": fact.text})
         self._review = True
 

@@ -6,6 +6,7 @@ from supervisor.config import Settings
 from supervisor.facts import BusState, EngineState
 from supervisor.incidents.playbooks import Playbook
 from supervisor.rules import RuleSet
+from supervisor.rules.schedule import needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,12 @@ class Loaded:
     rules: RuleSet
     playbooks: tuple[Playbook, ...]
     problems: tuple[str, ...] = ()
+
+    def retention(self) -> float:
+        """Seconds of samples that rules look back to, and playbooks by `unless` and `verify`."""
+        asked = [book.unless for book in self.playbooks]
+        asked += [rung.verify.expr for book in self.playbooks for rung in book.steps]
+        return max([self.rules.retention(), *(needed(expr.selectors) for expr in asked if expr is not None)])
 
 
 @dataclass(slots=True)

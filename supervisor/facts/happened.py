@@ -104,9 +104,9 @@ class Command(Fact):
     target: str
     params: Mapping[str, str]
     principal: str
-    """who: `uid:0`, or an MQTT principal"""
+    """who: `uid:0`, or `file`"""
     door: str
-    """socket | mqtt | http"""
+    """socket | file (PAUSE)"""
     id: str = ""
     override: str = ""
     """the reason given with --override; control socket only"""
@@ -145,8 +145,8 @@ class PlanEnded(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Reloaded(Fact):
-    """Configuration and rules were read again, outside the turn. `payload` is a daemon.Loaded, or None where they
-    were refused, with the mistakes in `text`."""
+    """Configuration and rules were read again, outside the turn. `payload` is a core.standing.Loaded, or None where
+    they were refused, with the mistakes in `text`."""
 
     payload: Any
     text: str

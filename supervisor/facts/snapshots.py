@@ -53,7 +53,7 @@ class Service:
     needs: Needs = Needs()
     wanted: Wanted = Wanted()
     healthy: bool = False
-    """own check, else probe, else plainly running"""
+    """by the engine's own health check, else plainly running; probes are asked by plans only"""
     proved_image: str = ""
     """the image id that last proved healthy (last known good)"""
     quarantined: tuple[str, ...] = ()

@@ -56,12 +56,6 @@ class Book:
         """The open ones, oldest first."""
         return tuple(sorted(self._memory.incidents.values(), key=lambda one: (one.opened_at, one.subject)))
 
-    def about(self, fingerprint: str) -> tuple[str, str]:
-        """(subject, id of its open incident or '') of an alert the last review saw; ('', '') for others."""
-        subject = self._subjects.get(fingerprint, "")
-        found = self._memory.incidents.get(subject)
-        return subject, found.id if found is not None else ""
-
     # ------------------------------------------------------------ a turn
 
     def review(self, world: World, changes: Sequence[AlertChange]) -> Review:

@@ -9,11 +9,10 @@ first. A plan that ended before it touched anything is tried again.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from supervisor.facts import Json, Service
+from supervisor.facts import Service
 from supervisor.incidents import budget
 from supervisor.incidents.choose import Candidate
 from supervisor.incidents.words import until
-from supervisor.journal.codec import dump, load
 from supervisor.verdicts import Reason, Verdict, no
 
 TRIES = 3
@@ -72,15 +71,6 @@ class Run:
     def place(self) -> str:
         """Its key in the space `run`."""
         return f"{self.by}|{self.key}"
-
-    def to_json(self) -> Json:
-        """As the journal keeps it."""
-        return dump(self)
-
-
-def from_json(body: Json) -> Run:
-    """A run as the journal kept it."""
-    return load(Run, body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ person's hand is in it.
 from supervisor.facts import Container, Plan, Step
 from supervisor.incidents import guard
 from supervisor.incidents.world import World
+from supervisor.services import OP_LABEL
 from supervisor.verbs import VERBS, Disturbance, disturbance
 from supervisor.verdicts import Reason, Verdict, no, yes
 
 RESOLVED_KEY = "|resolved"
 """the end of an intent's key where the end of its alert is what it acts on"""
-_OP_LABEL = "resurgam.op"
 
 
 def may_step(plan: Plan, step: Step, world: World, seen: tuple[Container, ...]) -> Verdict:
@@ -75,7 +75,7 @@ def _interfered(plan: Plan, seen: tuple[Container, ...]) -> Verdict | None:
     """In the midst of it: the canonical name may only be with the container found, or with one this plan made."""
     made = {value for value in plan.data().values() if isinstance(value, str)}
     for container in seen:
-        ours = container.id == plan.container_id or container.id in made or container.labels.get(_OP_LABEL) == plan.op
+        ours = container.id == plan.container_id or container.id in made or container.labels.get(OP_LABEL) == plan.op
         if container.name == plan.name and not ours:
             text = f"Someone else made a container called {plan.name} meanwhile; it is left alone."
             return no(Reason.INTERFERED, text)

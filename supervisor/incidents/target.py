@@ -12,11 +12,10 @@ from supervisor.facts import Alert
 from supervisor.incidents.binding import Action
 from supervisor.incidents.words import listed
 from supervisor.incidents.world import Find
+from supervisor.services.names import PROJECT_KEY, SERVICE_KEY
 from supervisor.verdicts import Reason, Verdict, no, yes
 
 HOST = "host"
-_PROJECT = "container_label_com_docker_compose_project"
-_SERVICE = "container_label_com_docker_compose_service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +32,9 @@ def about(alert: Alert, find: Find) -> Aim:
     has = alert.labels
     if has.get("name"):
         return _one(find(has["name"]), f"name {_shown(has['name'])!r}", _alias_fix(has["name"]))
-    if has.get(_PROJECT) and has.get(_SERVICE):
-        word = _shown(f"{has[_PROJECT]}.{has[_SERVICE]}")
-        found = find({"project": has[_PROJECT], "service": has[_SERVICE]})
+    if has.get(PROJECT_KEY) and has.get(SERVICE_KEY):
+        word = _shown(f"{has[PROJECT_KEY]}.{has[SERVICE_KEY]}")
+        found = find({"project": has[PROJECT_KEY], "service": has[SERVICE_KEY]})
         return _one(found, f"compose service {word!r}", "`resurgam status` lists the services; name one in the action")
     if has.get("container"):
         names = {"container": has["container"]}

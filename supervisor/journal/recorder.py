@@ -1,8 +1,8 @@
 """recorder.db: the readings of the last 48 hours, so that rules see their windows again after a restart.
 
-Comes from the sample store every few seconds (on the journal's thread); goes back to it at start, and to `replay`. It
-is disposable: a file that is damaged is deleted and begun anew, a write that fails is counted and lost, and nothing
-here ever raises. One write is one row: the numbers of all its samples in columns, compressed.
+Comes from the sample store every few seconds (on the journal's thread); goes back to it at start. It is
+disposable: a file that is damaged is deleted and begun anew, a write that fails is counted and lost, and nothing here
+ever raises. One write is one row: the numbers of all its samples in columns, compressed.
 """
 
 import contextlib

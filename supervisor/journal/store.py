@@ -1,7 +1,7 @@
 """The journal: what happened (rows) and what is true now (spaces), durable before its effects.
 
 Comes from the core, one `Batch` a turn, through the journal's thread; goes to whoever must know after a restart, to the
-message pump, to `history`, `explain` and `replay`. One file, `journal.db`, one connection, one writer. Opening is in
+message pump, to `history`, `show` and `explain`. One file, `journal.db`, one connection, one writer. Opening is in
 opening.py, the tables in schema.py, the hash chain in rows.py and chain.py.
 """
 

@@ -91,9 +91,6 @@ class SimHost:
     def meminfo(self) -> Mapping[str, float]:
         return dict(self.memory)
 
-    def free_disk(self, path: str) -> int:
-        return 10**12
-
 
 class SimWorld:
     """Everything outside the daemon."""

@@ -17,7 +17,7 @@ from supervisor.rules.files import AlertRule, RuleSet
 from supervisor.rules.nodes import Vector, show
 from supervisor.rules.parse import CompiledExpr
 from supervisor.rules.running import Running
-from supervisor.rules.schedule import NEVER, needed, next_change
+from supervisor.rules.schedule import NEVER, next_change
 from supervisor.samples import Series, Store, exact_name, to_ms
 from supervisor.units import Matcher
 
@@ -46,11 +46,9 @@ class RuleEngine:
         self._running: list[Running] = []
         self._by_name: dict[str, list[tuple[Running, tuple[Matcher, ...]]]] = {}
         self._watchers: dict[Series, list[Running]] = {}
-        self._extra: tuple[CompiledExpr, ...] = ()
-        self._makes: dict[str, list[str]] = {}
         self._started: int | None = None
         self._delivered: set[str] = set()
-        self._heard: set[str] = set()
+        self._heard = False
         self._told: dict[str, str] = {}
         self.broken = 0
         """evaluations that failed in a way nobody foresaw: ours to mend"""
@@ -74,23 +72,9 @@ class RuleEngine:
             running.wake(to_ms(now))
         files = [health.file for health in rules.health]
         self._told = {file: text for file, text in self._told.items() if file in files}
-        self._store.keep(self.retention())
+        self._store.keep(rules.retention())
         gone = [alert for running in old.values() for alert in running.open()]
         return tuple(_dropped(alert, now) for alert in gone)
-
-    def watch(self, exprs: Iterable[CompiledExpr]) -> None:
-        """Also keep the samples that these expressions (of playbooks) look back to."""
-        self._extra = tuple(exprs)
-        self._store.keep(self.retention())
-
-    def expect(self, makes: Mapping[str, Sequence[str]]) -> None:
-        """Which metrics each collector makes (collector -> names). A rule on such a metric is first evaluated once
-        all its collectors have delivered, even if they had no such series; one on any other metric once that has
-        been delivered."""
-        self._makes = {}
-        for collector in sorted(makes):
-            for name in makes[collector]:
-                self._makes.setdefault(name, []).append(collector)
 
     def restore(self, kept: Iterable[Alert], now: float, away: float) -> tuple[AlertChange, ...]:
         """Take back the alerts of an earlier life, after `load` and before the first evaluation. `away`: the seconds
@@ -120,7 +104,7 @@ class RuleEngine:
                 running.hold(now - seconds, to_ms(now + PATIENCE))
                 running.ready = False
             self._delivered.clear()
-            self._heard.clear()
+            self._heard = False
         self._started = to_ms(now)
         for running in self._running:
             running.wake(to_ms(now))
@@ -130,7 +114,7 @@ class RuleEngine:
     def arrived(self, collector: str, touched: Iterable[Series], now: float) -> None:
         """A collector delivered (even nothing): the rules that select these series must be looked at."""
         ms = to_ms(now)
-        self._heard.add(collector)
+        self._heard = True
         for series in touched:
             self._delivered.add(series.name)
             for running in self._watching(series):
@@ -168,11 +152,7 @@ class RuleEngine:
         if running.ready:
             return True
         for name in running.names:
-            makers = self._makes.get(name)
-            if makers is not None:
-                if any(maker not in self._heard for maker in makers):
-                    return False
-            elif name not in self._delivered and not (name == "" and self._heard):
+            if name not in self._delivered and not (name == "" and self._heard):
                 return False
         running.ready = True
         return True
@@ -221,15 +201,6 @@ class RuleEngine:
     def active(self) -> tuple[Alert, ...]:
         """Every pending and firing alert, in the order of their rules."""
         return tuple(alert for running in self._running for alert in running.open())
-
-    def resolved(self) -> tuple[Alert, ...]:
-        """What was resolved lately."""
-        found = [alert for running in self._running for alert in running.active.values()]
-        return tuple(alert for alert in found if alert.state == alerts.RESOLVED)
-
-    def retention(self) -> float:
-        """Seconds of samples that the rules and watched expressions look back to."""
-        return max([self._rules.retention(), *(needed(expr.selectors) for expr in self._extra)])
 
     def health(self) -> tuple[RuleHealth, ...]:
         """How every file is: what kept it out, or which of its rules err now."""

@@ -1,7 +1,6 @@
 """Asked questions: an expression's value as rows for people, and what each part of it gives.
 
-Used by `resurgam explain`, by playbooks' `unless` and `verify`, and by the engine's own `explain`. Reads the store,
-changes nothing.
+Used by `RuleEngine`, for `resurgam explain` and for playbooks' `unless` and `verify`. Reads the store, changes nothing.
 """
 
 from collections.abc import Mapping

@@ -7,13 +7,11 @@ one answer means that the word is ambiguous: the caller then does nothing and sa
 from collections.abc import Callable, Mapping, Sequence
 
 from supervisor.facts import Service
+from supervisor.services.names import PROJECT_KEY, SERVICE_KEY
 
 Known = tuple[Service, Mapping[str, str]]
 """a service, and the labels its series carry (which outlive its container)"""
 Test = Callable[[Known], bool]
-
-_PROJECT = "container_label_com_docker_compose_project"
-_SERVICE = "container_label_com_docker_compose_service"
 
 
 def find(services: Sequence[Known], target: str | Mapping[str, str]) -> tuple[str, ...]:
@@ -34,7 +32,7 @@ def _by_word(word: str) -> tuple[Test, ...]:
         lambda known: known[0].id == word,
         lambda known: word in known[0].needs.aliases,
         lambda known: word in (_kube(known, "deployment"), _kube(known, "container")),
-        lambda known: known[1].get(_SERVICE) == word,
+        lambda known: known[1].get(SERVICE_KEY) == word,
         lambda known: known[1].get("name") == word,
     )
 
@@ -52,7 +50,7 @@ def _by_labels(given: Mapping[str, str]) -> tuple[Test, ...]:
         return (here(lambda known: _kube(known, "deployment") == asked["deployment"]),)
     if "project" in asked:
         project, service = asked["project"], asked.get("service", "")
-        return (lambda known: known[1].get(_PROJECT) == project and known[1].get(_SERVICE) == service,)
+        return (lambda known: known[1].get(PROJECT_KEY) == project and known[1].get(SERVICE_KEY) == service,)
     if "container" in asked:
         word = asked["container"]
         return tuple(here(test) for test in (lambda known: _kube(known, "container") == word, *_by_word(word)))

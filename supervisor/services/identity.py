@@ -16,7 +16,6 @@ from supervisor.verdicts import Reason, Verdict, no, yes
 LABEL_BYTES = 4096
 """Characters kept of a container's labels, keys and values together; ours and compose's go first."""
 NAME_LIMIT = 4096
-LIVING = ("running", "paused", "restarting")
 _FOREIGN = (
     ("com.docker.swarm.", "a swarm"),
     ("io.kubernetes.", "Kubernetes"),

@@ -25,6 +25,9 @@ PROJECT_LABEL = "com.docker.compose.project"
 COMPOSE_SERVICE_LABEL = "com.docker.compose.service"
 NUMBER_LABEL = "com.docker.compose.container-number"
 ONEOFF_LABEL = "com.docker.compose.oneoff"
+PROJECT_KEY = "container_label_com_docker_compose_project"
+SERVICE_KEY = "container_label_com_docker_compose_service"
+"""compose's project and service as cAdvisor writes them into a series' labels"""
 
 ID_LIMIT = 200
 """Characters of an id; a longer one is cut and told apart by a hash."""
@@ -85,8 +88,8 @@ def series_labels(name: str, labels: Mapping[str, str]) -> dict[str, str]:
     where it has them. Never the image, the container id or a temporary name. Each value is plain and bounded."""
     made = {"name": units.plain(canonical(name, labels), LABEL_LIMIT)}
     for label, key in (
-        (PROJECT_LABEL, "container_label_com_docker_compose_project"),
-        (COMPOSE_SERVICE_LABEL, "container_label_com_docker_compose_service"),
+        (PROJECT_LABEL, PROJECT_KEY),
+        (COMPOSE_SERVICE_LABEL, SERVICE_KEY),
     ):
         if value := labels.get(label, ""):
             made[key] = units.plain(value, LABEL_LIMIT)

@@ -63,7 +63,7 @@ def names_of(service: str, base: Mapping[str, str], kube: Mapping[str, str]) -> 
 
 def kube_labels(service: str, base: Mapping[str, str], kube: Mapping[str, str]) -> dict[str, str]:
     """namespace, pod and container, as rules written for Kubernetes ask for them."""
-    container = kube.get("container") or base.get("container_label_com_docker_compose_service") or base["name"]
+    container = kube.get("container") or base.get(names.SERVICE_KEY) or base["name"]
     return {
         "namespace": units.plain(kube.get("namespace") or "default", names.LABEL_LIMIT),
         "pod": service,

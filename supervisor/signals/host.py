@@ -5,7 +5,6 @@ To: the core, as one Readings fact per round.
 """
 
 import asyncio
-import os
 from collections.abc import Mapping
 from typing import BinaryIO
 
@@ -53,11 +52,6 @@ class ProcHost:
                 f"cannot read the machine's memory from {self._path} ({err.strerror}). "
                 "Memory and swap are watched on Linux only; containers are watched all the same."
             ) from err
-
-    def free_disk(self, path: str) -> int:
-        """Bytes that can still be written below `path`."""
-        found = os.statvfs(path)
-        return found.f_bavail * found.f_frsize
 
     def close(self) -> None:
         """Let go of the open file."""

@@ -1,6 +1,6 @@
 """Asks services whether they are well, the way their owner declared it: `http://:8000/health`, `tcp://:6333`.
 
-From: actions (probation) and the core's probe schedule, with the container as it was last seen. To: a ProbeResult.
+From: actions (probation), with the container as it was last seen. To: a ProbeResult.
 A probe that cannot run at all (bad address, unknown scheme, a name that does not resolve) is *broken*: that says
 nothing about the service. One that came from a container's label may only reach that container. Redirects are an
 answer, never followed; bodies are not read beyond a short text for people.

@@ -4,7 +4,6 @@ In: facts.Snapshot (how things stand) and journal rows (what happened). Out: JSO
 Pure: nothing here reads a clock, a file or the network.
 """
 
-from supervisor.units import exit_words, short_image
 from supervisor.views.documents import (
     alert_document,
     alerts_document,
@@ -18,8 +17,8 @@ from supervisor.views.documents import (
 )
 from supervisor.views.explain import explain_document, explained_service
 from supervisor.views.history import OUTCOMES, incident_of, outcome_of, past_incident_document, past_plan_document
-from supervisor.views.sentences import event_document, headline, phrase, sentence
-from supervisor.views.words import clock_text, iso, json_number, json_safe
+from supervisor.views.sentences import event_document, headline, phrase
+from supervisor.views.words import clock_text, iso
 
 __all__ = [
     "OUTCOMES",
@@ -30,7 +29,6 @@ __all__ = [
     "daemon_document",
     "decision_document",
     "event_document",
-    "exit_words",
     "explain_document",
     "explained_service",
     "headline",
@@ -38,14 +36,10 @@ __all__ = [
     "incident_document",
     "incident_of",
     "iso",
-    "json_number",
-    "json_safe",
     "outcome_of",
     "past_incident_document",
     "past_plan_document",
     "phrase",
     "plan_document",
-    "sentence",
-    "short_image",
     "status_document",
 ]

@@ -158,14 +158,6 @@ def _incident(what: str, body: Json) -> str:
     return _join(f"incident {what}", _text(body, "title"), _text(body, "cause") or _text(body))
 
 
-def _decision(_what: str, body: Json) -> str:
-    intent, verdict = _part(body, "intent") or body, _part(body, "verdict") or body
-    verb = str(intent.get("verb", "")) or "nothing"
-    reason = str(verdict.get("reason", ""))
-    ok = bool(verdict.get("ok", body.get("allowed", reason == "allowed")))
-    return _join(f"{verb} allowed" if ok else f"{verb} not done ({reason or 'refused'})", _text(verdict) or _text(body))
-
-
 _PHRASES: dict[str, Callable[[str, Json], str]] = {
     "alert": _alert,
     "action": _action,
@@ -173,7 +165,6 @@ _PHRASES: dict[str, Callable[[str, Json], str]] = {
     "drift": _drift,
     "daemon": _daemon,
     "incident": _incident,
-    "decision": _decision,
 }
 
 
@@ -187,14 +178,9 @@ def phrase(row: Row) -> str:
     return plain(_DIGEST.sub(r"\1", said), _LIMIT)
 
 
-def sentence(row: Row, zone: tzinfo | None = UTC, width: int = 0) -> str:
-    """One line for a terminal: `12:40:03.211  oracle  died: exit 139 (SIGSEGV) after 0.2s`. `zone` None is the
-    machine's own; the subject is padded to `width`."""
-    return headline(row.at, row.subject, phrase(row), zone, width)
-
-
 def headline(at: float, subject: str, text: str, zone: tzinfo | None = UTC, width: int = 0) -> str:
-    """The same line from its parts."""
+    """One line for a terminal: `12:40:03.211  oracle  died: exit 139 (SIGSEGV) after 0.2s`. `zone` None is the
+    machine's own; the subject is padded to `width`, and `text` is the row's phrase."""
     return f"{clock_text(at, zone)}  {plain(subject, 120):<{width}}  {text}"
 
 

@@ -1,6 +1,6 @@
-"""Small words for documents and sentences: times, exit codes, image ids, numbers JSON can hold.
+"""Small words for documents and sentences: times, and numbers JSON can hold.
 
-In: raw numbers and ids. Out: text that people and strict JSON parsers can read.
+In: raw numbers. Out: text that people and strict JSON parsers can read.
 """
 
 import math

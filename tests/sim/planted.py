@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-from supervisor.actions import phoenix, spec
+from supervisor.actions import phoenix, probation, spec
 from supervisor.actions.hand import Hand
 from supervisor.actions.probation import Finding
 from supervisor.bus.pump import Pump
@@ -196,6 +196,20 @@ def _stop_without_wish() -> Any:
     return patch.object(Admission, "_want", lambda *_given: None)
 
 
+def _waiting_plan_not_fitted() -> Any:
+    """A `stop` that waits for a Phoenix goes to the container there was, not to the one put back (a bug we had)."""
+    return patch.object(Admission, "_fit", lambda *_given: None)
+
+
+def _stop_in_probation_ignored() -> Any:
+    """A person's `docker stop` in probation is a death like any other: the image is blamed (a bug we had)."""
+
+    async def ended(_hand: Hand, _key: str, how: str, its_fault: bool) -> Finding:
+        return Finding(False, how, its_fault)
+
+    return patch.object(probation, "_ended", ended)
+
+
 PLANTED: tuple[Planted, ...] = (
     Planted("no recovery", _kills("healed", *range(40, 100, 12)), _no_recovery, "I11"),
     Planted("probation always passes", _kills("rolled_back", 0), _probation_passes, "comes to rest"),
@@ -214,6 +228,8 @@ PLANTED: tuple[Planted, ...] = (
     Planted("compose up unseen", _kills("healed", *range(14, 30, 3)), _compose_up_unseen, "comes to rest"),
     Planted("alert of a vanished rule untold", ("story rule gone",), _lost_untold, "resolved"),
     Planted("clock jump refills", ("story jump",), _jump_refills, "refilled the budget"),
+    Planted("waiting stop lost", ("story waiting stop",), _waiting_plan_not_fitted, "action.failed"),
+    Planted("stop in probation ignored", ("story stopped by hand",), _stop_in_probation_ignored, "quarantined"),
 )
 
 

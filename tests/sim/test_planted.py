@@ -12,6 +12,7 @@ import pytest
 
 from tests.sim import test_interrupted as interrupted
 from tests.sim import test_kill_matrix as matrix
+from tests.sim import test_review as review
 from tests.sim import test_stories as stories
 from tests.sim.planted import PLANTED, Planted, table
 from tests.sim.worlds import Play, Script
@@ -23,6 +24,10 @@ TOLD: dict[str, Callable[[], None]] = {
     "not owned": stories.test_what_did_not_opt_in_is_watched_and_told_and_never_written_to,
     "broker": interrupted.test_an_alert_that_the_broker_never_took_is_told_by_the_next_life,
     "pause": lambda: stories.test_a_pause_ends_a_plan_that_has_touched_nothing_and_lets_one_go_on_that_has("look"),
+    "waiting stop": lambda: review.test_a_stop_asked_for_in_mid_plan_stops_whatever_serves_when_the_plan_is_over(
+        review.FAILS
+    ),
+    "stopped by hand": review.test_a_person_who_stops_it_in_probation_is_obeyed_and_blames_no_image,
     "rule gone": interrupted.test_an_alert_whose_rule_is_gone_after_a_restart_is_told_as_resolved,
 }
 

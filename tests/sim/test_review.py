@@ -18,6 +18,8 @@ from tests.sim.stage import Stage, play
 
 SLOW = Behaviour(healthy_after=30.0)
 """takes its time to become healthy: there is a probation to walk into"""
+FAILS = Behaviour(healthy_after=20.0, exit_after=25.0, exit_code=1)
+"""dies in its probation: the way back is taken"""
 
 
 _ASKED: list[asyncio.Future[Any]] = []
@@ -116,7 +118,7 @@ def test_a_clock_that_jumps_does_not_end_a_cooldown(seconds: float) -> None:
 # ---------------------------------------------------------------- a stop that has to wait
 
 
-@pytest.mark.parametrize("run", [Behaviour(healthy_after=20.0, exit_after=25.0, exit_code=1), SLOW], ids=["back", "on"])
+@pytest.mark.parametrize("run", [FAILS, SLOW], ids=["back", "on"])
 def test_a_stop_asked_for_in_mid_plan_stops_whatever_serves_when_the_plan_is_over(run: Behaviour) -> None:
     async def story(stage: Stage) -> None:
         await stage.proved()
@@ -158,7 +160,7 @@ def test_a_person_who_stops_it_in_probation_is_obeyed_and_blames_no_image() -> N
         stage.engine.human_stop("box-oracle-1")
         await stage.until(lambda: stage.ended(), 300, "end of the phoenix")
         await stage.world.run(900)
-        assert stage.service().quarantined == ()
+        assert stage.service().quarantined == (), "an image was quarantined"
         assert not there(stage).running, stage.tail()
         assert stage.service().wanted.state == "stopped"
         assert stage.service().wanted.by == "person"

@@ -4,7 +4,7 @@ import os
 import socket
 from pathlib import Path
 
-from supervisor.bus.systemd import notify, watchdog
+from supervisor.bus.systemd import notify
 from tests.support.house import short_folder
 
 
@@ -28,10 +28,3 @@ def test_a_state_arrives_at_a_path_and_at_an_abstract_name() -> None:
 def test_without_systemd_nothing_happens(tmp_path: Path) -> None:
     for address in ("", "relative", str(tmp_path / "nobody"), "/" + "x" * 300):
         assert not notify("READY=1", {"NOTIFY_SOCKET": address})
-
-
-def test_the_watchdog_is_ours_only_if_it_names_us() -> None:
-    assert watchdog({"WATCHDOG_USEC": "30000000"}) == 30.0
-    assert watchdog({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "7"}, pid=7) == 30.0
-    assert watchdog({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "8"}, pid=7) == 0.0
-    assert watchdog({}) == watchdog({"WATCHDOG_USEC": "soon"}) == 0.0

@@ -68,17 +68,13 @@ def test_no_meminfo_is_said_in_words_and_does_no_harm(tmp_path):
     assert "on Linux only" in watch.problem
 
 
-def test_this_machine_can_be_read(tmp_path):
+def test_this_machine_can_be_read():
     host = ProcHost()
     found = host.meminfo()
     assert found["MemTotal"] > found["MemAvailable"] > 0
-    assert host.free_disk(str(tmp_path)) > 0
     host.close()
 
 
 class StillHost:
     def meminfo(self):
         return parse(MEMINFO)
-
-    def free_disk(self, path):
-        return 1

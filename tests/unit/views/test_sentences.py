@@ -70,11 +70,6 @@ ACTION = {"plan": 41, "verb": "phoenix", "by": "rule:Loop", "cause": "image drif
         ("drift.tag_moved", {"ref": "x:1"}, "x:1 now stands for another image than the one running"),
         ("daemon.engine_lost", {"text": "connection refused"}, "connection refused"),
         ("incident.opened", {"title": "Loop", "cause": "drift"}, "incident opened: Loop: drift"),
-        (
-            "decision",
-            {"intent": {"verb": "restart"}, "verdict": {"ok": False, "reason": "cooldown", "text": "until 12:40"}},
-            "restart not done (cooldown): until 12:40",
-        ),
         ("model.loaded", {"text": "in 3 s"}, "model loaded: in 3 s"),
     ],
 )
@@ -82,15 +77,20 @@ def test_a_row_says_what_happened(kind: str, body: dict[str, Any], said: str) ->
     assert views.phrase(row(kind, body)) == said
 
 
+def sentence(one: Any, *how: Any) -> str:
+    """The line a terminal has for a row."""
+    return views.headline(one.at, one.subject, views.phrase(one), *how)
+
+
 def test_a_sentence_has_time_subject_and_phrase() -> None:
     died = row("container.died", {"exit_code": 139, "uptime": 0.2})
-    assert views.sentence(died) == "08:53:20.211  oracle  died: exit 139 (SIGSEGV) after 200ms"
-    assert views.sentence(died, ZoneInfo("Europe/Berlin"), 8).startswith("10:53:20.211  oracle    died")
+    assert sentence(died) == "08:53:20.211  oracle  died: exit 139 (SIGSEGV) after 200ms"
+    assert sentence(died, ZoneInfo("Europe/Berlin"), 8).startswith("10:53:20.211  oracle    died")
 
 
 def test_what_a_container_says_cannot_repaint_the_terminal_or_break_the_line() -> None:
     evil = row("daemon.ready", {"text": "a\x1b[2Jb\nc" + "x" * 5000}, "na\x1bme")
-    said = views.sentence(evil)
+    said = sentence(evil)
     assert "\x1b" not in said
     assert "\n" not in said
     assert len(said) < 600
