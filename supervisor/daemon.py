@@ -229,14 +229,26 @@ class House:
     async def _watch_edges(self) -> None:
         """What edges say of themselves becomes news for the core, when it changes."""
         known: dict[str, str] = {}
+        counted: dict[str, int] = {}
         while True:
-            now = {"host": self.host.problem}
+            now = {"host": self.host.problem, "recorder": self.recorder.trouble}
             now |= {f"notify {number}": notifier.state.text for number, notifier in enumerate(self.notifiers)}
             for part, text in now.items():
                 if known.get(part, "") != text:
                     known[part] = text
                     self._edge(part, text)
+            counts = self._counts()
+            if counts != counted:
+                counted = counts
+                self.core.submit(EdgeState(self.clock.wall(), self.clock.mono(), "counts", "", counts))
             await asyncio.sleep(5.0)
+
+    def _counts(self) -> dict[str, int]:
+        found = {"runner_crashes": self.runner.crashes, "recorder_dropped": self.recorder.dropped}
+        found |= {f"engine_{name}_faults": watch.faults for name, watch in self.watches.items()}
+        if self.pump is not None:
+            found |= {"pump_crashes": self.pump.crashes, "messages_unheard": self.pump.unheard}
+        return found
 
     async def _watch_pause_file(self) -> None:
         """A file PAUSE in the state folder pauses everything, as long as it is there."""

@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 
 import re2
 
@@ -63,6 +64,24 @@ def show_size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+NEVER = "0001-01-01T00:00:00Z"
+"""How Alertmanager writes a time that has not come."""
+
+_LATEST = 253_402_300_799.0
+
+
+def moment(at: float, zone: tzinfo | None) -> datetime:
+    """A datetime for any number, however wrong the clock that made it."""
+    return datetime.fromtimestamp(min(max(at, 0.0), _LATEST) if math.isfinite(at) else 0.0, zone)
+
+
+def iso(at: float) -> str:
+    """RFC 3339 in UTC with milliseconds; NEVER for 0."""
+    if at <= 0:
+        return NEVER
+    return moment(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)

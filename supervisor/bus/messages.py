@@ -13,7 +13,8 @@ from typing import Any
 
 from supervisor.facts import Json
 from supervisor.journal.rows import Row
-from supervisor.views.words import NEVER, iso, json_safe
+from supervisor.units import NEVER, iso
+from supervisor.views.words import json_safe
 
 BASE = "resurgam"
 DAY = 86_400.0

@@ -6,7 +6,6 @@ the turn's batch.
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from supervisor.facts import Alert, AlertChange, Json
 from supervisor.incidents import target
@@ -14,15 +13,9 @@ from supervisor.incidents.world import Find
 from supervisor.journal import Batch
 from supervisor.journal.codec import dump
 from supervisor.rules import RuleEngine
+from supervisor.units import iso
 
 WriteRow = Callable[[str, str, Json, bool], int]
-
-
-def stamp(at: float) -> str:
-    """RFC 3339 in UTC with milliseconds; the zero time of Go for 0, as Alertmanager has it."""
-    if not at:
-        return "0001-01-01T00:00:00Z"
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def alert_object(alert: Alert) -> Json:
@@ -31,8 +24,8 @@ def alert_object(alert: Alert) -> Json:
         "status": "resolved" if alert.state == "resolved" else "firing" if alert.state == "firing" else "pending",
         "labels": dict(alert.labels),
         "annotations": dict(alert.annotations),
-        "startsAt": stamp(alert.fired_at or alert.active_at),
-        "endsAt": stamp(alert.resolved_at),
+        "startsAt": iso(alert.fired_at or alert.active_at),
+        "endsAt": iso(alert.resolved_at),
         "fingerprint": alert.fingerprint,
         "value": alert.value,
     }

@@ -221,6 +221,7 @@ class Decider:
         self._sample(full=False)
 
     def _on_edge(self, fact: EdgeState) -> None:
+        self.standing.edge_counts.update(fact.counts)
         if fact.text:
             self.standing.edges[fact.part] = fact.text
         else:

@@ -32,7 +32,7 @@ def check_hands(core: "Decider") -> None:
 
 
 def sample(core: "Decider") -> None:
-    """Series about us: rule files that are bad or err, engines that do not answer, edges in trouble."""
+    """Series about us: rule files that are bad or err, engines that do not answer, edges in trouble, what was lost."""
     found = [
         Sample(labels("resurgam_rules_file_healthy", file=health.file), 0.0 if health.text else 1.0)
         for health in core.rules.health()
@@ -42,6 +42,10 @@ def sample(core: "Decider") -> None:
     found += [Sample(labels("resurgam_rules_file_healthy", file=file), well) for file, well in playbooks.items()]
     engines = sorted(core.standing.engines.items())
     found += [Sample(labels("resurgam_engine_up", engine=name), float(state.up)) for name, state in engines]
+    counts = core.store.counts | core.standing.edge_counts
+    found += [
+        Sample(labels("resurgam_faults_total", kind=kind), float(count)) for kind, count in sorted(counts.items())
+    ]
     found.append(Sample(labels("resurgam_problems"), float(len(core.standing.edges))))
     core.rules.arrived("resurgam", core.store.append(core.now, found), core.now)
 

@@ -47,6 +47,7 @@ class Standing:
     engines: dict[str, EngineState] = field(default_factory=dict)
     swept: dict[str, bool] = field(default_factory=dict)
     bus: BusState | None = None
+    edge_counts: dict[str, int] = field(default_factory=dict)
     edges: dict[str, str] = field(default_factory=dict)
     """part -> what is wrong with it"""
     host_memory: dict[str, float] = field(default_factory=dict)

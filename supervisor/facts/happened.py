@@ -168,6 +168,8 @@ class EdgeState(Fact):
 
     part: str
     text: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """what it has counted since the start (crashes, drops …), by name"""
 
 
 @dataclass(frozen=True, slots=True)

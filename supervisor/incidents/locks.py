@@ -17,10 +17,11 @@ _STARTERS = ("restart", "phoenix", "start")
 
 
 def names(service: str, needs: Needs, verb: str, params: dict[str, str]) -> tuple[str, ...]:
-    """The locks a plan of this verb takes: the service, its exclusive words, and the right to start something."""
+    """The locks a plan of this verb takes: the service, its exclusive words, and the right to start something. A
+    container chooses its own words: they live in a namespace of their own, or one could hold up everybody."""
     found = [f"service:{service}"]
     if starts(verb, params):
-        found += [word for word in needs.exclusive if word not in found]
+        found += [f"word:{word}" for word in dict.fromkeys(needs.exclusive)]
         found.append(ENGINE_START)
     return tuple(found)
 
@@ -115,7 +116,7 @@ class Locks:
 
     @staticmethod
     def _sentence(name: str, other: Plan, held: bool) -> str:
-        shown = name.removeprefix("service:")
+        shown = name.removeprefix("service:").removeprefix("word:")
         how = "held by" if held else "wanted first by"
         return f"waits for {shown}, {how} plan {other.id} ({other.verb} {other.service})"
 

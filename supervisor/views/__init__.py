@@ -4,6 +4,7 @@ In: facts.Snapshot (how things stand) and journal rows (what happened). Out: JSO
 Pure: nothing here reads a clock, a file or the network.
 """
 
+from supervisor.units import iso
 from supervisor.views.documents import (
     alert_document,
     alerts_document,
@@ -18,7 +19,7 @@ from supervisor.views.documents import (
 from supervisor.views.explain import explain_document, explained_service
 from supervisor.views.history import OUTCOMES, incident_of, outcome_of, past_incident_document, past_plan_document
 from supervisor.views.sentences import event_document, headline, phrase
-from supervisor.views.words import clock_text, iso
+from supervisor.views.words import clock_text
 
 __all__ = [
     "OUTCOMES",

@@ -8,9 +8,9 @@ turn (rev, seq, the length of the outbox): they are published again whenever the
 from collections.abc import Mapping
 
 from supervisor.facts import Alert, Container, Decision, Incident, Json, Plan, Service, Snapshot
-from supervisor.units import exit_words, short_image
+from supervisor.units import exit_words, iso, short_image
 from supervisor.verbs import VERBS, disturbance
-from supervisor.views.words import iso, json_number, json_safe
+from supervisor.views.words import json_number, json_safe
 
 
 def alert_document(alert: Alert) -> Json:

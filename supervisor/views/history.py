@@ -7,8 +7,8 @@ that led to the end.
 from collections.abc import Sequence
 
 from supervisor.facts import Json
+from supervisor.units import iso
 from supervisor.views.sentences import Row, event_document, phrase
-from supervisor.views.words import iso
 
 OUTCOMES = ("verified", "rolled_back", "degraded", "failed", "ended_early")
 """How a plan can end; a refused one never began."""

@@ -11,8 +11,8 @@ from datetime import UTC, tzinfo
 from typing import Any, Protocol
 
 from supervisor.facts import Json
-from supervisor.units import exit_words, plain, short_image, show_duration, signal_name
-from supervisor.views.words import clock_text, iso, json_safe
+from supervisor.units import exit_words, iso, plain, short_image, show_duration, signal_name
+from supervisor.views.words import clock_text, json_safe
 
 _LIMIT = 400
 _DIGEST = re.compile(r"\bsha256:([0-9a-f]{12})[0-9a-f]{52}\b")

@@ -6,30 +6,15 @@ In: raw numbers. Out: text that people and strict JSON parsers can read.
 import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 from typing import Any
 
-NEVER = "0001-01-01T00:00:00Z"
-"""How Alertmanager writes a time that has not come."""
-
-_LATEST = 253_402_300_799.0
-
-
-def _moment(at: float, zone: tzinfo | None) -> datetime:
-    """A datetime for any number, however wrong the clock that made it."""
-    return datetime.fromtimestamp(min(max(at, 0.0), _LATEST) if math.isfinite(at) else 0.0, zone)
-
-
-def iso(at: float) -> str:
-    """RFC 3339 in UTC with milliseconds; NEVER for 0."""
-    if at <= 0:
-        return NEVER
-    return _moment(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+from supervisor import units
 
 
 def clock_text(at: float, zone: tzinfo | None = UTC) -> str:
     """`12:40:03.211` in the zone given; None is the machine's own."""
-    return _moment(at, zone).strftime("%H:%M:%S.%f")[:-3]
+    return units.moment(at, zone).strftime("%H:%M:%S.%f")[:-3]
 
 
 def json_number(value: float) -> float | int | str:

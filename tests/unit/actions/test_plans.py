@@ -69,8 +69,8 @@ def test_an_unproved_image_is_not_tagged_as_known_good():
     [
         ("stop", {}, {"service:ai.oracle"}),
         ("scale", {"replicas": "0"}, {"service:ai.oracle"}),
-        ("scale", {"replicas": "1"}, {"service:ai.oracle", "gpu:0", "engine:start"}),
-        ("restart", {}, {"service:ai.oracle", "gpu:0", "engine:start"}),
+        ("scale", {"replicas": "1"}, {"service:ai.oracle", "word:gpu:0", "engine:start"}),
+        ("restart", {}, {"service:ai.oracle", "word:gpu:0", "engine:start"}),
         ("protect", {"image": "sha256:good"}, set()),
     ],
 )

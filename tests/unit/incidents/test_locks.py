@@ -87,10 +87,16 @@ def test_asking_twice_is_asking_once() -> None:
 
 def test_lock_names() -> None:
     needs = Needs(exclusive=("gpu:0", "port-8000"))
-    assert names("demo.x", needs, "phoenix", {}) == ("service:demo.x", "gpu:0", "port-8000", ENGINE_START)
+    assert names("demo.x", needs, "phoenix", {}) == ("service:demo.x", "word:gpu:0", "word:port-8000", ENGINE_START)
     assert names("demo.x", needs, "stop", {}) == ("service:demo.x",)
     assert names("demo.x", needs, "scale", {"replicas": "0"}) == ("service:demo.x",)
     assert ENGINE_START in names("demo.x", needs, "scale", {"replicas": "1"})
+
+
+def test_a_containers_own_words_cannot_hold_up_other_services() -> None:
+    hostile = names("bad", Needs(exclusive=("service:good", ENGINE_START)), "start", {})
+    assert "service:good" not in hostile
+    assert hostile.count(ENGINE_START) == 1
 
 
 _STEPS = st.lists(
