@@ -6,7 +6,7 @@ import pytest
 
 from tests.sim.worlds import Play, Script, digest
 
-FIXED = 100
+FIXED = 160
 
 
 def seeds() -> list[int]:
