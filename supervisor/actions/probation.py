@@ -5,6 +5,7 @@ Healthy means: the container's own health check says so; and the declared probe 
 there is neither: it plainly runs. It must stay so for a short while without a break. The first death decides.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from supervisor import units
@@ -20,6 +21,8 @@ SETTLE_PLAIN = 10.0
 PROBE_TIMEOUT = 5.0
 _STOP_NEWS = 1.0
 """seconds in which the engine tells that an end which was asked for was a stop"""
+_ENGINE_ENDS = 16.0
+"""seconds from the first container an engine stops to its own end, at most (Docker gives them 15)"""
 _QUICK, _SLOW, _QUICK_FOR = 0.5, 2.0, 15.0
 """seconds between two looks: at first, and later"""
 
@@ -125,10 +128,22 @@ async def _ended(hand: Hand, key: str, how: str, its_fault: bool) -> Finding:
         await hand.nap(end - hand.clock.mono())
     asked = hand.asked.get(key, set())
     if "stop" in asked:
+        if await _engine_ended(hand, key):
+            return Finding(False, "ended together with its engine")
         return Finding(False, "was stopped by somebody", stopped=True)
     if asked:
         return Finding(False, f"{how}, after somebody sent it a signal")
     return Finding(False, how, its_fault)
+
+
+async def _engine_ended(hand: Hand, key: str) -> bool:
+    """Whether the stop was the engine's own: one that ends in order stops every container first, as a person would."""
+    cuts, end = hand.cuts, hand.clock.mono() + _ENGINE_ENDS
+    while hand.cuts == cuts and hand.clock.mono() < end:
+        with suppress(EngineError):
+            await hand.inspect(key, until=end)
+        await hand.nap(_SLOW)
+    return hand.cuts > cuts
 
 
 async def _probe(hand: Hand, seen: Container) -> ProbeResult | None:

@@ -190,15 +190,23 @@ class SimEngine:
         self.world.timers.run_due()
         self.away = False
 
-    def restart_engine(self, down: float = 1.0) -> None:
-        """It restarts: gone for `down` seconds, then a new life with new processes and an empty event ring."""
-        self.go_away()
+    def restart_engine(self, down: float = 1.0, *, orderly: bool = False) -> None:
+        """It restarts: gone for `down` seconds, then a new life with new processes and an empty event ring. `orderly`:
+        as `systemctl restart docker` does it, it stops every container first, and says so like of any other stop."""
 
         def back() -> None:
             self.away = False
             self.world.restart()
 
-        self.world.timers.after(down, back)
+        def gone() -> None:
+            self.go_away()
+            self.world.timers.after(down, back)
+
+        if orderly:
+            self.world.shut_down()
+            self.world.timers.after(0.5, gone)
+        else:
+            gone()
 
     # ------------------------------------------------------------ the world: images, faults in containers
 

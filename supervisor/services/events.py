@@ -153,6 +153,7 @@ def _stop(state: State, held: Held, record: Record | None, event: EngineEvent) -
     if record.wanted.state != "stopped":
         policy = record.wanted.policy if held.container.restart_policy == "no" else ""
         text = f"A person stopped {record.id}; it stays down until somebody starts it."
+        record.wish = (state.mono, record.wanted)
         state.set_wanted(record, Wanted("stopped", PERSON, event.at, "stopped by hand", policy))
         state.tell("container.stopped", record, held.container, by=PERSON, wanted="stopped", text=text)
 

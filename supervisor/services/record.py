@@ -80,6 +80,8 @@ class Record:
     """the last counted death, where this process saw it"""
     settled: bool = False
     """this healthy stretch has lasted the whole proof time"""
+    wish: tuple[float, Wanted] | None = None
+    """a person's stop that this process saw: when (mono), and what was wanted before"""
     lost_since: float | None = None
     """mono: since when it has no container"""
     service: Service | None = None

@@ -14,11 +14,12 @@ from supervisor.facts import EngineEvent, EngineState, ImageRef, Json, Looked, P
 from supervisor.journal.codec import dump
 from supervisor.journal.ledger import Ledger
 from supervisor.services import finding
-from supervisor.services.events import on_event, remove
+from supervisor.services.events import PERSON, on_event, remove
 from supervisor.services.happening import Happening
 from supervisor.services.looks import first_look, look, sweep
 from supervisor.services.ours import costly
 from supervisor.services.proof import Timers
+from supervisor.services.record import Record
 from supervisor.services.series import samples as samples_of
 from supervisor.services.series import values
 from supervisor.services.state import Key, State
@@ -26,6 +27,8 @@ from supervisor.services.state import Key, State
 EVENTS_KNOWN = 4096
 MOST_STRANGERS = 512
 """containers whose events wait for their first inspect"""
+ENGINE_ENDS = 30.0
+"""seconds an engine may take from the first container it stops to its own end (Docker gives them 15)"""
 MOST_EARLY = 64
 """events that wait for one container's first inspect"""
 
@@ -44,6 +47,8 @@ class Registry:
         self._strangers: dict[Key, list[EngineEvent]] = {}
         self._known: dict[tuple[str, str, str, int], None] = {}
         self._services: tuple[Service, ...] = ()
+        self._lives: dict[str, str] = {}
+        self._lost: dict[str, float] = {}
 
     # ------------------------------------------------------------ facts in
 
@@ -208,13 +213,28 @@ class Registry:
         mine = [record for record in state.records.values() if record.tally.engine == fact.engine]
         if not fact.up:
             state.down.add(fact.engine)
+            self._lost[fact.engine] = fact.mono
         else:
+            if self._lives.get(fact.engine, fact.identity) != fact.identity:
+                self._engine_ended(mine, self._lost.get(fact.engine, fact.mono))
+            self._lives[fact.engine] = fact.identity
             state.up_since[fact.engine] = fact.mono
             if fact.engine in state.down:
                 state.down.discard(fact.engine)
                 for record in mine:
                     record.sent = {}  # what was said before is too old to be heard by a rule
         state.refresh_all([record.id for record in mine])
+
+    def _engine_ended(self, mine: list[Record], when: float) -> None:
+        """It is another life of the engine. One that ends in order stops every container, with the very events of a
+        person's stop: what was stopped shortly before (`when`, mono) was nobody's wish."""
+        for record in mine:
+            if record.wish is None or record.wanted.by != PERSON or record.wish[0] < when - ENGINE_ENDS:
+                continue
+            before, record.wish = record.wish[1], None
+            self._state.set_wanted(record, before)
+            text = f"The engine ended and took {record.id} along: nobody stopped it, so it is looked after as before."
+            self._state.tell("container.stopped", record, by="engine", wanted=before.state, text=text)
 
     def _plans(self, plans: Mapping[str, Plan]) -> None:
         """Remember the open plans; services that gained or lost one look different now."""

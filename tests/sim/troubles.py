@@ -146,7 +146,7 @@ class Troubles:
 
     async def _engine_restart(self, seconds: float) -> None:
         self.down.clear()  # an engine starts what has the policy `always`, whoever stopped it
-        self.world.engine.restart_engine(seconds)
+        self.world.engine.restart_engine(seconds, orderly=seconds > 10)
 
     async def _broker_down(self, seconds: float) -> None:
         self.world.broker.kill()
