@@ -19,7 +19,7 @@ from supervisor.core.admission import Admission
 from supervisor.core.alerts import AlertDesk
 from supervisor.errors import EngineError
 from supervisor.rules import RuleEngine
-from supervisor.services import looks, state
+from supervisor.services import Registry, looks, state
 from supervisor.verdicts import yes
 
 
@@ -186,6 +186,11 @@ def _lost_untold() -> Any:
     return patch.object(AlertDesk, "restored", lambda *_given: None)
 
 
+def _engines_stops_are_wishes() -> Any:
+    """What an engine stops on its way out counts as stopped by a person (a bug we had)."""
+    return patch.object(Registry, "_engine_ended", lambda *_given: None)
+
+
 def _jump_refills() -> Any:
     """A clock that jumps forward makes old plans out of new ones (a bug we had)."""
     return patch.object(Admission, "gap", lambda *_given: None)
@@ -227,6 +232,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted("stop without a wish", _kills("stopped", 0), _stop_without_wish, "comes to rest"),
     Planted("compose up unseen", _kills("healed", *range(14, 30, 3)), _compose_up_unseen, "comes to rest"),
     Planted("alert of a vanished rule untold", ("story rule gone",), _lost_untold, "resolved"),
+    Planted("the engine's stops are wishes", ("story engine ends",), _engines_stops_are_wishes, "stopped"),
     Planted("clock jump refills", ("story jump",), _jump_refills, "refilled the budget"),
     Planted("waiting stop lost", ("story waiting stop",), _waiting_plan_not_fitted, "action.failed"),
     Planted("stop in probation ignored", ("story stopped by hand",), _stop_in_probation_ignored, "quarantined"),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.sim import test_engine_ends as ends
 from tests.sim import test_interrupted as interrupted
 from tests.sim import test_kill_matrix as matrix
 from tests.sim import test_review as review
@@ -28,6 +29,7 @@ TOLD: dict[str, Callable[[], None]] = {
         review.FAILS
     ),
     "stopped by hand": review.test_a_person_who_stops_it_in_probation_is_obeyed_and_blames_no_image,
+    "engine ends": lambda: ends.test_what_the_engine_stopped_on_its_way_out_is_not_stopped_on_purpose("always"),
     "rule gone": interrupted.test_an_alert_whose_rule_is_gone_after_a_restart_is_told_as_resolved,
 }
 
