@@ -180,9 +180,10 @@ class Decider:
 
     def _watched(self, count: int) -> str:
         owned = [service.id for service in self.registry.services() if service.owned.ok]
+        watched = "1 container is" if count == 1 else f"{count} containers are"
         if owned:
-            return f"{count} containers are watched; healed are: {', '.join(owned[:20])}."
-        return f"{count} containers are watched, none is healed: none says `resurgam.enable=true`."
+            return f"{watched} watched; healed are: {', '.join(owned[:20])}."
+        return f"{watched} watched, none is healed: none says `resurgam.enable=true`."
 
     def _on_engine(self, fact: EngineState) -> None:
         before = self.standing.engines.get(fact.engine)

@@ -225,3 +225,11 @@ def stamp(seconds: float) -> str:
     if not seconds:
         return "0001-01-01T00:00:00Z"
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+_SIGNALS = {"SIGTERM": "15", "SIGINT": "2", "SIGQUIT": "3", "SIGKILL": "9", "SIGHUP": "1"}
+
+
+def signal_number(text: object) -> str:
+    """The number of a stop signal, as the engine's `kill` event has it."""
+    return _SIGNALS.get(str(text or "SIGTERM"), "15")

@@ -13,7 +13,7 @@ from supervisor.clock import Clock
 from supervisor.engines.docker import shape
 from supervisor.errors import Conflict, EngineError, NotFound
 from supervisor.facts import EngineEvent, Json
-from supervisor.lab.boxes import SimContainer, mounts, settle
+from supervisor.lab.boxes import SimContainer, mounts, settle, signal_number
 from supervisor.lab.shelf import Shelf
 from supervisor.lab.timers import Timers
 
@@ -140,7 +140,7 @@ class SimDockerd:
             done()
 
         box.on_end.append(ended)
-        self.emit(box, "kill", signal=_signal(box.config.get("StopSignal")))
+        self.emit(box, "kill", signal=signal_number(box.config.get("StopSignal")))
         life, takes = box.life, box.run.stop_takes
         if takes is not None and takes <= grace:
             self.timers.after(takes, lambda: self.end(box, box.run.stop_code, life=life))
@@ -251,22 +251,22 @@ class SimDockerd:
         for _id, box in sorted(self.containers.items()):
             if box.alive:
                 self.emit(box, "kill", signal="15")
-                box.life += 1
-                box.status, box.exit_code = "exited", box.run.stop_code if box.run.stop_takes is not None else 137
-                box.finished, box.pid = self.clock.wall(), 0
+                self._halt(box)
                 self.emit(box, "die", exitCode=str(box.exit_code))
                 self.emit(box, "stop")
+
+    def _halt(self, box: SimContainer) -> None:
+        box.life += 1
+        box.status, box.exit_code = "exited", box.run.stop_code if box.run.stop_takes is not None else 137
+        box.finished, box.pid = self.clock.wall(), 0
 
     def restart(self) -> None:
         """A new life of the engine: every process of the old one is dead, the ring is lost, policies are obeyed."""
         self.lives += 1
         again: list[SimContainer] = []
         for box in self.containers.values():
-            was_active = box.active
-            if was_active:
-                box.life += 1
-                box.status, box.exit_code = "exited", box.run.stop_code if box.run.stop_takes is not None else 137
-                box.finished, box.pid = self.clock.wall(), 0
+            if box.active:
+                self._halt(box)
                 box.on_end.clear()
             policy = box.host["RestartPolicy"]["Name"]
             wanted = policy == "always" or (policy == "unless-stopped" and not box.stopped_by_hand)
@@ -397,8 +397,3 @@ class SimDockerd:
 
 
 _BARE: Sequence[str] = ("host", "none")
-_SIGNALS = {"SIGTERM": "15", "SIGINT": "2", "SIGQUIT": "3", "SIGKILL": "9", "SIGHUP": "1"}
-
-
-def _signal(text: object) -> str:
-    return _SIGNALS.get(str(text or "SIGTERM"), "15")

@@ -16,7 +16,7 @@ from supervisor.facts import Container, EngineEvent, Image, Json
 from supervisor.lab.boxes import SimContainer
 from supervisor.lab.dockerd import SimDockerd
 from supervisor.lab.images import NEVER, Behaviour, Fault, SimImage
-from supervisor.lab.streams import Stream
+from supervisor.lab.streams import Stream, fail, give
 from supervisor.ports import EngineInfo, ExecResult, Usage
 
 __all__ = ["NEVER", "WRITES", "Behaviour", "Fault", "SimContainer", "SimEngine", "SimImage"]
@@ -183,7 +183,7 @@ class SimEngine:
         self._end_streams()
         waiting, self._waiting = self._waiting, []
         for future in waiting:
-            _fail(future, EngineGone(f"the engine {self.name} closed the connection"))
+            fail(future, EngineGone(f"the engine {self.name} closed the connection"))
 
     def come_back(self) -> None:
         """It answers again, with its memory intact."""
@@ -349,14 +349,14 @@ class SimEngine:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         late = self.world.timers.after(
-            limit, lambda: _fail(future, EngineTimeout(f"the engine did not answer {op} within {limit:.0f} s"))
+            limit, lambda: fail(future, EngineTimeout(f"the engine did not answer {op} within {limit:.0f} s"))
         )
 
         def answer(result: Any = None) -> None:
             if fault.kind == "effect_then_cut":
-                _fail(future, EngineGone(f"the engine {self.name} closed the connection"))
+                fail(future, EngineGone(f"the engine {self.name} closed the connection"))
             elif fault.kind != "effect_then_timeout":
-                _give(future, result)
+                give(future, result)
 
         def effect() -> None:
             try:
@@ -367,7 +367,7 @@ class SimEngine:
                 else:
                     answer(act())
             except EngineError as err:
-                _fail(future, err)
+                fail(future, err)
 
         self.world.timers.after(latency + fault.seconds, effect)
         try:
@@ -389,13 +389,3 @@ class SimEngine:
 
 
 _ERRORS: Mapping[int, type[EngineError]] = {404: NotFound, 409: Conflict}
-
-
-def _give(future: "asyncio.Future[Any]", result: Any) -> None:
-    if not future.done() and not future.get_loop().is_closed():
-        future.set_result(result)
-
-
-def _fail(future: "asyncio.Future[Any]", error: Exception) -> None:
-    if not future.done() and not future.get_loop().is_closed():
-        future.set_exception(error)

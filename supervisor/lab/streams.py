@@ -5,6 +5,7 @@ From: lab/dockerd.py, synchronously. To: the consumer of `events()`, on whatever
 
 import asyncio
 from collections import deque
+from typing import Any
 
 from supervisor.facts import EngineEvent
 
@@ -42,3 +43,15 @@ class Stream:
     def _wake(self) -> None:
         if self._waiter and not self._waiter.done() and not self._waiter.get_loop().is_closed():
             self._waiter.set_result(None)
+
+
+def give(future: "asyncio.Future[Any]", result: Any) -> None:
+    """Answer a caller that may be gone, on a loop that may be closed."""
+    if not future.done() and not future.get_loop().is_closed():
+        future.set_result(result)
+
+
+def fail(future: "asyncio.Future[Any]", error: Exception) -> None:
+    """The same with an error."""
+    if not future.done() and not future.get_loop().is_closed():
+        future.set_exception(error)

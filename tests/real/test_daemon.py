@@ -99,7 +99,7 @@ def test_with_no_configuration_it_watches_everything_and_heals_nothing(person: H
         daemon.start(view="box")
         daemon.ready()
         said = daemon.heard("daemon.ready")["body"]["text"]
-        assert said == "1 containers are watched, none is healed: none says `resurgam.enable=true`."
+        assert said == "1 container is watched, none is healed: none says `resurgam.enable=true`."
         refused = daemon.cli("restart", name)
         assert refused.returncode == 3, lines(refused)
         assert "resurgam.enable=true" in refused.stderr
