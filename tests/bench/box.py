@@ -1,5 +1,6 @@
 """A box for the benchmarks: containers on the real engine, and a real daemon with its own broker."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -111,6 +112,8 @@ class Box:
             self.process.wait(20)
         for name in self.names:
             self._remove(name)
+        with contextlib.suppress(docker.errors.ImageNotFound):
+            self.api.remove_image(IMAGE, force=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _remove(self, name: str) -> None:
