@@ -37,6 +37,7 @@ bench: parts ## the figures of docs/performance.md
 
 soak: parts ## new seeds and long runs, before a release
 	RESURGAM_SEEDS=$${RESURGAM_SEEDS:-$$(date +%s):500} $(BIN)/pytest -q -n 2 tests/sim
+	RESURGAM_SOAK=1 $(BIN)/pytest -q tests/real/test_kills.py
 
 lock: venv ## write the lock anew: hashes, no addresses
 	.ci/lock
