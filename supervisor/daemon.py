@@ -343,7 +343,6 @@ async def run(settings: Settings, config_path: Path | None) -> int:
     """Run until SIGTERM or SIGINT; the exit code."""
     refuse_namesake()
     clock = SystemClock()
-    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with lock_state(settings.state_dir):
         journal = Journal.open(settings.state_dir / "journal.db", clock)
         recorder = Recorder.open(settings.state_dir / "recorder.db", clock)

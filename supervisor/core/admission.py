@@ -88,10 +88,6 @@ class Admission:
         """(lock, plan) of every lock that is held."""
         return self._locks.holders()
 
-    def get(self, plan_id: int) -> Plan | None:
-        """An open plan."""
-        return self._open.get(plan_id)
-
     def touched(self) -> Mapping[str, Plan]:
         """Container ids and names that open plans work on: what happens to those is our own doing."""
         found: dict[str, Plan] = {}

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from supervisor.core import ourselves
+from supervisor.core import ourselves, shown
 from supervisor.core.admission import Admission
 from supervisor.core.alerts import AlertDesk
 from supervisor.core.commands import answer_command
@@ -340,11 +340,9 @@ class Decider:
 
     def snapshot(self, counts: Mapping[str, int]) -> Snapshot:
         """How everything stands now."""
-        from supervisor.core.shown import snapshot_of
-
         self._rev += 1
         self.stale_snapshot = False
-        return snapshot_of(self, self._rev, counts)
+        return shown.snapshot_of(self, self._rev, counts)
 
     def metrics(self, now: float) -> Iterable[tuple[Labels, float]]:
         """Every series with its newest value."""
@@ -352,9 +350,7 @@ class Decider:
 
     def explain(self, word: str) -> Json:
         """What is known about an alert or a service, and why."""
-        from supervisor.core.shown import explain
-
-        return explain(self, word)
+        return shown.explain(self, word)
 
 
 _HANDLERS: dict[type, Callable[[Decider, Any], Any]] = {

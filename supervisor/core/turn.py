@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from supervisor.clock import Clock
 from supervisor.core.decider import Decider
-from supervisor.core.lanes import Lanes, Reply
+from supervisor.core.lanes import Lanes
 from supervisor.errors import JournalError
 from supervisor.facts import Decision, EngineEvent, Fact, Intent, Labels, Plan, Snapshot
 from supervisor.journal import Batch, Journal, JournalThread, Row
@@ -180,6 +180,3 @@ class Core:
             await self._awake.wait()
         finally:
             timer.cancel()
-
-
-__all__ = ["Core", "Effects", "Reply"]
