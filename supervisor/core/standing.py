@@ -6,7 +6,7 @@ from supervisor.config import Settings
 from supervisor.facts import BusState, EngineState
 from supervisor.incidents.playbooks import Playbook
 from supervisor.rules import RuleSet
-from supervisor.rules.schedule import needed
+from supervisor.rules.promql.schedule import needed
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from supervisor.config.fields import BudgetText, Duration, PositiveDuration, Wor
 from supervisor.config.yaml import load_yaml, validate
 from supervisor.errors import ConfigError, Mistake
 from supervisor.incidents.binding import Action, bind
-from supervisor.rules.parse import CompiledExpr, compile_expr
+from supervisor.rules.promql.parse import CompiledExpr, compile_expr
 from supervisor.verbs import VERBS
 from supervisor.verdicts import Verdict
 

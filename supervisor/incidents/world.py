@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from supervisor.config import Settings
 from supervisor.facts import Alert, Decision, Json, Plan, Service
-from supervisor.rules.parse import CompiledExpr
+from supervisor.rules.promql.parse import CompiledExpr
 from supervisor.verdicts import Verdict
 
 SETTLE = 30.0

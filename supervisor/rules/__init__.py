@@ -4,9 +4,10 @@
 """
 
 from supervisor.rules.engine import Outcome, RuleEngine
-from supervisor.rules.evaluate import EvaluationError
-from supervisor.rules.files import AlertRule, RuleFile, RuleSet, load, parse_rules, shipped_folder
-from supervisor.rules.parse import BadExpression, CompiledExpr, compile_expr
+from supervisor.rules.files import load, parse_rules, shipped_folder
+from supervisor.rules.model import AlertRule, RecordRule, Rule, RuleFile, RuleSet
+from supervisor.rules.promql.evaluate import EvaluationError
+from supervisor.rules.promql.parse import BadExpression, CompiledExpr, compile_expr
 from supervisor.rules.query import Part, Row, holds, parts, query
 
 __all__ = [
@@ -16,7 +17,9 @@ __all__ = [
     "EvaluationError",
     "Outcome",
     "Part",
+    "RecordRule",
     "Row",
+    "Rule",
     "RuleEngine",
     "RuleFile",
     "RuleSet",

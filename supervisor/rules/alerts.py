@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from supervisor.facts import Alert, AlertChange, Labels
-from supervisor.rules.files import AlertRule
-from supervisor.rules.nodes import Vector
+from supervisor.rules.model import AlertRule
+from supervisor.rules.promql.nodes import Vector
 
 RESOLVED_RETENTION = 900.0
 """Seconds for which a resolved alert is remembered."""

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 
 from supervisor.facts import Alert, AlertChange, Json, Labels, RuleHealth
 from supervisor.rules import alerts, query
-from supervisor.rules.evaluate import PURSE, EvaluationError, evaluate
-from supervisor.rules.files import AlertRule, RuleSet
-from supervisor.rules.nodes import Vector, show
-from supervisor.rules.parse import CompiledExpr
+from supervisor.rules.model import AlertRule, RuleSet
+from supervisor.rules.promql.evaluate import PURSE, EvaluationError, evaluate
+from supervisor.rules.promql.nodes import Vector
+from supervisor.rules.promql.parse import CompiledExpr
+from supervisor.rules.promql.schedule import NEVER, next_change
+from supervisor.rules.promql.show import show
 from supervisor.rules.running import Running
-from supervisor.rules.schedule import NEVER, next_change
 from supervisor.samples import Series, Store, exact_name, to_ms
 from supervisor.units import Matcher
 
@@ -62,7 +63,7 @@ class RuleEngine:
             self._started = to_ms(now)
         old = dict(_keyed(self._running))
         self._rules = rules
-        self._running = [Running(rule) for rule in rules.rules]
+        self._running = [Running(rule) for rule in rules.alerts]
         for key, running in _keyed(self._running):
             before = old.pop(key, None)
             if before is not None:
@@ -182,14 +183,14 @@ class RuleEngine:
         if deadline is not None:
             first = min(first, to_ms(deadline))
         if running.flows or stepped.error:
-            first = min(first, at + to_ms(rule.tick))
+            first = min(first, at + to_ms(rule.interval))
         running.due = max(first, at + 1)
         return changes
 
     def _failed(self, running: Running, at: int, text: str) -> Sequence[AlertChange]:
         """The alerts stay as they are; it is tried again at the next tick or arrival."""
         running.error = text
-        running.due = at + to_ms(running.rule.tick)
+        running.due = at + to_ms(running.rule.interval)
         return ()
 
     def _taken(self, running: Running) -> set[str]:

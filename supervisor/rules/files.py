@@ -6,7 +6,7 @@ A bad file is left out whole and named in `health`; the others are used. Nothing
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,67 +17,17 @@ from supervisor.config import trust
 from supervisor.config.yaml import Document, load_yaml, validate
 from supervisor.errors import ConfigError, Mistake
 from supervisor.facts import RuleHealth
-from supervisor.rules.nodes import Kind
-from supervisor.rules.parse import BadExpression, CompiledExpr, compile_expr
-from supervisor.rules.schedule import needed
+from supervisor.rules.model import TICK, AlertRule, RuleFile, RuleSet
+from supervisor.rules.promql.nodes import Kind
+from supervisor.rules.promql.parse import BadExpression, CompiledExpr, compile_expr
 from supervisor.rules.templates import Template
 from supervisor.units import duration
 
 Origin = Literal["owner", "shipped"]
 MAX_BYTES = 1024 * 1024
-TICK = 15.0
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _OTHERS = re.compile(r".*\.(playbooks|test|actions-test)\.ya?ml")
 _OWN = ("ALERTS", "ALERTS_FOR_STATE")
-
-
-@dataclass(frozen=True, slots=True)
-class AlertRule:
-    """One alerting rule, ready to be evaluated. Durations are seconds."""
-
-    id: str
-    """file:group:index"""
-    name: str
-    expr: CompiledExpr
-    hold: float
-    """`for`"""
-    keep: float
-    """`keep_firing_for`"""
-    labels: tuple[tuple[str, str], ...]
-    """as written, the group's among them: part of the rule's identity over reloads"""
-    label_templates: tuple[tuple[str, Template], ...]
-    annotation_templates: tuple[tuple[str, Template], ...]
-    tick: float
-    """how often it is evaluated where its value moves with time alone"""
-    limit: int
-    origin: str
-    order: tuple[int, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class RuleFile:
-    """One good rule file. `path` is as people know it."""
-
-    path: str
-    origin: str
-    rules: tuple[AlertRule, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RuleSet:
-    """All good files in order, and how every file is, the bad ones among them."""
-
-    files: tuple[RuleFile, ...] = ()
-    health: tuple[RuleHealth, ...] = ()
-
-    @property
-    def rules(self) -> tuple[AlertRule, ...]:
-        """Every rule, in order."""
-        return tuple(rule for file in self.files for rule in file.rules)
-
-    def retention(self) -> float:
-        """Seconds of samples that the rules look back to; at least the lookback."""
-        return max([needed(()), *(needed(rule.expr.selectors) for rule in self.rules)])
 
 
 class _Strict(BaseModel):
@@ -159,7 +109,8 @@ def load(paths: Sequence[tuple[Path, str]], *, trust_uid: int | None) -> RuleSet
                 continue
             files.append(file)
             health.append(RuleHealth(shown, len(file.rules), "", origin))
-    return RuleSet(tuple(files), tuple(health))
+    rules = RuleSet(tuple(files), tuple(health))
+    return replace(rules, arranged=rules.rules)
 
 
 def _read(path: Path, shown: str, origin: str, number: int, trust_uid: int | None) -> RuleFile:
@@ -215,10 +166,11 @@ def _placed(rule: AlertRule, file: str, group: _Group, origin: str, order: tuple
         labels=rule.labels,
         label_templates=rule.label_templates,
         annotation_templates=rule.annotation_templates,
-        tick=duration(group.interval) or TICK,
+        interval=duration(group.interval) or TICK,
         limit=group.limit,
         origin=origin,
         order=order,
+        group=group.name,
     )
 
 
@@ -251,7 +203,7 @@ def _rule(
         labels=tuple(sorted(written.items())),
         label_templates=labels,
         annotation_templates=annotations,
-        tick=TICK,
+        interval=TICK,
         limit=0,
         origin="",
         order=(0, 0, 0),

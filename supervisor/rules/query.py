@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from supervisor.facts import Json
-from supervisor.rules.evaluate import PURSE, EvaluationError, Frame
-from supervisor.rules.nodes import Kind, Node, Number, Selector, Text, Window, show, walk
-from supervisor.rules.parse import CompiledExpr
+from supervisor.rules.promql.evaluate import PURSE, EvaluationError, Frame
+from supervisor.rules.promql.nodes import Kind, Node, Number, Selector, Text, Window, walk
+from supervisor.rules.promql.parse import CompiledExpr
+from supervisor.rules.promql.show import show
 from supervisor.samples import Store, to_ms
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from supervisor.facts import Alert, AlertChange, Labels
 from supervisor.rules import alerts
-from supervisor.rules.files import AlertRule
-from supervisor.rules.schedule import NEVER
+from supervisor.rules.model import AlertRule
+from supervisor.rules.promql.schedule import NEVER
 from supervisor.samples import exact_name
 
 

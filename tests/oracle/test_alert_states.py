@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.rules import alerts
-from supervisor.rules.evaluate import evaluate
+from supervisor.rules.promql.evaluate import evaluate
 from supervisor.samples import to_ms
 from tests.support.promtool import answers, ask_lines, promtool
 from tests.support.rules import filled, ruleset

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from supervisor.rules import alerts
-from supervisor.rules.evaluate import evaluate
+from supervisor.rules.promql.evaluate import evaluate
 from supervisor.samples import to_ms
 from tests.support.rules import Box, entry, ruleset
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.rules import EvaluationError, compile_expr
-from supervisor.rules.evaluate import evaluate
+from supervisor.rules.promql.evaluate import evaluate
 from supervisor.samples import Store
 from tests.support.promtool import ask
 from tests.support.rules import filled

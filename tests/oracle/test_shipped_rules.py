@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from supervisor.rules import alerts, load, shipped_folder
-from supervisor.rules.evaluate import evaluate
+from supervisor.rules.promql.evaluate import evaluate
 from supervisor.samples import to_ms
 from supervisor.units import duration
 from tests.support.promtool import promtool

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from supervisor.rules import alerts
-from supervisor.rules.evaluate import evaluate
+from supervisor.rules.promql.evaluate import evaluate
 from tests.support.promtool import promtool
 from tests.support.rules import filled, ruleset
 

@@ -136,7 +136,7 @@ def test_values_are_text_as_they_stand_in_the_file() -> None:
     text += "  rules:\n  - {alert: A, expr: 1, labels: {on: yes, n: 007}}\n"
     (one,) = parse_rules(text, "r.yaml").rules
     assert dict(one.labels) == {"tier": "1.10", "on": "yes", "n": "007"}
-    assert one.tick == 5.0
+    assert one.interval == 5.0
     assert parse_rules(text.replace("tier: 1.10", "n: 1"), "r.yaml").rules[0].labels == (("n", "007"), ("on", "yes"))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from supervisor.facts import Sample, labels
 from supervisor.rules import EvaluationError, compile_expr
-from supervisor.rules.evaluate import evaluate
+from supervisor.rules.promql.evaluate import evaluate
 from supervisor.samples import Store
 from tests.support.rules import filled
 

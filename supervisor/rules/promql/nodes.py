@@ -1,19 +1,24 @@
 """What an expression is once it was read: a tree of frozen, typed nodes.
 
-Made by `parse.py`, walked by `evaluate.py` (values), `schedule.py` (when they can change) and `show` (text for
-people). Durations and times are integer milliseconds.
+Made by `parse.py`, walked by `evaluate.py` (values), `schedule.py` (when they can change) and `show.py` (text for
+people). Durations and times are integer milliseconds. `pos` is where a node stands in its text: (first character,
+one past the last), counted from 0; two nodes that differ in nothing else are equal.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from supervisor.facts import Labels
-from supervisor.units import Matcher, show_duration
+from supervisor.units import Matcher
 
 if TYPE_CHECKING:
-    from supervisor.rules.evaluate import Frame
+    from supervisor.rules.promql.evaluate import Frame
+
+Pos = tuple[int, int]
+At = int | Literal["start", "end"]
+"""What `@` fixes: an instant in ms, or the first or last instant of the query's range."""
 
 Vector = list[tuple[Labels, float]]
 """An instant vector: label set and value of each element, in a fixed order."""
@@ -33,6 +38,7 @@ class Number:
     """A number (or a duration, which is its seconds)."""
 
     value: float
+    pos: Pos = field(default=(0, 0), compare=False, repr=False)
     kind: ClassVar[Kind] = Kind.SCALAR
 
 
@@ -41,6 +47,7 @@ class Text:
     """A string, as some functions take it."""
 
     value: str
+    pos: Pos = field(default=(0, 0), compare=False, repr=False)
     kind: ClassVar[Kind] = Kind.TEXT
 
 
@@ -50,7 +57,8 @@ class Selector:
 
     matchers: tuple[Matcher, ...]
     offset: int = 0
-    at: int | None = None
+    at: At | None = None
+    pos: Pos = field(default=(0, 0), compare=False, repr=False)
     kind: ClassVar[Kind] = Kind.VECTOR
 
 
@@ -60,6 +68,20 @@ class Window:
 
     selector: Selector
     span: int
+    pos: Pos = field(default=(0, 0), compare=False, repr=False)
+    kind: ClassVar[Kind] = Kind.MATRIX
+
+
+@dataclass(frozen=True, slots=True)
+class Subquery:
+    """An expression evaluated at every multiple of `step` ms (0: the default step) within the last `span` ms."""
+
+    expr: "Node"
+    span: int
+    step: int = 0
+    offset: int = 0
+    at: At | None = None
+    pos: Pos = field(default=(0, 0), compare=False, repr=False)
     kind: ClassVar[Kind] = Kind.MATRIX
 
 
@@ -68,6 +90,7 @@ class Negate:
     """Unary minus."""
 
     expr: "Node"
+    pos: Pos = field(default=(0, 0), compare=False, repr=False)
 
     @property
     def kind(self) -> Kind:
@@ -84,6 +107,10 @@ class Function:
     run: "Callable[[Frame, tuple[Node, ...]], Any]"
     optional: int = 0
     """how many of the last arguments may be left out"""
+    more: bool = False
+    """the last argument may be given any number of times, none included"""
+    experimental: bool = False
+    """Prometheus knows it only with `--enable-feature=promql-experimental-functions`"""
     flows: bool = False
     """its value moves as time goes by, with no sample coming or going: evaluated on a tick as well"""
 
@@ -94,6 +121,7 @@ class Call:
 
     function: Function
     args: "tuple[Node, ...]"
+    pos: Pos = field(default=(0, 0), compare=False, repr=False)
 
     @property
     def kind(self) -> Kind:
@@ -108,6 +136,9 @@ class Matching:
     labels: tuple[str, ...] = ()
     group: str = ""
     include: tuple[str, ...] = ()
+    fill_left: float | None = None
+    fill_right: float | None = None
+    """the value that stands for a missing element of that side"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +150,7 @@ class Binary:
     right: "Node"
     as_bool: bool = False
     matching: Matching = Matching()
+    pos: Pos = field(default=(0, 0), compare=False, repr=False)
 
     @property
     def kind(self) -> Kind:
@@ -128,16 +160,18 @@ class Binary:
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """A vector grouped `by` some labels, or `without` some."""
+    """A vector grouped `by` some labels, or `without` some. `param`: what `topk`, `quantile` … take first."""
 
     op: str
     expr: "Node"
     labels: tuple[str, ...] = ()
     without: bool = False
+    param: "Node | None" = None
+    pos: Pos = field(default=(0, 0), compare=False, repr=False)
     kind: ClassVar[Kind] = Kind.VECTOR
 
 
-Node = Number | Text | Selector | Window | Negate | Call | Binary | Aggregate
+Node = Number | Text | Selector | Window | Subquery | Negate | Call | Binary | Aggregate
 
 
 def children(node: Node) -> "tuple[Node, ...]":
@@ -145,8 +179,10 @@ def children(node: Node) -> "tuple[Node, ...]":
     match node:
         case Window():
             return (node.selector,)
-        case Negate() | Aggregate():
+        case Negate() | Subquery():
             return (node.expr,)
+        case Aggregate():
+            return (node.expr,) if node.param is None else (node.param, node.expr)
         case Call():
             return node.args
         case Binary():
@@ -160,66 +196,3 @@ def walk(node: Node) -> "Iterator[Node]":
     yield node
     for child in children(node):
         yield from walk(child)
-
-
-def show(node: Node, outer: bool = True) -> str:
-    """The expression as text, for people."""
-    match node:
-        case Number():
-            return show_number(node.value)
-        case Text():
-            return quote(node.value)
-        case Selector():
-            return _selector(node, "")
-        case Window():
-            return _selector(node.selector, f"[{show_duration(node.span / 1000)}]")
-        case Negate():
-            return f"-{show(node.expr, outer=False)}"
-        case Call():
-            return f"{node.function.name}({', '.join(show(arg) for arg in node.args)})"
-        case Aggregate():
-            word = " without " if node.without else " by " if node.labels else ""
-            grouping = f"{word}({', '.join(node.labels)}) " if word else ""
-            return f"{node.op}{grouping}({show(node.expr)})"
-        case Binary():
-            text = f"{show(node.left, outer=False)} {_operator(node)} {show(node.right, outer=False)}"
-            return text if outer else f"({text})"
-
-
-def show_number(value: float) -> str:
-    """A number as PromQL writes it."""
-    if value != value:
-        return "NaN"
-    if value in (float("inf"), float("-inf")):
-        return "+Inf" if value > 0 else "-Inf"
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
-
-
-def quote(text: str) -> str:
-    """A string as PromQL writes it."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-
-
-def _operator(node: Binary) -> str:
-    words = [node.op, "bool"] if node.as_bool else [node.op]
-    matching = node.matching
-    if matching.on or matching.labels:
-        words.append(f"{'on' if matching.on else 'ignoring'} ({', '.join(matching.labels)})")
-    if matching.group:
-        words.append(f"group_{matching.group} ({', '.join(matching.include)})")
-    return " ".join(words)
-
-
-def _selector(node: Selector, span: str) -> str:
-    name, rest = "", []
-    for matcher in node.matchers:
-        if matcher.name == "__name__" and matcher.op == "=" and not name:
-            name = matcher.value
-        else:
-            rest.append(f"{matcher.name}{matcher.op}{quote(matcher.value)}")
-    text = name + (f"{{{', '.join(rest)}}}" if rest or not name else "") + span
-    if node.at is not None:
-        text += f" @ {node.at / 1000:.3f}"
-    if node.offset:
-        text += f" offset {show_duration(node.offset / 1000)}"
-    return text

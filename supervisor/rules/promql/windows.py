@@ -7,7 +7,7 @@ means: no element for this series.
 import math
 from collections.abc import Sequence
 
-from supervisor.rules.sums import NAN, total
+from supervisor.rules.promql.sums import NAN, total
 
 Times = Sequence[int]
 Values = Sequence[float]

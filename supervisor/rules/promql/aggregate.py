@@ -6,8 +6,8 @@ Called by `evaluate.py`; a pure function of the vector. Groups come out in the o
 from collections.abc import Callable, Sequence
 
 from supervisor.facts import Labels
-from supervisor.rules.nodes import Aggregate, Vector
-from supervisor.rules.sums import highest, lowest, mean, total
+from supervisor.rules.promql.nodes import Aggregate, Vector
+from supervisor.rules.promql.sums import highest, lowest, mean, total
 
 TABLE: dict[str, Callable[[Sequence[float]], float]] = {
     "sum": total,

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from supervisor.facts import Labels
-from supervisor.rules import sums, windows
-from supervisor.rules.evaluate import Frame
-from supervisor.rules.nodes import Function, Kind, Node, Selector, Vector, Window
-from supervisor.rules.operators import without
+from supervisor.rules.promql import sums, windows
+from supervisor.rules.promql.evaluate import Frame
+from supervisor.rules.promql.nodes import Function, Kind, Node, Selector, Vector, Window
+from supervisor.rules.promql.operators import without
 
 _S, _V, _M = Kind.SCALAR, Kind.VECTOR, Kind.MATRIX
 Args = tuple[Node, ...]
@@ -206,7 +206,7 @@ def _table() -> dict[str, Function]:
     def add(
         name: str, args: tuple[Kind, ...], returns: Kind, run: Any, *, optional: int = 0, flows: bool = False
     ) -> None:
-        found[name] = Function(name, args, returns, run, optional, flows)
+        found[name] = Function(name, args, returns, run, optional, flows=flows)
 
     add("increase", (_M,), _V, _extrapolated(counter=True, rate=False), flows=True)
     add("rate", (_M,), _V, _extrapolated(counter=True, rate=True), flows=True)

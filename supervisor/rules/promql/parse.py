@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 import promql_parser
 
 from supervisor.errors import ConfigError, Mistake
-from supervisor.rules import aggregate, functions, operators
-from supervisor.rules.nodes import (
+from supervisor.rules.promql import aggregate, functions, operators
+from supervisor.rules.promql.nodes import (
     Aggregate,
     Binary,
     Call,
@@ -26,9 +26,9 @@ from supervisor.rules.nodes import (
     Selector,
     Text,
     Window,
-    show,
     walk,
 )
+from supervisor.rules.promql.show import show
 from supervisor.units import Matcher, regex
 
 MAX_LENGTH = 16_384

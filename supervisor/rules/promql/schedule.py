@@ -7,7 +7,7 @@ Expressions that move with time itself (`time()`, `rate()` …) are evaluated on
 
 from collections.abc import Sequence
 
-from supervisor.rules.nodes import Selector
+from supervisor.rules.promql.nodes import Selector
 from supervisor.samples import LOOKBACK, Store, is_stale, newest_before, to_ms
 
 _LOOKBACK = to_ms(LOOKBACK)

@@ -5,11 +5,13 @@ left, stale markers end a series, names are dropped where a value is no longer t
 """
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from supervisor.errors import ResurgamError
-from supervisor.rules import aggregate, operators
-from supervisor.rules.nodes import (
+from supervisor.facts import Labels
+from supervisor.rules.promql import aggregate, operators
+from supervisor.rules.promql.nodes import (
     Aggregate,
     Binary,
     Call,
@@ -18,6 +20,7 @@ from supervisor.rules.nodes import (
     Node,
     Number,
     Selector,
+    Subquery,
     Text,
     Vector,
     Window,
@@ -34,17 +37,52 @@ class EvaluationError(ResurgamError):
     """The expression has no value now; the text says why, in Prometheus' words where it has words for it."""
 
 
-Span = tuple[Series, Sequence[int], Sequence[float]]
+DEFAULT_STEP = 60_000
+"""ms between the instants of a subquery that names no step: Prometheus' default evaluation interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How an expression is evaluated. `start` and `end` (ms): the range of the query it belongs to, what `@ start()`
+    and `@ end()` mean; None for the instant itself, as in rules."""
+
+    delayed_names: bool = False
+    """upstream's `promql-delayed-name-removal`: names are dropped at the very end"""
+    step: int = DEFAULT_STEP
+    start: int | None = None
+    end: int | None = None
+
+
+class Source(Protocol):
+    """Where the samples of a range vector come from: a series, or one element of a subquery."""
+
+    @property
+    def labels(self) -> Labels: ...
+    @property
+    def bare(self) -> Labels: ...
+
+
+Span = tuple[Source, Sequence[int], Sequence[float]]
 """One series of a range vector: its timestamps (ms) and values inside the window, never empty."""
 
 
 class Frame:
     """One evaluation: the instant, the samples, and what is left in the purse."""
 
-    __slots__ = ("at", "purse", "store")
+    __slots__ = ("at", "notes", "options", "purse", "store")
 
-    def __init__(self, store: Store, at: int, purse: int = PURSE) -> None:
-        self.store, self.at, self.purse = store, at, purse
+    def __init__(self, store: Store, at: int, purse: int = PURSE, options: Options = Options()) -> None:
+        self.store, self.at, self.purse, self.options = store, at, purse, options
+        self.notes: dict[str, None] = {}
+        """what Prometheus would annotate the result with (`PromQL warning: …`, `PromQL info: …`), each once"""
+
+    def nameless(self, labels: Labels) -> Labels:
+        """The labels of a value that is no longer that metric."""
+        return operators.without(labels)
+
+    def bare(self, source: Source) -> Labels:
+        """As `nameless`, of a range vector's source."""
+        return source.bare
 
     def spend(self, visits: int) -> None:
         """Pay for sample visits; EvaluationError once the purse is empty."""
@@ -75,7 +113,7 @@ class Frame:
                 return unique(
                     node.expr, [(operators.without(labels), -value) for labels, value in self.vector(node.expr)]
                 )
-            case Window():
+            case Window() | Subquery():
                 raise EvaluationError("a range vector has no value of its own; put it into a function such as rate()")
 
     def vector(self, node: Node) -> Vector:
@@ -90,9 +128,18 @@ class Frame:
         assert isinstance(value, float | int)
         return float(value)
 
+    def reference(self, node: Selector | Subquery) -> int:
+        """The instant (ms) at which the samples are looked for."""
+        at = node.at
+        if at == "start":
+            at = self.options.start
+        elif at == "end":
+            at = self.options.end
+        return (self.at if at is None else at) - node.offset
+
     def points(self, node: Selector) -> list[tuple[Series, int, float]]:
         """The sample (series, ms, value) that speaks for each selected series."""
-        reference = (self.at if node.at is None else node.at) - node.offset
+        reference = self.reference(node)
         oldest = reference - _LOOKBACK
         found = self.store.select(node.matchers)
         self.spend(len(found))
@@ -127,7 +174,7 @@ class Frame:
 
     def bounds(self, node: Window) -> tuple[int, int]:
         """The window as (start, end] in ms."""
-        end = (self.at if node.selector.at is None else node.selector.at) - node.selector.offset
+        end = self.reference(node.selector)
         return end - node.span, end
 
     def _call(self, node: Call) -> Any:
@@ -151,9 +198,15 @@ class Frame:
         return operators.scalars(node.op, left, right)
 
 
-def evaluate(node: Node, store: Store, at_ms: int, purse: int = PURSE) -> Vector | float | str:
+def evaluate(
+    node: Node,
+    store: Store,
+    at_ms: int,
+    purse: int = PURSE,
+    options: Options = Options(),
+) -> Vector | float | str:
     """The value of an expression at `at_ms`. EvaluationError where it has none."""
-    value: Vector | float | str = Frame(store, at_ms, purse).value(node)
+    value: Vector | float | str = Frame(store, at_ms, purse, options).value(node)
     return value
 
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from supervisor.rules import windows
-from supervisor.rules.sums import mean, neumaier, total
+from supervisor.rules.promql import windows
+from supervisor.rules.promql.sums import mean, neumaier, total
 
 
 def increase(times: list[int], values: list[float], start: int, end: int) -> float | None:

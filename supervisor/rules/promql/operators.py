@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from supervisor.facts import Labels
-from supervisor.rules.nodes import Binary, Matching, Vector
+from supervisor.rules.promql.nodes import Binary, Matching, Vector
 
 
 class MatchingError(Exception):

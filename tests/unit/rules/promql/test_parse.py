@@ -4,7 +4,8 @@ import pytest
 
 from supervisor.errors import ConfigError
 from supervisor.rules import BadExpression, compile_expr
-from supervisor.rules.nodes import Kind, show
+from supervisor.rules.promql.nodes import Kind
+from supervisor.rules.promql.show import show
 
 
 @pytest.mark.parametrize(
