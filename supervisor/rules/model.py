@@ -38,6 +38,8 @@ class AlertRule:
     """file, group, rule: its place among all"""
     group: str = ""
     query_offset: float = 0.0
+    settle: float | None = None
+    """how long an evaluation waits for readings that belong together; None: 250 ms where several collectors feed it"""
     place: tuple[int, int] = (0, 0)
     """line and column of the rule in its file, from 1"""
 
@@ -58,6 +60,7 @@ class RecordRule:
     order: tuple[int, int, int]
     group: str = ""
     query_offset: float = 0.0
+    settle: float | None = None
     place: tuple[int, int] = (0, 0)
 
 
