@@ -10,7 +10,6 @@ import os
 import platform
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import structlog
@@ -27,7 +26,9 @@ from supervisor.config import load as load_settings
 from supervisor.core import Core
 from supervisor.core.admission import Admission
 from supervisor.core.decider import Decider
+from supervisor.core.reading import read_rules, rule_folders
 from supervisor.core.standing import Identity, Loaded, Standing
+from supervisor.core.tape import Tape
 from supervisor.engines.docker import DockerEngine
 from supervisor.errors import UsageError
 from supervisor.facts import (
@@ -43,38 +44,33 @@ from supervisor.facts import (
     Stopping,
 )
 from supervisor.incidents import Book
-from supervisor.incidents.playbooks import load as load_playbooks
 from supervisor.journal import Journal, JournalThread, Row, lock_state
 from supervisor.journal.codec import load as decode
 from supervisor.journal.recorder import Recorder
 from supervisor.ports import Ask, Engine, Permit
-from supervisor.rules import RuleEngine, shipped_folder
-from supervisor.rules import load as load_rules
+from supervisor.rules import RuleEngine
+from supervisor.rules.promql.evaluate import Options
 from supervisor.samples import Store
 from supervisor.services import Registry
 from supervisor.signals import pause_file
 from supervisor.signals.docker import Watch
 from supervisor.signals.host import HostWatch, ProcHost
 from supervisor.signals.probes import HttpProber
+from supervisor.signals.rule_folders import watch as watch_folders
 from supervisor.verdicts import Verdict
 from supervisor.views import phrase
 from supervisor.web.control import Control
+from supervisor.web.recording import Recording
 from supervisor.web.server import Server
 from supervisor.web.where import control_path
 
 log = structlog.get_logger()
 
 SPACES = ("alert", "incident", "plan", "wanted", "proved", "quarantine", "tally", "pause", "run", "spent", "meta")
+LATELY = 10_000
+"""samples among which the newest one is"""
 STOP_DEADLINE = 8.0
 """seconds in which SIGTERM ends us; the unit allows more"""
-
-
-def read_rules(settings: Settings, uid: int | None) -> Loaded:
-    """Rules and playbooks of the configured folders. Bad files are left out and named in `problems`."""
-    folders = [(shipped_folder(), "shipped") if name == "shipped" else (Path(name), "owner") for name in settings.rules]
-    rules = load_rules(folders, trust_uid=uid)
-    playbooks, mistakes = load_playbooks(folders, trust_uid=uid)
-    return Loaded(settings, rules, playbooks, tuple(str(mistake) for mistake in mistakes))
 
 
 def assemble(
@@ -82,19 +78,23 @@ def assemble(
     journal: Journal,
     clock: Clock,
     remembered: Sequence[tuple[tuple[tuple[str, str], ...], int, float]] = (),
+    store: Store | None = None,
+    options: Options = Options(),
 ) -> Decider:
-    """The decider, restored: windows, alerts, incidents, wanted states, budgets, pauses, locks of open plans."""
+    """The decider, restored: windows, alerts, incidents, wanted states, budgets, pauses, locks of open plans. `store`:
+    an empty one to use, where the lab has its own. `options`: how rules are evaluated."""
     now = clock.wall()
     kept: dict[str, Mapping[str, dict[str, object]]] = {space: journal.space(space) for space in SPACES}
     registry = Registry(loaded.settings, kept, own=platform.node() if Path("/.dockerenv").exists() else "")
-    store = Store()
-    rules = RuleEngine(store)
-    rules.load(loaded.rules, now)
+    store = Store() if store is None else store
+    rules = RuleEngine(store, options=options)
+    rules.load(loaded.rules, now, loaded.settings.external_labels, loaded.settings.external_url)
     store.keep(loaded.retention())
     store.restore(remembered)
     alerts = tuple(decode(Alert, value) for _key, value in sorted(kept["alert"].items()))
     last = journal.rows(limit=1, newest_first=True)
-    looked = max([row.at for row in last] + [ms / 1000 for _labels, ms, _value in remembered[-1:]], default=now)
+    newest = [ms / 1000 for _labels, ms, _value in remembered[-LATELY:]]  # a rule with an offset writes into the past
+    looked = max([row.at for row in last] + newest, default=now)
     lost = rules.restore(alerts, now, max(0.0, now - looked))
     standing = Standing(load_problems=loaded.problems)
     standing.pauses = {key: (str(value["why"]), float(str(value["until"]))) for key, value in kept["pause"].items()}
@@ -116,7 +116,7 @@ class House:
         self.clock, self.settings = clock, settings
         self.thread = JournalThread(journal)
         self.recorder = recorder
-        self.core = Core(decider, journal, self.thread, self, clock)
+        self.core = Core(decider, journal, self.thread, self, clock, tape=Tape(recorder, self.thread))
         submit = self.core.submit
         self.engines: dict[str, Engine] = {"docker": DockerEngine(settings.docker.endpoint, clock)}
         self.watches = {name: Watch(engine, submit, clock) for name, engine in self.engines.items()}
@@ -128,7 +128,8 @@ class House:
         self.notifiers = [
             Notifier(number, entry, self.thread, clock, settings.host) for number, entry in enumerate(settings.notify)
         ]
-        self.control = Control(self.core, control_path(os.environ, settings.state_dir))
+        tape = Recording(recorder, self.thread)
+        self.control = Control(self.core, control_path(os.environ, settings.state_dir), recording=tape)
         self.server = Server(self.core, *settings.http.address) if settings.http.address else None
         self.tell: Callable[[Row], None] = _log_row
         self._tasks: list[asyncio.Task[None]] = []
@@ -205,6 +206,7 @@ class House:
         for name, watch in self.watches.items():
             self._keep(f"engine {name}", watch.run)
         self._keep("pause file", self._watch_pause_file)
+        self._keep("rule folders", self._watch_rules)
         self._keep("edges", self._watch_edges)
 
     def _keep(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
@@ -255,12 +257,24 @@ class House:
         file = self.settings.state_dir / pause_file.NAME
         await pause_file.watch(file, lambda: self.core.snapshot.pauses, self.core.ask, self.clock)
 
+    async def _watch_rules(self) -> None:
+        """A rule file or playbook that was saved counts at once; the configuration waits for a word (SIGHUP)."""
+
+        async def changed() -> None:
+            await self._reload(lambda: self.core.decider.loaded.settings, "Rules were read again: a file has changed.")
+
+        await watch_folders(lambda: [path for path, _ in rule_folders(self.core.decider.loaded.settings)], changed)
+
     async def reload(self, config_path: Path | None) -> None:
-        """Read configuration and rules again; what is bad leaves the running set as it is."""
+        """Read configuration and rules again."""
+        await self._reload(lambda: load_settings(config_path), "Configuration and rules were read again.")
+
+    async def _reload(self, settings: Callable[[], Settings], done: str) -> None:
+        """Read the rules again under these settings; what is bad leaves the running set as it is."""
         loop = asyncio.get_running_loop()
 
         def read() -> Loaded:
-            loaded = read_rules(load_settings(config_path), os.getuid())
+            loaded = read_rules(settings(), os.getuid())
             bad = [text for health in loaded.rules.health for text in health.complaints]
             if bad or loaded.problems:
                 raise UsageError("; ".join([*bad, *loaded.problems]))
@@ -269,7 +283,7 @@ class House:
         tell_systemd("RELOADING=1")
         try:
             loaded = await loop.run_in_executor(None, read)
-            text = "Configuration and rules were read again." + waits_for_start(self.settings, loaded.settings)
+            text = done + waits_for_start(self.settings, loaded.settings)
             fact = Reloaded(self.clock.wall(), self.clock.mono(), loaded, text)
         except UsageError as err:
             fact = Reloaded(self.clock.wall(), self.clock.mono(), None, f"Not reloaded, the running set stays: {err}")
@@ -294,6 +308,7 @@ class House:
         for task in reversed(self._tasks):
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await self.thread.run(self.recorder.write, self.core.decider.store.drain())
         await self.control.close()
         if self.server is not None:
             await self.server.close()
@@ -317,16 +332,6 @@ def _log_row(row: Row) -> None:
     log.info(row.kind, seq=row.seq, subject=row.subject, text=phrase(row))
 
 
-def refuse_namesake() -> None:
-    """PyPI's `supervisor` installs a package of our import name; in one environment the two destroy each other."""
-    with contextlib.suppress(PackageNotFoundError):
-        distribution("supervisor")
-        raise UsageError(
-            "The distribution 'supervisor' is installed in this environment and has the same import name; "
-            "install resurgam in an environment of its own: python3 -m venv /opt/resurgam"
-        )
-
-
 def caution(journal: Journal, clock: Clock) -> None:
     """After a journal was lost nobody knows what was done and how often: from then on only observe, until a person
     says `resume`. Kept in the new journal, so that a restart does not forget it."""
@@ -339,9 +344,8 @@ def caution(journal: Journal, clock: Clock) -> None:
     journal.commit(batch)
 
 
-async def run(settings: Settings, config_path: Path | None) -> int:
-    """Run until SIGTERM or SIGINT; the exit code."""
-    refuse_namesake()
+async def run(settings: Settings, config_path: Path | None, options: Options = Options()) -> int:
+    """Run until SIGTERM or SIGINT; the exit code. `options`: how rules are evaluated."""
     clock = SystemClock()
     with lock_state(settings.state_dir):
         journal = Journal.open(settings.state_dir / "journal.db", clock)
@@ -351,7 +355,7 @@ async def run(settings: Settings, config_path: Path | None) -> int:
         caution(journal, clock)
         retention = max(600.0, loaded.retention())
         remembered = list(recorder.read(int((clock.wall() - retention) * 1000)))
-        decider = assemble(loaded, journal, clock, remembered)
+        decider = assemble(loaded, journal, clock, remembered, options=options)
         house = House(decider, journal, recorder, clock, settings)
         batch = journal.batch()
         batch.row(

@@ -1,71 +1,67 @@
 """`resurgam check [PATH…]`: every mistake in configuration, rule files and playbooks, without a daemon.
 
 In: files and folders; without any, the configuration that `run` would use and the rules it names. Out: one line per
-mistake as file:line:column, then what is fine. Exit 2 for a bad configuration, 1 for a bad rule file or playbook;
-hints (an annotation that is no verb, a file that `run` would refuse) change nothing.
+finding as file:line:column, then what is fine and which Prometheus takes it. Exit 2 for a bad configuration, 1 for a
+bad rule file or playbook; warnings (a rule that will surprise its owner) count with `--strict` only, hints never.
 """
 
 import argparse
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from supervisor import config
+from supervisor.cli import checked
+from supervisor.cli.checked import Checked, Report
 from supervisor.cli.output import Output
 from supervisor.config import trust
 from supervisor.config.settings import WITHOUT_EFFECT
 from supervisor.config.yaml import Document, load_yaml
+from supervisor.core import ourselves
 from supervisor.errors import ConfigError, Mistake, UsageError
 from supervisor.incidents import binding, playbooks, veto
-from supervisor.rules.files import Origin, shipped_folder
+from supervisor.journal.recorder import KEEP_MS
+from supervisor.rules import RecordRule, RuleFile, accepts
+from supervisor.rules.files import Origin, document_of, read, shipped_folder
 from supervisor.rules.files import load as load_rules
+from supervisor.rules.lint import lint
+from supervisor.services import series
+from supervisor.signals import docker_stats, host
 from supervisor.signals.probes import LATER as PROBES_LATER
 from supervisor.verdicts import Reason, Verdict
 
 Source = tuple[Path, Origin]
 """a file or folder, and whose it is"""
 
+METRICS = {metric.name: metric for made in (host, docker_stats, series, ourselves) for metric in made.METRICS}
+"""every metric that is made here, by name"""
+
 _PLACED = re.compile(r"(.+?):(\d+):(\d+): (.*)", re.DOTALL)
 _TESTS = (".test.yaml", ".test.yml", ".actions-test.yaml", ".actions-test.yml")
 _YAML = (".yaml", ".yml")
 
 
-@dataclass(slots=True)
-class Report:
-    """What was looked at, and what was found there."""
-
-    files: list[tuple[str, str, int]] = field(default_factory=list)
-    """(file, kind, how many rules, playbooks or services)"""
-    bad_config: list[Mistake] = field(default_factory=list)
-    bad_rules: list[Mistake] = field(default_factory=list)
-    hints: list[Mistake] = field(default_factory=list)
-
-    @property
-    def code(self) -> int:
-        """The exit code."""
-        return 2 if self.bad_config else 1 if self.bad_rules else 0
-
-
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What to look at."""
     parser.add_argument("paths", nargs="*", metavar="PATH", help="files or folders (default: what `run` would use)")
+    parser.add_argument("-r", "--recursive", action="store_true", help="look into the folders inside folders, too")
+    parser.add_argument("--strict", action="store_true", help="exit 1 for warnings, too")
 
 
 def run(args: argparse.Namespace) -> int:
     """Look, and print."""
-    report = inspect(args.paths, args.config)
+    report = inspect(args.paths, args.config, recursive=args.recursive, strict=args.strict)
     output = Output(args.output)
     if output.for_people:
-        _print(report, output)
+        checked.show(report, output)
     else:
-        output.document(_document(report))
+        output.document(checked.document(report))
     return report.code
 
 
-def inspect(paths: Sequence[str], config_path: str = "") -> Report:
+def inspect(paths: Sequence[str], config_path: str = "", *, recursive: bool = False, strict: bool = False) -> Report:
     """Look at everything named; UsageError where a path does not exist."""
-    report = Report()
+    report = Report(strict=strict)
     sources: list[Source] = []
     settings = config.Settings()
     if not paths or config_path:
@@ -76,17 +72,15 @@ def inspect(paths: Sequence[str], config_path: str = "") -> Report:
         path = Path(name)
         if not path.exists():
             raise UsageError(f"{name} does not exist")
-        files = _files(path)
-        if not files:
-            report.hints.append(Mistake(name, 0, 0, "no YAML file lies in this folder, so there was nothing to check"))
-        for file in files:
+        for file in _files(path, recursive, report):
             if _kind(file) == "config":
                 settings = _config(file, report) or settings
             elif _kind(file) == "rules":
                 sources.append((file, "owner"))
+    told: set[str] = set()
     for path, _origin in sources:
-        report.hints += _doubts(path) if path.exists() else []
-    _rules(sources, _kube_names(settings), report)
+        report.add("hint", _doubts(path, told) if path.exists() else [])
+    _rules(sources, settings, report)
     _playbooks(sources, report)
     return report
 
@@ -102,20 +96,40 @@ def _kube_names(settings: config.Settings) -> set[str]:
     return {kube.deployment for kube in entries if kube.deployment}
 
 
-def _doubts(path: Path) -> list[Mistake]:
-    """Why `run` would not obey a file or folder, as hints: here nothing is obeyed."""
-    return [Mistake(str(path), 0, 0, f"`run` would refuse this: {text}") for text in trust.problems(path)]
+def _doubts(path: Path, told: set[str]) -> list[Mistake]:
+    """Why `run` would not obey a file or folder, as hints: here nothing is obeyed. Each reason is told once."""
+    found = [text for text in trust.problems(path) if text not in told]
+    told.update(found)
+    return [Mistake(str(path), 0, 0, f"`run` would refuse this: {text}") for text in found]
 
 
-def _files(path: Path) -> list[Path]:
-    """A file itself; of a folder its YAML files, in the order of their names."""
+def _files(path: Path, recursive: bool, report: Report) -> list[Path]:
+    """A file itself; of a folder its YAML files, in the order of their names. Folders inside are looked into where
+    that was asked for, or where nothing lies beside them."""
     if not path.is_dir():
         return [path]
-    return sorted(inside for inside in path.iterdir() if _is_yaml(inside))
+    found = sorted(inside for inside in path.iterdir() if _is_yaml(inside))
+    deep = sorted(inside for inside in path.rglob("*") if _is_yaml(inside) and not _hidden(inside.relative_to(path)))
+    if recursive or not found:
+        found = deep
+    elif len(deep) > len(found):
+        left = len(deep) - len(found)
+        more = f"{left} more files lie" if left > 1 else "one more file lies"
+        text = f"{more} in folders inside, where `run` does not look; -r looks there, too"
+        report.add("hint", [Mistake(str(path), 0, 0, text)])
+    if not found:
+        text = "no YAML file lies in this folder, so there was nothing to check"
+        report.add("hint", [Mistake(str(path), 0, 0, text)])
+    return found
 
 
 def _is_yaml(path: Path) -> bool:
     return path.name.endswith(_YAML) and not path.name.startswith(".") and path.is_file()
+
+
+def _hidden(path: Path) -> bool:
+    """Whether a part of this path has a name that tools keep for themselves, like `.git`."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _kind(file: Path) -> str:
@@ -132,15 +146,18 @@ def _kind(file: Path) -> str:
 
 def _config(path: Path | None, report: Report) -> config.Settings | None:
     if path is None:
-        report.files.append(("(no resurgam.yaml: the defaults)", "configuration", 0))
+        report.files.append(Checked("(no resurgam.yaml: the defaults)", "configuration"))
         return None
     try:
         settings = config.load(path, check_trust=False)
     except ConfigError as err:
-        report.bad_config += err.mistakes
+        report.add("error", err.mistakes)
+        report.bad_config = True
+        report.files.append(Checked(str(path), "configuration", ok=False))
         return None
-    report.files.append((str(path), "configuration", len(settings.services)))
-    report.hints += [*_doubts(path), *_idle(path)]
+    report.settings = str(path)
+    report.files.append(Checked(str(path), "configuration", len(settings.services)))
+    report.add("hint", [*_doubts(path, set()), *_idle(path)])
     return settings
 
 
@@ -159,29 +176,54 @@ def _idle(path: Path) -> list[Mistake]:
     return found
 
 
-def _rules(sources: Sequence[Source], mapped: set[str], report: Report) -> None:
+def _rules(sources: Sequence[Source], settings: config.Settings, report: Report) -> None:
     ours = [(path, origin) for path, origin in sources if not playbooks.is_playbook_file(path)]
-    for health in load_rules(ours, trust_uid=None).health:
-        if health.text:
-            report.bad_rules += _mistakes(health.file, health.text)
+    loaded = load_rules(ours, trust_uid=None, settle=settings.settle)
+    good = {file.path: file for file in loaded.files}
+    documents: dict[str, Document] = {}
+    for health in loaded.health:
+        file = good.get(health.file)
+        if file is None:
+            report.add("error", _mistakes(health.file, health.text))
+            report.files.append(Checked(health.file, "rules", ok=False))
             continue
-        report.files.append((health.file, "rules", health.rules))
         shipped = health.origin == "shipped"
-        _annotations(str(shipped_folder() / Path(health.file).name) if shipped else health.file, mapped, report)
+        path = shipped_folder() / Path(file.path).name if shipped else Path(file.path)
+        document = documents[file.path] = document_of(read(path, file.path, None), file.path)
+        report.files.append(_checked(file, document))
+        _annotations(document, _kube_names(settings), report)
+    for finding in lint(loaded.files, METRICS, KEEP_MS / 1000):
+        report.add(finding.level, [finding.at(documents[finding.file])], finding.lint)
+    groups = {rule.group for rule in loaded.rules}
+    for name in (name for name in settings.settle if name not in groups):
+        text = f"settle: no rule file has a group called {name!r}, so this changes nothing"
+        report.add("hint", [Mistake(report.settings, 0, 0, text)])
+
+
+def _checked(file: RuleFile, document: Document) -> Checked:
+    """What is to be said about a rule file that loads."""
+    needs = accepts.needs(file, document)
+    return Checked(
+        file.path,
+        "rules",
+        len(file.rules),
+        records=len([rule for rule in file.rules if isinstance(rule, RecordRule)]),
+        accepted=accepts.sentence(needs),
+        needs=tuple((need.what, accepts.sentence((need,)), need.place) for need in needs),
+    )
 
 
 def _playbooks(sources: Sequence[Source], report: Report) -> None:
     found, mistakes = playbooks.load([(path, str(origin)) for path, origin in sources])
-    report.bad_rules += mistakes
+    report.add("error", mistakes)
     counts: dict[str, int] = {}
     for playbook in found:
         counts[playbook.file] = counts.get(playbook.file, 0) + 1
-    report.files += [(file, "playbooks", count) for file, count in counts.items()]
+    report.files += [Checked(file, "playbooks", count) for file, count in counts.items()]
 
 
-def _annotations(file: str, mapped: set[str], report: Report) -> None:
+def _annotations(document: Document, mapped: set[str], report: Report) -> None:
     """What is to be said about the annotations `action` and `veto` of a rule file that loads."""
-    document = load_yaml(Path(file).read_text("utf-8"), file)
     for i, group in enumerate((document.data or {}).get("groups") or []):  # an empty file is a rule file, too
         for j, rule in enumerate(group.get("rules") or []):
             place = ("groups", i, "rules", j, "annotations")
@@ -192,7 +234,7 @@ def _annotations(file: str, mapped: set[str], report: Report) -> None:
                 try:
                     veto.parse(notes["veto"])
                 except ValueError as err:
-                    report.bad_rules.append(document.mistake((*place, "veto"), str(err)))
+                    report.add("error", [document.mistake((*place, "veto"), str(err))])
 
 
 def _action(document: Document, place: tuple[str | int, ...], text: str, mapped: set[str], report: Report) -> None:
@@ -200,14 +242,14 @@ def _action(document: Document, place: tuple[str | int, ...], text: str, mapped:
     verdict = binding.look(text)
     if not verdict.ok:
         wrong = verdict.reason is Reason.BAD_PARAMETER
-        (report.bad_rules if wrong else report.hints).append(document.mistake(place, verdict.text))
+        report.add("error" if wrong else "hint", [document.mistake(place, verdict.text)])
         return
     found = binding.bind(text)
     name = "" if isinstance(found, Verdict) else dict(found.kube).get("deployment", "")
     if name and name not in mapped:
         fix = f"add `kube: {{deployment: {name}}}` to a service under services: in resurgam.yaml"
         said = f"no service here stands for the deployment {name!r}, so nothing would be done; {fix}"
-        report.hints.append(document.mistake(place, said))
+        report.add("hint", [document.mistake(place, said)])
 
 
 def _mistakes(file: str, text: str) -> list[Mistake]:
@@ -217,28 +259,3 @@ def _mistakes(file: str, text: str) -> list[Mistake]:
         match = _PLACED.fullmatch(line)
         found.append(Mistake(match[1], int(match[2]), int(match[3]), match[4]) if match else Mistake(file, 0, 0, line))
     return found
-
-
-def _print(report: Report, output: Output) -> None:
-    for mistake in (*report.bad_config, *report.bad_rules):
-        output.line(str(mistake), "red")
-    for hint in report.hints:
-        output.line(f"{hint.file}:{hint.line}:{hint.column}: hint: {hint.text}", "yellow")
-    for file, kind, count in report.files:
-        output.line(f"ok  {file}: {kind}" + (f", {count}" if count else ""), "green")
-    wrong = len(report.bad_config) + len(report.bad_rules)
-    if wrong:
-        output.line(f"{wrong} mistake{'s' if wrong > 1 else ''}")
-
-
-def _document(report: Report) -> dict[str, object]:
-    levels = (("error", [*report.bad_config, *report.bad_rules]), ("hint", report.hints))
-    return {
-        "ok": report.code == 0,
-        "files": [{"file": file, "kind": kind, "count": count} for file, kind, count in report.files],
-        "findings": [
-            {"level": level, "file": one.file, "line": one.line, "column": one.column, "text": one.text}
-            for level, mistakes in levels
-            for one in mistakes
-        ],
-    }

@@ -92,19 +92,35 @@ class Client:
         finally:
             connection.close()
 
+    def prometheus(self, name: str, form: Mapping[str, str]) -> Json:
+        """What the Prometheus API at /api/v1/NAME answers: a success or an error, in its own form."""
+        kind = "application/x-www-form-urlencoded"
+        connection, response = self._call("POST", f"/api/v1/{name}", urlencode(form), _PATIENCE * 12, kind)
+        try:
+            if response.status in (400, 422, 503):
+                document: Json = json.loads(response.read())
+                return document
+            return _document(response)
+        except ValueError:
+            raise ResurgamError(f"the daemon's answer cannot be read ({response.status}); see its log") from None
+        finally:
+            connection.close()
+
     def _call(
-        self, method: str, target: str, body: str | None, timeout: float | None
+        self, method: str, target: str, body: str | None, timeout: float | None, kind: str = "application/json"
     ) -> tuple[_Connection, http.client.HTTPResponse]:
         connection = _Connection(self.path, timeout)
         try:
-            connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})
+            connection.request(method, target, body, {"Content-Type": kind} if body else {})
             return connection, connection.getresponse()
         except PermissionError:
             text = f"you may not use {self.path}; use sudo, or join its group and log in again"
             raise Refused("not_owned", text) from None
         except TimeoutError:
             connection.close()
-            raise ResurgamError(f"the daemon at {self.path} did not answer in {_PATIENCE:.0f} s; see its log") from None
+            raise ResurgamError(
+                f"the daemon at {self.path} did not answer in {timeout or 0:.0f} s; see its log"
+            ) from None
         except (OSError, http.client.HTTPException):
             connection.close()
             text = f"no daemon answers at {self.path}; start it with `resurgam run`, or name its socket with --socket"

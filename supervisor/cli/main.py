@@ -7,6 +7,7 @@ policy, 4 no daemon. Only the chosen command's file is imported: a tired person 
 import argparse
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +18,9 @@ COMMANDS = {
     "run": ("run", "watch this box and heal it"),
     "demo": ("demo", "show a crash loop being healed on a real engine"),
     "check": ("check", "look for mistakes in configuration, rules and playbooks, without a daemon"),
+    "test": ("test", "run unit tests of rules, and of what they set off, without a daemon"),
+    "query": ("query", "what an expression gives: of the running daemon's samples, or of series in a file"),
+    "replay": ("replay", "what rules would have fired and done over what was recorded"),
     "status": ("status", "how everything stands"),
     "events": ("events", "what happened"),
     "explain": ("explain", "why an alert fires, or what is with a service"),
@@ -49,6 +53,7 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     chosen = next((word for word in argv if word in COMMANDS), "")
     for name, (module, text) in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text, epilog=_EXITS, parents=[shared])
+        command._negative_number_matcher = re.compile(r"-\d.*")  # or `--from -5m` is taken for an option
         if name == chosen:
             importlib.import_module(f"supervisor.cli.{module}").arguments(command)
     return parser

@@ -5,22 +5,39 @@ In: resurgam.yaml, if there is one. Out: the exit code of the daemon: 0 after SI
 
 import argparse
 import asyncio
+import contextlib
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from supervisor import config
+from supervisor.cli import features
+from supervisor.errors import UsageError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """None of its own: everything is in resurgam.yaml, and nothing there is needed."""
+    """Only how expressions are read: everything else is in resurgam.yaml, and nothing there is needed."""
+    features.argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Read the configuration, then run until told to stop."""
     from supervisor import daemon
     from supervisor.cli.logs import set_up_logs
+    from supervisor.rules.promql.evaluate import Options
 
+    refuse_namesake()
+    options = Options(delayed_names=features.delayed_names(args))
     set_up_logs()
-
     path = Path(args.config) if args.config else config.find()
     settings = config.load(path)
-    return asyncio.run(daemon.run(settings, path))
+    return asyncio.run(daemon.run(settings, path, options))
+
+
+def refuse_namesake() -> None:
+    """PyPI's `supervisor` installs a package of our import name; in one environment the two destroy each other."""
+    with contextlib.suppress(PackageNotFoundError):
+        distribution("supervisor")
+        raise UsageError(
+            "The distribution 'supervisor' is installed in this environment and has the same import name; "
+            "install resurgam in an environment of its own: python3 -m venv /opt/resurgam"
+        )

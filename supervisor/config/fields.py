@@ -106,6 +106,11 @@ def web_url(value: Any) -> str:
     return value
 
 
+def link(value: Any) -> str:
+    """A web address, or nothing."""
+    return "" if value == "" else web_url(value)
+
+
 def metrics_url(value: Any) -> str:
     """An endpoint to scrape; a host left out means the container itself."""
     if not isinstance(value, str):
@@ -186,6 +191,7 @@ HostName = Annotated[str, BeforeValidator(host_name)]
 Probe = Annotated[str, BeforeValidator(probe)]
 MetricsUrl = Annotated[str, BeforeValidator(metrics_url)]
 WebUrl = Annotated[str, BeforeValidator(web_url)]
+Link = Annotated[str, BeforeValidator(link)]
 BrokerUrl = Annotated[str, BeforeValidator(broker_url)]
 Listen = Annotated[str, BeforeValidator(listen)]
 BudgetText = Annotated[units.Budget, BeforeValidator(budget)]

@@ -20,6 +20,7 @@ from supervisor.config.fields import (
     BudgetText,
     Duration,
     HostName,
+    Link,
     Listen,
     MetricsUrl,
     PositiveDuration,
@@ -158,6 +159,10 @@ class BudgetSettings(_Model):
         return (value,) if isinstance(value, str) else value
 
 
+LONGEST_SETTLE = 60.0
+"""seconds that rules may wait for readings that belong together: no longer than what repeats them"""
+
+
 def machine_name() -> str:
     """The machine's own name, made fit for a topic level."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", platform.node().split(".")[0]).strip("-.")[:63] or "localhost"
@@ -189,6 +194,13 @@ class Settings(_Model):
     """where the journal, the recorder and the control socket are"""
     rules: tuple[str, ...] = ("shipped",)
     """folders of rule files; the word `shipped` stands for ours"""
+    settle: Mapping[str, Duration] = Field(default_factory=dict)
+    """seconds by the name of a rule group: how long its rules wait, after a reading, for others that belong to it; 0
+    not at all. Else 250 ms where several collectors feed a rule"""
+    external_labels: Mapping[str, str] = Field(default_factory=dict)
+    """what rules see as `$externalLabels`, as under `global:` in a prometheus.yml"""
+    external_url: Link = ""
+    """where people reach this box's pages: what rules see as `$externalURL`"""
     docker: DockerSettings = DockerSettings()
     mqtt: MqttSettings = MqttSettings()
     http: HttpSettings = HttpSettings()
@@ -220,6 +232,26 @@ class Settings(_Model):
                 if folder == "" or folders.count(folder) > 1:
                     raise ValueError(f"the folder {folder!r} is {'listed twice' if folder else 'empty'}; take it out")
         return folders
+
+    @field_validator("settle")
+    @classmethod
+    def _settle(cls, value: Mapping[str, float]) -> Mapping[str, float]:
+        for group, seconds in value.items():
+            if not group or seconds > LONGEST_SETTLE:
+                raise ValueError(
+                    f"the group {group!r} would wait {units.show_duration(seconds)}; at most 1m makes sense"
+                    if group
+                    else "an empty name is no group; write the name of a rule group"
+                )
+        return value
+
+    @field_validator("external_labels")
+    @classmethod
+    def _label_names(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for name in value:
+            if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", name) or name.startswith("__"):
+                raise ValueError(f"{name!r} cannot be a label; use letters, digits and _, and no __ in front")
+        return value
 
     @field_validator("services")
     @classmethod

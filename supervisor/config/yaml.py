@@ -3,28 +3,31 @@
 Data comes from a file's text (`load_yaml`) and goes, checked against a pydantic model (`validate`), to whoever asked:
 the settings, the rule files, the playbooks. Read strictly, since a file here decides what is done to a box:
 
-- a key given twice, an anchor, an alias, a merge key, a tag or a second document is a mistake, not a feature;
+- a key given twice, a tag or a second document is a mistake, not a feature; so is an anchor, an alias or a merge key,
+  except in rule files, which other tools have always read with them (`anchors`);
 - only `true` and `false` are booleans (`yes`, `no`, `on` and `off` are words), `1:30` and `2024-01-01` are words,
   `0755` is a word;
 - keys are always text.
 
 The composer is our own, over the parser's events: PyYAML's keeps the last of two equal keys, expands aliases without
-bound, and forgets where anchors and tags stood.
+bound, and forgets where anchors and tags stood. Places inside a text are found by `scalars.py` when they are asked for.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from supervisor.config import sentences
+from supervisor.config import scalars, sentences
 from supervisor.errors import ConfigError, Mistake
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 48
+MAX_ALIASED = 100_000
+"""values that the aliases of one document may stand for, so that a few lines cannot become millions"""
 
 Path = tuple[str | int, ...]
 Place = tuple[int, int]
@@ -36,6 +39,9 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)\.[0-9]*|(?:0|[1-9][0-9]
 _SPECIAL = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _ODD = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
+_TEXT = "tag:yaml.org,2002:str"
+_PROPERTIES = re.compile(r"(?:[&!]\S+\s+)*")
+"""an anchor or a tag: they count as a part of the value that they stand before"""
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -49,6 +55,9 @@ class Document:
     """where each value starts: (line, column), from 1"""
     keys: dict[Path, Place] = field(default_factory=dict, repr=False)
     """where each key starts"""
+    scalars: dict[Path, tuple[str, int, int]] = field(default_factory=dict, repr=False)
+    """the style of each plain value (`''` for none), and where it starts and ends in `text`"""
+    text: str = field(default="", repr=False)
 
     def place(self, path: Path) -> Place:
         """Where the value at `path` starts, as (line, column) from 1. Parts that are not in the file (a missing field,
@@ -59,6 +68,21 @@ class Document:
         """Where the key of `path` starts; its value's place where it has none (an item of a list)."""
         found = self._nearest(path)
         return self.keys.get(found) or self.values.get(found, (1, 1))
+
+    def place_in(self, path: Path, value: str, offset: int) -> Place:
+        """Where character `offset` of the text `value` at `path` stands, whatever quotes, escapes, indentation and
+        folding lie between; where the value starts if that cannot be told (an alias stands there)."""
+        style, start, end = self.scalars.get(path, ("", 0, 0))
+        start += len(cast("re.Match[str]", _PROPERTIES.match(self.text[start:end])).group())
+        found = scalars.sources(self.text[start:end], style, value) if end else None
+        if not found:
+            return self.place(path)
+        at = start + found[min(max(offset, 0), len(found) - 1)]
+        return self.text.count("\n", 0, at) + 1, at - self.text.rfind("\n", 0, at)
+
+    def quoted(self, path: Path) -> bool:
+        """Whether the value at `path` stands in quotes: a text, whatever it looks like."""
+        return self.scalars.get(path, ("", 0, 0))[0] in ("'", '"')
 
     def _nearest(self, path: Path) -> Path:
         found: Path = ()
@@ -73,11 +97,12 @@ class Document:
         return Mistake(self.file, line, column, text)
 
 
-def load_yaml(text: str, file: str, *, as_written: bool = False) -> Document:
-    """Read one document. An empty one has `data` None.
+def load_yaml(text: str, file: str, *, as_written: bool = False, anchors: bool = False) -> Document:
+    """Read one document. An empty one has `data` None, and may stand behind a full one.
 
     `as_written` keeps every scalar but null as the text that stands in the file (`1.10` stays `1.10`), the way
     Prometheus reads a label's value; pydantic then turns it into numbers and booleans where a model wants those.
+    `anchors` allows anchors, aliases, merge keys and the tag !!str; what an alias stands for has the alias's place.
     Raises ConfigError with every mistake that can be told apart; after a syntax error the rest is not read.
     """
     if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
@@ -88,7 +113,7 @@ def load_yaml(text: str, file: str, *, as_written: bool = False) -> Document:
         line = text.count("\n", 0, odd.start()) + 1
         column = odd.start() - text.rfind("\n", 0, odd.start())
         raise ConfigError([Mistake(file, line, column, f"the character {odd.group()!a} may not stand in a YAML file")])
-    composer = _Composer(file, as_written)
+    composer = _Composer(file, as_written, anchors)
     try:
         composer.read(yaml.parse(text, Loader=_Loader))
     except yaml.YAMLError as err:
@@ -97,7 +122,7 @@ def load_yaml(text: str, file: str, *, as_written: bool = False) -> Document:
         pass
     if composer.mistakes:
         raise ConfigError(composer.mistakes)
-    return Document(file, composer.data, composer.values, composer.keys)
+    return Document(file, composer.data, composer.values, composer.keys, composer.scalars, text)
 
 
 def validate(model: type[ModelT], document: Document) -> ModelT:
@@ -124,23 +149,28 @@ class _Stop(Exception):
 class _Composer:
     """Builds values from the parser's events, noting places and mistakes on the way."""
 
-    def __init__(self, file: str, as_written: bool) -> None:
+    def __init__(self, file: str, as_written: bool, anchors: bool) -> None:
         self.file = file
-        self.as_written = as_written
+        self.as_written, self.anchors = as_written, anchors
         self.data: Any = None
         self.values: dict[Path, Place] = {}
         self.keys: dict[Path, Place] = {}
+        self.scalars: dict[Path, tuple[str, int, int]] = {}
         self.mistakes: list[Mistake] = []
+        self.named: dict[str, tuple[Any, int]] = {}
+        """what each anchor stands for, and of how many values that is made"""
+        self.count = self.aliased = 0
 
     def read(self, events: Iterator[Any]) -> None:
-        documents = 0
+        documents, started = 0, cast("Any", None)
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
-                if documents > 1:
-                    self.note(event, "a second document starts here; one file holds one document", stop=True)
-            elif isinstance(event, yaml.NodeEvent):
+                started = event
+            elif isinstance(event, yaml.NodeEvent) and documents == 1:
                 self.data = self.value(event, events, ())
+            elif isinstance(event, yaml.NodeEvent) and getattr(event, "value", True):
+                self.note(started, "a second document starts here; one file holds one document", stop=True)
 
     def note(self, event: Any, text: str, *, stop: bool = False) -> None:
         mark = event.start_mark
@@ -151,16 +181,26 @@ class _Composer:
     def value(self, event: Any, events: Iterator[Any], path: Path) -> Any:
         """The value that `event` starts; takes its further events from `events`."""
         self.values[path] = (event.start_mark.line + 1, event.start_mark.column + 1)
+        self.count += 1
         if len(path) > MAX_DEPTH:
             self.note(event, f"this is nested more than {MAX_DEPTH} levels deep", stop=True)
         if isinstance(event, yaml.AliasEvent):
-            self.note(event, f"the alias *{event.anchor} is not allowed; write the value out")
-            return None
-        if event.anchor is not None:
+            return self.alias(event)
+        if event.anchor is not None and not self.anchors:
             self.note(event, f"the anchor &{event.anchor} is not allowed; write the value out where it is needed")
-        if event.tag is not None:
+        if event.tag is not None and not (self.anchors and event.tag == _TEXT):
             self.note(event, f"the tag {event.tag} is not allowed; write a plain value")
+        anchor, before = event.anchor, self.count
+        found = self.inside(event, events, path)
+        if anchor is not None:
+            self.named[anchor] = (found, self.count - before + 1)
+        return found
+
+    def inside(self, event: Any, events: Iterator[Any], path: Path) -> Any:
+        """A scalar, a list or a mapping."""
         if isinstance(event, yaml.ScalarEvent):
+            start, end = cast("Any", event.start_mark), cast("Any", event.end_mark)
+            self.scalars[path] = (event.style or "", start.index, end.index)
             return self.scalar(event)
         if isinstance(event, yaml.SequenceStartEvent):
             items: list[Any] = []
@@ -169,11 +209,30 @@ class _Composer:
             return items
         return self.mapping(events, path)
 
+    def alias(self, event: Any) -> Any:
+        """What an alias stands for; the very object, since nobody changes it."""
+        if not self.anchors:
+            self.note(event, f"the alias *{event.anchor} is not allowed; write the value out")
+            return None
+        if event.anchor not in self.named:
+            self.note(event, f"the alias *{event.anchor} stands before its anchor &{event.anchor}, or there is none")
+            return None
+        found, weight = self.named[event.anchor]
+        self.count += weight
+        self.aliased += weight
+        if self.aliased > MAX_ALIASED:
+            self.note(event, f"the aliases of this file stand for more than {MAX_ALIASED} values", stop=True)
+        return found
+
     def mapping(self, events: Iterator[Any], path: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
+        merged: list[Any] = []
         while not isinstance(event := next(events), yaml.MappingEndEvent):
             name = self.key(event)
             here = (*path, name)
+            if self.anchors and name == "<<" and event.implicit[0]:
+                merged.append((event, self.value(next(events), events, here)))
+                continue
             place = (event.start_mark.line + 1, event.start_mark.column + 1)
             if here in self.keys:
                 line, column = self.keys[here]
@@ -184,7 +243,18 @@ class _Composer:
                 continue
             self.keys[here] = place
             found[name] = self.value(next(events), events, here)
+        for event, value in merged:
+            self.merge(event, found, value)
         return found
+
+    def merge(self, event: Any, found: dict[str, Any], value: Any) -> None:
+        """Add what a merge key brings: a mapping's keys, or those of several; the mapping's own keys win."""
+        for one in value if isinstance(value, list) else [value]:
+            if not isinstance(one, dict):
+                self.note(event, "the merge key << takes a mapping (or a list of mappings) that was named before")
+                return
+            for name, inner in one.items():
+                found.setdefault(name, inner)
 
     def key(self, event: Any) -> str:
         """The text of a key; keys that are not plain text are mistakes."""
@@ -195,7 +265,7 @@ class _Composer:
         if event.tag is not None:
             self.note(event, f"the tag {event.tag} is not allowed; write a plain key")
         name: str = event.value
-        if name == "<<" and event.implicit[0]:
+        if name == "<<" and event.implicit[0] and not self.anchors:
             self.note(event, "the merge key << is not allowed; write the keys out")
         return name
 

@@ -37,6 +37,8 @@ class AlertDesk:
     def __init__(self, rules: RuleEngine, find: Find) -> None:
         self._rules, self._find = rules, find
         self._kept: dict[str, tuple[str, float, float, float]] = {}
+        self._seen: tuple[Alert, ...] | None = None
+        """the open alerts as they were last looked at: the engine answers the same tuple while nothing moves"""
         self._changes: list[AlertChange] = []
         self.unsaid: tuple[AlertChange, ...] = ()
         """changes that came about between two lives: told in the first turn"""
@@ -72,7 +74,11 @@ class AlertDesk:
         return self._keep(batch) or bool(changes)
 
     def _keep(self, batch: Batch) -> bool:
-        active = {alert.fingerprint: alert for alert in self._rules.active()}
+        found = self._rules.active()
+        if found is self._seen:
+            return False
+        self._seen = found
+        active = {alert.fingerprint: alert for alert in found}
         changed = False
         for fingerprint, alert in active.items():
             essence = _essence(alert)

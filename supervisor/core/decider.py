@@ -38,6 +38,7 @@ from supervisor.facts import (
 from supervisor.incidents import Book, World
 from supervisor.journal import Batch
 from supervisor.rules import RuleEngine
+from supervisor.rules.outputs import about_alerts
 from supervisor.samples import Store
 from supervisor.services import Registry
 
@@ -249,6 +250,8 @@ class Decider:
                 "daemon",
                 {"text": health.text or f"{health.file} evaluates again.", "file": health.file},
             )
+        if outcome.health:
+            ourselves.sample(self)  # a rule that errs raises an alert itself, and not only with the next repetition
 
     def announce(self, changes: Iterable[Any]) -> None:
         """Journal alert changes and keep them for the review at the end of the turn."""
@@ -331,7 +334,8 @@ class Decider:
         self.standing.load_problems = loaded.problems
         self.registry.reload(loaded.settings)
         self.book.reload(loaded.playbooks)
-        self.announce(self.rules.load(loaded.rules, self.now))
+        outside = loaded.settings.external_labels, loaded.settings.external_url
+        self.announce(self.rules.load(loaded.rules, self.now, *outside))
         self.store.keep(loaded.retention())
         self.row("daemon.reloaded", "daemon", {"text": fact.text})
         self._review = True
@@ -345,11 +349,12 @@ class Decider:
         return shown.snapshot_of(self, self._rev, counts)
 
     def metrics(self, now: float) -> Iterable[tuple[Labels, float]]:
-        """Every series with its newest value."""
-        return ((labels, value) for labels, _ms, value in self.store.latest(now))
+        """Every series with its newest value; those about alerts are left out: a Prometheus that scrapes us evaluates
+        rules of its own, and writes series of these very names itself."""
+        return ((labels, value) for labels, _ms, value in self.store.latest(now) if not about_alerts(labels))
 
     def explain(self, word: str) -> Json:
-        """What is known about an alert or a service, and why."""
+        """What is known about an alert or a service; why a rule gives what it gives is told elsewhere."""
         return shown.explain(self, word)
 
 

@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
-from supervisor.facts import Sample, labels
+from supervisor.facts import Metric, Sample, labels
 
 if TYPE_CHECKING:
     from supervisor.core.decider import Decider
@@ -14,8 +14,18 @@ JUMP = 5.0
 """seconds the two hands may drift apart in a turn before it counts as a jump of the clock"""
 
 
+METRICS = (
+    Metric("resurgam_rules_file_healthy", "gauge", ("file",), 60.0, events=True),
+    Metric("resurgam_engine_up", "gauge", ("engine",), 60.0, events=True),
+    Metric("resurgam_faults_total", "counter", ("kind",), 60.0, events=True),
+    Metric("resurgam_problems", "gauge", (), 60.0, events=True),
+)
+"""what `sample` makes, with every repeat of the event-sourced series"""
+
+
 def check_hands(core: "Decider") -> None:
-    """A wall clock that moved against the monotonic one: suspend, NTP step or a person's `date`."""
+    """A wall clock that moved against the monotonic one: suspend, NTP step or a person's `date`. One that was set back
+    by less counts as standing still until it has caught up: no sample is older than the one before it."""
     if core.hands is not None:
         wall, mono = core.hands
         gap = (core.now - wall) - (core.mono - mono)
@@ -28,6 +38,8 @@ def check_hands(core: "Decider") -> None:
             core.reviewed_later()
             core.timers["repeat"] = core.mono  # alerts are held until there is fresh input
             core.row("daemon.clock_jump", "daemon", {"text": f"The clock jumped by {gap:+.0f} s.", "seconds": gap})
+        else:
+            core.now = max(core.now, wall)
     core.hands = (core.now, core.mono)
 
 

@@ -1,14 +1,23 @@
 """What the core shows of itself: the snapshot at the end of a turn, and the explanation of one alert or service."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from supervisor.core.alerts import alert_object
+from supervisor.core.asked import Asked, Pace, TooManyAsked, TooMuchAsked
+from supervisor.core.tape import Older, Tape
 from supervisor.facts import Json, Snapshot
 from supervisor.journal.codec import dump
+from supervisor.rules import EvaluationError
+from supervisor.rules.reasons import HISTORY, Inquiry, explained, untold
+from supervisor.samples import Store
 
 if TYPE_CHECKING:
     from supervisor.core.decider import Decider
+
+MOST_RULES = 8
+"""Rules of one name that are explained."""
 
 
 def snapshot_of(core: "Decider", rev: int, counts: Mapping[str, int]) -> Snapshot:
@@ -70,7 +79,7 @@ def _problems(core: "Decider") -> tuple[str, ...]:
 
 
 def explain(core: "Decider", word: str) -> Json:
-    """What is known about an alert (by name) or a service, and the decisions that touched it."""
+    """What is known about an alert (by name or fingerprint) or a service, and the decisions that touched it."""
     alerts = [alert for alert in core.rules.active() if word in (alert.name, alert.fingerprint)]
     rules = core.rules.explain(word, core.now)
     found = core.registry.find(word) if not alerts and not rules else ()
@@ -83,10 +92,37 @@ def explain(core: "Decider", word: str) -> Json:
         "word": word,
         "found": bool(alerts or services or rules),
         "alerts": [alert_object(alert) for alert in (*alerts, *about)],
-        "rules": rules,
+        "rules_left_out": max(len(rules) - MOST_RULES, 0),
         "names": sorted({rule.name for rule in core.rules.rules()}),
         "services": [dump(service) for service in services],
         "incidents": [dump(incident) for incident in incidents],
         "decisions": [dump(decision) for decision in decisions[:20]],
         "plans": [dump(plan) for plan in core.admission.plans() if plan.service in names],
     }
+
+
+async def reasons(core: "Decider", questions: Asked, word: str, tape: Tape | None = None) -> list[Json]:
+    """Why the rules of that name give what they give (`rules/reasons.py`), found out beside the turns. `tape`: where
+    samples older than those in memory are."""
+
+    def look(history: float) -> Inquiry:
+        return Inquiry(core.rules.explain(word, questions.now() / 1000)[:MOST_RULES], history)
+
+    why = ""
+    for history in HISTORY if look(0.0).cases else ():
+        older = await tape.read(look(history).since, questions.now()) if tape is not None else None
+
+        def work(
+            inquiry: Inquiry, store: Store, pace: Pace, notes: Sequence[str], older: Older | None = older
+        ) -> list[Json]:
+            if older is not None:
+                inquiry = inquiry.known_from(older.extend(store, inquiry.wanted))
+            return explained(inquiry, store, pace, notes)
+
+        try:
+            return await questions.over(functools.partial(look, history), work)
+        except (TooManyAsked, EvaluationError) as err:
+            why = str(err)
+            if not isinstance(err, TooMuchAsked):
+                break
+    return [untold(case, why) for case in look(0.0).cases]

@@ -10,11 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from supervisor.clock import Clock
+from supervisor.core import shown
+from supervisor.core.asked import Asked
 from supervisor.core.decider import Decider
 from supervisor.core.lanes import Lanes
+from supervisor.core.tape import Tape
 from supervisor.errors import JournalError
 from supervisor.facts import Decision, EngineEvent, Fact, Intent, Labels, Plan, Snapshot
 from supervisor.journal import Batch, Journal, JournalThread, Row
+from supervisor.rules.engine import RuleState
 from supervisor.verdicts import Reason, Verdict, no
 
 T = TypeVar("T")
@@ -49,8 +53,11 @@ class Core:
         effects: Effects,
         clock: Clock,
         idle: float = IDLE,
+        tape: Tape | None = None,
     ) -> None:
+        """`tape`: where samples older than those in memory are, for explanations."""
         self.decider = decider
+        self._tape = tape
         self.clock = clock
         self._journal = journal
         self._thread = thread
@@ -62,6 +69,9 @@ class Core:
         self._unsaved: Batch | None = None
         self._ending = False
         self.snapshot: Snapshot = decider.snapshot(self._lanes.counts)
+        self.turns = 0
+        """how many turns were begun; the samples change in turns alone"""
+        self.questions = Asked(decider.store, clock, lambda: self.turns, decider.rules.options)
 
     # ------------------------------------------------------------ what edges call
 
@@ -94,13 +104,20 @@ class Core:
         """Every series with its newest value: the same store the rules read."""
         return self.decider.metrics(now)
 
-    def explain(self, word: str) -> dict[str, Any]:
-        """What is known about an alert or a service, and why."""
-        return self.decider.explain(word)
+    async def explain(self, word: str) -> dict[str, Any]:
+        """What is known about an alert or a service, and why. Expressions are looked at beside the turns."""
+        rules = await shown.reasons(self.decider, self.questions, word, self._tape)
+        return self.decider.explain(word) | {"rules": rules}
+
+    def rule_states(self) -> Sequence[tuple[str, RuleState]]:
+        """How every rule stands, with its file, in the order of the files."""
+        files = {rule.id: file.path for file in self.decider.loaded.rules.files for rule in file.rules}
+        return [(files.get(state.rule.id, ""), state) for state in self.decider.rules.states()]
 
     def stop(self) -> None:
-        """Take no further turn after the present one."""
+        """Take no further turn after the present one, and answer no further question."""
         self._ending = True
+        self.questions.close()
         self._awake.set()
 
     # ------------------------------------------------------------ the loop
@@ -113,6 +130,7 @@ class Core:
 
     async def turn(self) -> None:
         """One turn: timers, facts, decisions, commit, effects."""
+        self.turns += 1
         now, mono = self.clock.wall(), self.clock.mono()
         batch = self._unsaved or self._journal.batch()
         self.decider.begin(batch, now, mono)

@@ -27,6 +27,7 @@ from supervisor.facts.happened import (
     Stopping,
     Sweep,
 )
+from supervisor.facts.metrics import Metric
 from supervisor.facts.snapshots import (
     Alert,
     AlertChange,
@@ -62,6 +63,7 @@ __all__ = [
     "Labels",
     "Lane",
     "Looked",
+    "Metric",
     "Needs",
     "Plan",
     "PlanEnded",

@@ -46,6 +46,9 @@ class Candidate:
     def scope(self) -> str:
         """What its ladder, cooldown and budget are counted for."""
         per = self.playbook.per
+        if per == "service" and self.by.startswith("rule:") and self.playbook.steps:
+            # an annotation may be a template: what one alert of the rule tells is no try of what another one does
+            return f"{self.target} {self.playbook.steps[0].verb}"
         return self.alert.fingerprint if per == "alert" else HOST if per == "host" else self.target
 
     @property

@@ -12,7 +12,8 @@ import sqlite3
 import sys
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.clock import Clock
@@ -36,6 +37,16 @@ COMMIT;
 
 Reading = tuple[Labels, int, float]
 """(labels, unix milliseconds, value)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some blocks as they are kept: (ms of the first reading, packed). `last`: where to go on; `names`: the label set
+    of each number in them."""
+
+    blocks: tuple[tuple[int, bytes], ...]
+    last: int
+    names: Mapping[int, Labels]
 
 
 class Recorder:
@@ -80,8 +91,31 @@ class Recorder:
         """Everything kept from `since_ms` on, in the order it was written."""
         try:
             yield from self._read(since_ms)
-        except (sqlite3.Error, zlib.error, ValueError) as err:
+        except (sqlite3.Error, ValueError) as err:
             self._failed(err)
+
+    def page(self, after: int, since_ms: int, until_ms: int, most: int) -> Page:
+        """The next `most` blocks after the block `after` (0: from the first) that touch this time, still packed, for
+        one who reads on later. Reading them in pieces holds nothing open in between."""
+        if self._db is None:
+            return Page((), after, {})
+        asked = "SELECT id, first, data FROM blocks WHERE id > ? AND last >= ? AND first <= ? ORDER BY id LIMIT ?"
+        try:
+            found = self._db.execute(asked, (after, since_ms, until_ms, most)).fetchall()
+        except sqlite3.Error as err:
+            self._failed(err)
+            return Page((), after, {})
+        blocks = tuple((int(first), bytes(data)) for _number, first, data in found)
+        return Page(blocks, int(found[-1][0]) if found else after, {number: name for name, number in self._ids.items()})
+
+    def span(self) -> tuple[int, int]:
+        """The first and the last instant (ms) of what is kept; (0, 0) where nothing is."""
+        try:
+            row = self._db.execute("SELECT min(first), max(last) FROM blocks").fetchone() if self._db else None
+        except sqlite3.Error as err:
+            self._failed(err)
+            row = None
+        return (int(row[0]), int(row[1])) if row is not None and row[0] is not None else (0, 0)
 
     def prune(self, now_ms: int) -> int:
         """Forget what is older than 48 h, and the oldest while the file is over its size; returns the blocks cut."""
@@ -130,7 +164,7 @@ class Recorder:
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute(f"PRAGMA journal_size_limit = {4 * 1024 * 1024}")
             found = db.execute("SELECT id, labels FROM series").fetchall()
-            self._ids = {tuple((str(k), str(v)) for k, v in json.loads(text)): int(number) for number, text in found}
+            self._ids = {labels_of(text): int(number) for number, text in found}
         except (sqlite3.Error, ValueError) as err:
             db.close()
             if isinstance(err, ValueError):
@@ -191,7 +225,7 @@ class Recorder:
             return
         names = {number: labels for labels, number in self._ids.items()}
         for first, data in self._db.execute("SELECT first, data FROM blocks WHERE last >= ? ORDER BY id", (since_ms,)):
-            for number, ms, value in _unpack(first, data):
+            for number, ms, value in unpack(first, data):
                 if ms >= since_ms and number in names:
                     yield names[number], ms, value
 
@@ -230,8 +264,17 @@ def _pack(ids: list[int], times: list[int], values: list[float]) -> bytes:
     return zlib.compress(b"".join(raw[plane::8] for plane in range(8)), 1)
 
 
-def _unpack(start: int, data: bytes) -> Iterator[tuple[int, int, float]]:
-    planes = zlib.decompress(data)
+def labels_of(text: str) -> Labels:
+    """A label set as a series carries it in the file."""
+    return tuple((str(name), str(value)) for name, value in json.loads(text))
+
+
+def unpack(start: int, data: bytes) -> Iterator[tuple[int, int, float]]:
+    """The (series number, ms, value) of one block. ValueError where it is damaged."""
+    try:
+        planes = zlib.decompress(data)
+    except zlib.error as err:
+        raise ValueError(f"a block of the recorder is damaged: {err}") from None
     if len(planes) % 24:
         raise ValueError("a block of the recorder has a wrong length")
     raw, eighth = bytearray(len(planes)), len(planes) // 8

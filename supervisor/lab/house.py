@@ -24,6 +24,8 @@ from supervisor.lab.engine import SimEngine
 from supervisor.lab.loop import SimLoop
 from supervisor.lab.prober import SimProber
 from supervisor.ports import Engine
+from supervisor.rules.promql.evaluate import Options
+from supervisor.samples import Store
 from supervisor.signals.docker import Watch
 from supervisor.signals.host import HostWatch
 from supervisor.verdicts import Verdict
@@ -95,8 +97,11 @@ class SimHost:
 class SimWorld:
     """Everything outside the daemon."""
 
-    def __init__(self, loop: SimLoop, loaded: Loaded) -> None:
-        self.loop, self.clock, self.loaded = loop, loop.clock, loaded
+    def __init__(
+        self, loop: SimLoop, loaded: Loaded, store: Callable[[], Store] = Store, options: Options = Options()
+    ) -> None:
+        """`store` makes the sample store of each life; `options`: how rules are evaluated."""
+        self.loop, self.clock, self.loaded, self.store, self.options = loop, loop.clock, loaded, store, options
         self.engine = SimEngine(self.clock, "docker")
         self.broker = SimBrokerWorld(will=availability("sim", online=False))
         self.host = SimHost()
@@ -168,7 +173,7 @@ class Life:
         self.journal = world.disk
         self.journal.on_commit = self._on_commit
         self.thread = JournalThread(self.journal)
-        decider = assemble(world.loaded, self.journal, self.clock, world.remembered)
+        decider = assemble(world.loaded, self.journal, self.clock, world.remembered, world.store(), world.options)
         self.core = Core(decider, self.journal, self.thread, self, self.clock, idle=IDLE)
         submit = self.core.submit
         engine: Engine = Fenced(world.engine, self.fence)

@@ -8,7 +8,7 @@ from supervisor.rules.files import load, parse_rules, shipped_folder
 from supervisor.rules.model import AlertRule, RecordRule, Rule, RuleFile, RuleSet
 from supervisor.rules.promql.evaluate import EvaluationError
 from supervisor.rules.promql.parse import BadExpression, CompiledExpr, compile_expr
-from supervisor.rules.query import Part, Row, holds, parts, query
+from supervisor.rules.query import Row, holds, query
 
 __all__ = [
     "AlertRule",
@@ -16,7 +16,6 @@ __all__ = [
     "CompiledExpr",
     "EvaluationError",
     "Outcome",
-    "Part",
     "RecordRule",
     "Row",
     "Rule",
@@ -27,7 +26,6 @@ __all__ = [
     "holds",
     "load",
     "parse_rules",
-    "parts",
     "query",
     "shipped_folder",
 ]

@@ -1,16 +1,14 @@
-"""Asked questions: an expression's value as rows for people, and what each part of it gives.
+"""Asked questions: an expression's value as rows, and whether it holds for a service.
 
-Used by `RuleEngine`, for `resurgam explain` and for playbooks' `unless` and `verify`. Reads the store, changes nothing.
+Used by `RuleEngine` and for playbooks' `unless` and `verify`. Reads the store, changes nothing.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from supervisor.facts import Json
-from supervisor.rules.promql.evaluate import PURSE, EvaluationError, Frame
-from supervisor.rules.promql.nodes import Kind, Node, Number, Selector, Text, Window, walk
+from supervisor.rules.promql.evaluate import PURSE, Frame
+from supervisor.rules.promql.nodes import Kind, Node, Selector, Window
 from supervisor.rules.promql.parse import CompiledExpr
-from supervisor.rules.promql.show import show
 from supervisor.samples import Store, to_ms
 
 
@@ -22,41 +20,10 @@ class Row:
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One sub-expression: its text, what it gives, and why it gives nothing where it errs."""
-
-    text: str
-    rows: tuple[Row, ...]
-    error: str = ""
-
-    def json(self) -> Json:
-        """As plain JSON data (values may be NaN or infinite)."""
-        rows = [{"labels": dict(row.labels), "value": row.value} for row in self.rows]
-        return {"expr": self.text, "rows": rows} | ({"error": self.error} if self.error else {})
-
-
 def query(expr: CompiledExpr, store: Store, at: float, purse: int = PURSE) -> tuple[Row, ...]:
     """The value of an expression at `at` (unix seconds), in the evaluator's order. A range vector gives its newest
     samples. EvaluationError where it has no value."""
     return _rows(expr.node, Frame(store, to_ms(at), purse))
-
-
-def parts(expr: CompiledExpr, store: Store, at: float) -> tuple[Part, ...]:
-    """Every sub-expression with its value, the whole one first; plain numbers are left out."""
-    found: list[Part] = []
-    skip: list[int] = []
-    for node in walk(expr.node):
-        if isinstance(node, Window):
-            skip.append(id(node.selector))
-        if isinstance(node, Number | Text) or id(node) in skip:
-            continue
-        text = show(node)
-        try:
-            found.append(Part(text, _rows(node, Frame(store, to_ms(at)))))
-        except EvaluationError as err:
-            found.append(Part(text, (), str(err)))
-    return tuple(found)
 
 
 def holds(expr: CompiledExpr, labels: Mapping[str, str], store: Store, at: float) -> bool:

@@ -1,38 +1,68 @@
-"""What one loaded rule carries from evaluation to evaluation: its alerts, when it is due, what feeds it.
+"""What one loaded rule carries from evaluation to evaluation: its alerts, what it wrote, when it is due, what feeds it.
 
 Owned and driven by `engine.py`; nothing else touches it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 
 from supervisor.facts import Alert, AlertChange, Labels
 from supervisor.rules import alerts
-from supervisor.rules.model import AlertRule
+from supervisor.rules.model import AlertRule, Rule
+from supervisor.rules.outputs import Written, about
+from supervisor.rules.promql.nodes import Vector
 from supervisor.rules.promql.schedule import NEVER
-from supervisor.samples import exact_name
+from supervisor.samples import exact_name, to_ms
+
+SETTLE = 250
+"""ms that a rule fed by several collectors waits, so that readings that belong together are seen together."""
 
 
 class Running:
-    """One rule at work. Times called `due`, `held_until` are ms, those inside alerts are seconds."""
+    """One rule at work. Its own times are ms, those inside alerts and of `held` are seconds."""
 
-    def __init__(self, rule: AlertRule) -> None:
-        self.rule = rule
-        self.flows = rule.expr.flows
+    def __init__(self, rule: Rule, place: int) -> None:
+        self.rule, self.place = rule, place
+        """`place`: its number in the order in which rules are looked at"""
+        self.interval, self.offset = to_ms(rule.interval), to_ms(rule.query_offset)
+        self.flows, self.clocked = rule.expr.flows, rule.expr.clocked
         self.names: tuple[str, ...] = tuple(
             dict.fromkeys(exact_name(selector.matchers) or "" for selector, _span in rule.expr.selectors)
         )
         """the metrics it needs; '' for a selector that names none"""
+        self.ahead = any(selector.offset < 0 or selector.at is not None for selector, _span in rule.expr.selectors)
+        """whether it can see samples sooner than its `query_offset` says"""
         self.active: alerts.Active = {}
+        self.known: alerts.Known = {}
         self.held: dict[Labels, float] = {}
         """alerts whose input is not fresh, and since when nobody looked"""
         self.held_until = NEVER
+        self.written = Written(self.interval)
+        self.keys: dict[Labels, Labels] = {}
+        """of a recording rule: the label sets that it gave"""
+        self._told: tuple[tuple[Labels, str, float], ...] = ()
+        self._about: Vector = []
         self.collectors: list[str] = []
+        self.awaits = 0
+        """how many metrics and earlier rules have not delivered yet since the start"""
+        self.derived = False
+        """whether all that it reads is written by rules"""
+        self.readers: list[Running] = []
+        """the rules that await this one"""
         self.ready = False
+        self.looked = False
+        """whether it has been evaluated, and well, since the start"""
         self.due = NEVER
-        self.settle = 0
-        """until when (ms) readings that belong to the last arrival may still come; 0: none do"""
+        self.arrival = 0
+        """when the first reading came that was not looked at yet; 0: none did"""
+        self.queued = NEVER
+        """the instant that the timers know"""
+        self.enlisted = False
+        """whether it is among those that are being looked at now"""
         self.error = ""
+        self.at = 0
+        """when it was looked at last"""
 
     def open(self) -> list[Alert]:
         """Pending and firing."""
@@ -40,21 +70,63 @@ class Running:
 
     def free(self) -> alerts.Active:
         """The alerts that may change: all but the held ones."""
+        if not self.held:
+            return self.active
         return {key: alert for key, alert in self.active.items() if key not in self.held}
+
+    def about(self) -> Vector:
+        """What is written about its alerts; made anew only where a state changed."""
+        told = tuple((key, alert.state, alert.active_at) for key, alert in self.active.items())
+        if told != self._told:
+            self._told, self._about = told, about(self.active.values())
+        return self._about
+
+    # ------------------------------------------------------------ when it is due
+
+    def settle(self) -> int:
+        """How long (ms) it waits for readings that belong to one that came."""
+        if self.rule.settle is not None:
+            return to_ms(self.rule.settle)
+        return SETTLE if len(self.collectors) > 1 else 0
 
     def wake(self, ms: int) -> None:
         """Be due at `ms` at the latest."""
         self.due = min(self.due, ms)
 
-    def stir(self, ms: int, settle: int) -> None:
-        """A sample arrived at `ms`: be due at once, or `settle` ms after the first of those that belong together."""
-        if settle and not self.settle:
-            self.settle = ms + settle
+    def stir(self, ms: int, stamp: int, arrival: int) -> None:
+        """A sample stamped `stamp` came at `ms`. `arrival`: when the first of those came that belong to it; 0: none
+        belong to it, it was made by a timer."""
+        if self.offset and not self.ahead:
+            self.wake(max(ms, stamp + self.offset + self.settle()))
+            return
+        if arrival and not self.arrival:
+            self.arrival = arrival
         self.wake(ms)
 
     def when(self) -> int:
-        """The instant (ms) at which it is to be looked at; no timer looks into readings that are still settling."""
-        return max(self.due, self.settle)
+        """The instant at which it is to be looked at; no timer looks into readings that are still settling."""
+        return max(self.due, self.arrival + self.settle()) if self.arrival else self.due
+
+    def plan(self, at: int, change: int, failed: bool) -> None:
+        """It was looked at. `change`: when (in the time that its expression sees) its value can differ again."""
+        first = change
+        if self.offset and change < NEVER:
+            first += self.offset + self.settle()
+        if isinstance(self.rule, AlertRule):
+            deadline = alerts.next_deadline(self.rule, self.free())
+            first = first if deadline is None else min(first, to_ms(deadline))
+        # what nothing in sight can move needs no tick: most of a large pack concerns machines that are not here
+        if failed or self.clocked or (self.flows and change < NEVER):
+            first = min(first, at + self.interval)
+        self.due = max(min(first, self.written.beat), at + 1)
+
+    def twin(self) -> "Running":
+        """As it stands now, to go on elsewhere: what becomes of the one is nothing to the other."""
+        one = copy(self)
+        one.active, one.held, one.collectors = dict(self.active), dict(self.held), list(self.collectors)
+        one.written = self.written.twin()
+        one.readers, one.queued, one.enlisted = [], NEVER, False
+        return one
 
     # ------------------------------------------------------------ over reloads, restarts and gaps
 
@@ -63,8 +135,9 @@ class Running:
         for key, alert in before.active.items():
             self.active[key] = replace(alert, rule=self.rule.id, origin=self.rule.origin, order=self.rule.order)
         self.held, self.held_until = before.held, before.held_until
+        self.written.values, self.written.beat = before.written.values, before.written.beat
         if self.names == before.names:
-            self.collectors, self.ready = before.collectors, before.ready
+            self.collectors, self.ready, self.looked = before.collectors, before.ready, before.looked
 
     def owns(self, alert: Alert) -> bool:
         """Whether this alert of an earlier life is one of ours."""
@@ -87,20 +160,24 @@ class Running:
         if self.held:
             self.held_until = until
 
-    def freshen(self, labels: Labels, now: float) -> None:
-        """A series of ours arrived: release the alerts that it can be about."""
-        given = [pair for pair in labels if pair[0] != "__name__"]
-        for key in list(self.held):
-            have = self.active[key].labels
-            if all(have.get(name, text) == text for name, text in given):
-                self._release(key, now)
+    def freshen(self, labels: Labels, now: float) -> bool:
+        """A series of ours arrived: release the alerts that it can be about. Labels that the rule sets itself say
+        nothing. True if any was released."""
+        own = [name for name, _text in self.rule.labels]
+        given = [pair for pair in labels if pair[0] not in ("__name__", "alertname", "alertstate", *own)]
+        found = [
+            key for key in self.held if all(self.active[key].labels.get(name, text) == text for name, text in given)
+        ]
+        for key in found:
+            self._release(key, now)
+        return bool(found)
 
     def release_all(self, now: float) -> None:
         """Waiting has ended."""
         for key in list(self.held):
             self._release(key, now)
         self.held_until = NEVER
-        self.wake(round(now * 1000))
+        self.wake(to_ms(now))
 
     def _release(self, key: Labels, now: float) -> None:
         """Let it change again; the time in which nobody looked is taken out of its `for` and its keep_firing_for."""
@@ -124,28 +201,31 @@ class Running:
                 resolved_at=alert.resolved_at + seconds if alert.resolved_at else 0.0,
                 keep_since=alert.keep_since + seconds if alert.keep_since else 0.0,
             )
+        ms = to_ms(seconds)
         self.held = {key: since + seconds for key, since in self.held.items()}
-        if self.held_until < NEVER:
-            self.held_until += round(seconds * 1000)
+        self.held_until += ms if self.held_until < NEVER else 0
+        self.arrival += ms if self.arrival else 0
+        self.written.shift(ms)
 
     # ------------------------------------------------------------ after an evaluation
 
-    def take(self, stepped: alerts.Stepped, taken: set[str]) -> Sequence[AlertChange]:
-        """Take what an evaluation brought; held alerts stay as they are. `taken`: fingerprints of other rules."""
-        active: alerts.Active = {key: self.active[key] for key in self.active if key in self.held}
+    def take(self, stepped: alerts.Stepped, taken: Callable[[str], bool]) -> Sequence[AlertChange]:
+        """Take what an evaluation brought; held alerts stay as they are. `taken`: whether another rule has an alert
+        with this fingerprint."""
+        active: alerts.Active = {key: self.active[key] for key in self.active if key in self.held} if self.held else {}
         renamed: dict[str, Alert] = {}
         for key, alert in stepped.active.items():
             if key in self.held:
                 continue
-            if key not in self.active and alert.fingerprint in taken:
+            if key not in self.active and taken(alert.fingerprint):
                 renamed[alert.fingerprint] = alert = replace(
                     alert, fingerprint=alerts.fingerprint(key, salt=self.rule.id)
                 )
             active[key] = alert
-        self.active = active
+        self.active, self.known = active, stepped.known
         changes = []
         for change in stepped.changes:
-            if tuple(sorted(change.alert.labels.items())) in self.held:
+            if self.held and tuple(sorted(change.alert.labels.items())) in self.held:
                 continue
             other = renamed.get(change.alert.fingerprint) if not change.before else None
             changes.append(change if other is None else replace(change, alert=other))

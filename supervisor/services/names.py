@@ -28,6 +28,8 @@ ONEOFF_LABEL = "com.docker.compose.oneoff"
 PROJECT_KEY = "container_label_com_docker_compose_project"
 SERVICE_KEY = "container_label_com_docker_compose_service"
 """compose's project and service as cAdvisor writes them into a series' labels"""
+SERIES_LABELS = ("name", PROJECT_KEY, SERVICE_KEY)
+"""the labels that series about a container can carry, see `series_labels`"""
 
 ID_LIMIT = 200
 """Characters of an id; a longer one is cut and told apart by a hash."""

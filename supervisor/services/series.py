@@ -6,38 +6,47 @@ and `/metrics` read. Names are those that cAdvisor and kube-state-metrics taught
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from supervisor import units
-from supervisor.facts import Labels, Sample, Service
+from supervisor.facts import Labels, Metric, Sample, Service
 from supervisor.services import names
 from supervisor.services.tally import Tally, exit_signal
 
 STATES = ("running", "stopped", "any")
 DRIFTS = ("tag_moved", "unproved")
-COUNTERS = frozenset(
-    (
-        "resurgam_container_deaths_total",
-        "resurgam_container_restarts_total",
-        "container_oom_events_total",
-        "kube_pod_container_status_restarts_total",
-    )
-)
+EVERY = 60.0
+"""seconds: the core asks for all of them so often, well within the lookback"""
 
-_PLAIN = (
-    "resurgam_container_deaths_total",
-    "resurgam_container_restarts_total",
-    "resurgam_container_death_streak",
-    "resurgam_container_last_exit_code",
-    "resurgam_container_last_exit_signal",
-    "resurgam_container_last_death_timestamp_seconds",
-    "container_oom_events_total",
-    "resurgam_container_running",
-    "resurgam_container_unhealthy",
-    "resurgam_service_healthy",
-    "container_start_time_seconds",
-    "container_last_seen",
+_PLAIN: dict[str, Literal["counter", "gauge"]] = {
+    "resurgam_container_deaths_total": "counter",
+    "resurgam_container_restarts_total": "counter",
+    "resurgam_container_death_streak": "gauge",
+    "resurgam_container_last_exit_code": "gauge",
+    "resurgam_container_last_exit_signal": "gauge",
+    "resurgam_container_last_death_timestamp_seconds": "gauge",
+    "container_oom_events_total": "counter",
+    "resurgam_container_running": "gauge",
+    "resurgam_container_unhealthy": "gauge",
+    "resurgam_service_healthy": "gauge",
+    "container_start_time_seconds": "gauge",
+    "container_last_seen": "gauge",
+}
+_DRIFT, _WANTED = "resurgam_container_image_drift", "resurgam_service_wanted"
+_KUBE: dict[str, Literal["counter", "gauge"]] = {
+    "kube_pod_container_status_restarts_total": "counter",
+    "kube_pod_container_status_ready": "gauge",
+}
+
+METRICS = (
+    *(Metric(name, kind, names.SERIES_LABELS, EVERY, events=True) for name, kind in _PLAIN.items()),
+    Metric(_DRIFT, "gauge", (*names.SERIES_LABELS, "kind"), EVERY, events=True),
+    Metric(_WANTED, "gauge", (*names.SERIES_LABELS, "state"), EVERY, events=True),
+    *(Metric(name, kind, ("namespace", "pod", "container"), EVERY, events=True) for name, kind in _KUBE.items()),
 )
-_KUBE = ("kube_pod_container_status_restarts_total", "kube_pod_container_status_ready")
+"""what is made here"""
+
+COUNTERS = frozenset(metric.name for metric in METRICS if metric.kind == "counter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +61,8 @@ class Names:
 def names_of(service: str, base: Mapping[str, str], kube: Mapping[str, str]) -> Names:
     """The label sets for a service with these container labels (names.series_labels) and Kubernetes names."""
     made = [(name, _labels(name, base)) for name in _PLAIN]
-    drift = "resurgam_container_image_drift"
-    made += [(f"{drift}/{kind}", _labels(drift, {**base, "kind": kind})) for kind in DRIFTS]
-    wanted = "resurgam_service_wanted"
-    made += [(f"{wanted}/{state}", _labels(wanted, {**base, "state": state})) for state in STATES]
+    made += [(f"{_DRIFT}/{kind}", _labels(_DRIFT, {**base, "kind": kind})) for kind in DRIFTS]
+    made += [(f"{_WANTED}/{state}", _labels(_WANTED, {**base, "state": state})) for state in STATES]
     pod = kube_labels(service, base, kube)
     made += [(name, _labels(name, pod)) for name in _KUBE]
     return Names(tuple(made), (dict(base), pod))
@@ -99,9 +106,9 @@ def values(service: Service, tally: Tally, now: float) -> dict[str, float]:
         if container.started_at:
             found["container_start_time_seconds"] = container.started_at
     for kind in DRIFTS:
-        found[f"resurgam_container_image_drift/{kind}"] = service.drift == kind
+        found[f"{_DRIFT}/{kind}"] = service.drift == kind
     for state in STATES:
-        found[f"resurgam_service_wanted/{state}"] = service.wanted.state == state
+        found[f"{_WANTED}/{state}"] = service.wanted.state == state
     return {name: float(value) for name, value in found.items()}
 
 

@@ -16,7 +16,7 @@ from supervisor.errors import EngineError, EngineGone
 from supervisor.facts import EngineEvent, EngineState, Sweep
 from supervisor.ports import Engine, EngineInfo, Submit
 from supervisor.signals.docker_looks import WORKERS, Looks, Refs
-from supervisor.signals.docker_stats import round_of
+from supervisor.signals.docker_stats import EVERY, round_of
 
 RETRY_FIRST, RETRY_MAX = 0.1, 15.0
 """seconds between attempts to reach the engine: doubling, with jitter"""
@@ -30,7 +30,7 @@ class Watch:
     """One engine's watch. `run()` never ends; `resweep()` asks for a full list soon; no stats at `stats_every` 0."""
 
     def __init__(
-        self, engine: Engine, submit: Submit, clock: Clock, *, sweep_every: float = 300.0, stats_every: float = 15.0
+        self, engine: Engine, submit: Submit, clock: Clock, *, sweep_every: float = 300.0, stats_every: float = EVERY
     ) -> None:
         self.engine = engine
         self._submit, self._clock = submit, clock

@@ -9,14 +9,23 @@ from collections.abc import Iterable
 
 from supervisor.clock import Clock
 from supervisor.errors import EngineError, EngineGone
-from supervisor.facts import Container, Labels, Readings, Sample, labels
+from supervisor.facts import Container, Labels, Metric, Readings, Sample, labels
 from supervisor.ports import Engine, Submit, Usage
-from supervisor.services.names import is_temp, series_labels
+from supervisor.services.names import SERIES_LABELS, is_temp, series_labels
 
 MEMORY = "container_memory_working_set_bytes"
 LIMIT = "container_spec_memory_limit_bytes"
 CPU = "container_cpu_usage_seconds_total"
 AT_ONCE = 4
+EVERY = 15.0
+"""seconds between two rounds"""
+
+METRICS = (
+    Metric(MEMORY, "gauge", SERIES_LABELS, EVERY),
+    Metric(LIMIT, "gauge", SERIES_LABELS, EVERY),
+    Metric(CPU, "counter", SERIES_LABELS, EVERY),
+)
+"""what is made here"""
 
 
 async def round_of(engine: Engine, containers: Iterable[Container], submit: Submit, clock: Clock) -> int:

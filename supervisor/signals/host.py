@@ -10,10 +10,12 @@ from typing import BinaryIO
 
 from supervisor.clock import Clock
 from supervisor.errors import UsageError
-from supervisor.facts import Readings, Sample, labels
+from supervisor.facts import Metric, Readings, Sample, labels
 from supervisor.ports import Host, Submit
 
 MEMINFO = "/proc/meminfo"
+EVERY = 5.0
+"""seconds between two looks"""
 FIELDS = (
     "MemTotal",
     "MemFree",
@@ -63,7 +65,7 @@ class ProcHost:
 class HostWatch:
     """Reads the host every `every` seconds. `problem` says what could not be read, '' while all is well."""
 
-    def __init__(self, host: Host, submit: Submit, clock: Clock, every: float = 5.0) -> None:
+    def __init__(self, host: Host, submit: Submit, clock: Clock, every: float = EVERY) -> None:
         self._host, self._submit, self._clock, self._every = host, submit, clock, every
         self.problem = ""
 
@@ -89,6 +91,10 @@ class HostWatch:
 def series(field: str) -> str:
     """node_exporter's name of a meminfo field: `MemTotal` is `node_memory_MemTotal_bytes`."""
     return f"node_memory_{field.replace('(', '_').replace(')', '')}_bytes"
+
+
+METRICS = tuple(Metric(series(field), "gauge", (), EVERY) for field in FIELDS)
+"""what is made here"""
 
 
 def parse(raw: bytes) -> dict[str, float]:

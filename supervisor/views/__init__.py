@@ -19,7 +19,7 @@ from supervisor.views.documents import (
 from supervisor.views.explain import explain_document, explained_service
 from supervisor.views.history import OUTCOMES, incident_of, outcome_of, past_incident_document, past_plan_document
 from supervisor.views.sentences import event_document, headline, phrase
-from supervisor.views.words import clock_text
+from supervisor.views.words import clock_text, when
 
 __all__ = [
     "OUTCOMES",
@@ -43,4 +43,5 @@ __all__ = [
     "phrase",
     "plan_document",
     "status_document",
+    "when",
 ]

@@ -17,6 +17,14 @@ def clock_text(at: float, zone: tzinfo | None = UTC) -> str:
     return units.moment(at, zone).strftime("%H:%M:%S.%f")[:-3]
 
 
+def when(at: float, now: float, zone: tzinfo | None = None) -> str:
+    """`14:02:07 (3m ago)` or `14:07:07 (in 2m)`, with the day where it is another one; `zone` as in clock_text."""
+    moment = units.moment(at, zone)
+    day = "" if moment.date() == units.moment(now, zone).date() else f"{moment.day} {moment:%b} "
+    gap = units.show_duration(abs(round(at) - round(now)))
+    return f"{day}{moment:%H:%M:%S} " + (f"({gap} ago)" if at <= now else f"(in {gap})")
+
+
 def json_number(value: float) -> float | int | str:
     """A number strict JSON can hold: whole floats lose their `.0`, NaN and infinities become Prometheus' words."""
     if math.isnan(value):

@@ -21,6 +21,8 @@ from supervisor.web import lookup
 from supervisor.web.commands import parse
 from supervisor.web.house import House, answer, problem
 from supervisor.web.peer import Peer, group_id, may_enter, peer_of
+from supervisor.web.prometheus import Api
+from supervisor.web.recording import Recording
 from supervisor.web.stream import Stream
 
 _LONGEST_PATH = 100  # a unix address holds 108 bytes on Linux and 104 on macOS
@@ -31,8 +33,14 @@ _FOLLOWERS = 64
 class Control:
     """The control socket of one daemon. `admit` says who may come in."""
 
-    def __init__(self, house: House, path: Path, admit: Callable[[Peer], bool] = may_enter) -> None:
-        self._house, self._path, self._admit = house, path, admit
+    def __init__(
+        self,
+        house: House,
+        path: Path,
+        admit: Callable[[Peer], bool] = may_enter,
+        recording: Recording | None = None,
+    ) -> None:
+        self._house, self._path, self._admit, self._recording = house, path, admit, recording
         self._runner: web.AppRunner | None = None
         self._inode = (0, 0)
         self._followers: dict[asyncio.Task[None] | None, None] = {}
@@ -46,7 +54,9 @@ class Control:
         app.router.add_get("/v1/show/{id}", self._show)
         app.router.add_get("/v1/explain/{word}", self._explain)
         app.router.add_get("/v1/plans/{id}", self._plan)
+        app.router.add_get("/v1/recording", self._tape)
         app.router.add_post("/v1/command", self._command)
+        Api(self._house).add_to(app)
         bound = _bind(self._path)
         stat = self._path.stat()
         self._inode = (stat.st_dev, stat.st_ino)
@@ -142,11 +152,19 @@ class Control:
 
     async def _explain(self, request: web.Request) -> web.Response:
         word = request.match_info["word"]
-        snapshot, told = self._house.snapshot, self._house.explain(word)
+        told = await self._house.explain(word)
+        snapshot = self._house.snapshot
         service = views.explained_service(word, snapshot, told)
         rows = await lookup.newest(self._house, lookup.Want(lookup.EVIDENCE, service, None), 1) if service else []
         document = views.explain_document(word, snapshot, told, rows[-1] if rows else None)
         return answer(document, 200 if document["found"] else 404)
+
+    async def _tape(self, request: web.Request) -> web.StreamResponse:
+        if self._recording is None:
+            return problem("this daemon keeps no recording", 404)
+        self._room()
+        with self._following():
+            return await self._recording.serve(request, self._house)
 
     # ------------------------------------------------------------ acting
 

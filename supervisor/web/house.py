@@ -4,14 +4,16 @@ In: nothing. Out: the House protocol and the JSON answers.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
 
 from supervisor.clock import Clock
+from supervisor.core.asked import Asked
 from supervisor.facts import Fact, Json, Labels, Snapshot
 from supervisor.journal import Journal
+from supervisor.rules.engine import RuleState
 
 T = TypeVar("T")
 
@@ -27,6 +29,13 @@ class House(Protocol):
     def clock(self) -> Clock:
         """Where time and ids come from."""
 
+    @property
+    def questions(self) -> Asked:
+        """Who answers questions about the samples."""
+
+    def rule_states(self) -> Sequence[tuple[str, RuleState]]:
+        """How every rule stands, with its file, in the order of the files."""
+
     async def ask(self, fact: Fact) -> Any:
         """Hand over a command; a facts.Decision comes back once the deciding turn is durable."""
 
@@ -39,7 +48,7 @@ class House(Protocol):
     def metrics(self, now: float) -> Iterable[tuple[Labels, float]]:
         """Every series with its newest value."""
 
-    def explain(self, word: str) -> Json:
+    async def explain(self, word: str) -> Json:
         """What only the core knows about an alert or a service; empty where nothing has that name."""
 
 

@@ -36,6 +36,13 @@ HELP = {
 }
 
 
+def family(name: str) -> tuple[str, str]:
+    """What a metric is (counter | gauge) and what it says, by its name."""
+    counter = name.endswith("_total")
+    text = HELP.get(name.removesuffix("_total") if counter else name, "Kept by Resurgam.")
+    return "counter" if counter else "gauge", text
+
+
 class _Store(Collector):
     """Reads the series anew at every scrape."""
 
@@ -54,11 +61,9 @@ class _Store(Collector):
             name = pairs.pop("__name__", "")
             if not _NAME.fullmatch(name) or not all(_LABEL.fullmatch(key) for key in pairs):
                 continue
-            counter = name.endswith("_total")
-            family = name.removesuffix("_total") if counter else name
-            known = families.setdefault(
-                name, Metric(family, HELP.get(family, "Kept by Resurgam."), "counter" if counter else "gauge")
-            )
+            kind, text = family(name)
+            bare = name.removesuffix("_total") if kind == "counter" else name
+            known = families.setdefault(name, Metric(bare, text, kind))
             known.add_sample(name, pairs, value)
         return [families[name] for name in sorted(families)]
 

@@ -1,4 +1,4 @@
-"""The TCP door: /metrics, /healthz and /readyz. It only reads.
+"""The TCP door: /metrics, /healthz, /readyz and Prometheus' API. It only reads.
 
 In: the house's snapshot and newest samples. Out: answers on `http.listen` (default 127.0.0.1:9464). The Host header is
 checked, so that a web page cannot read the box through a name that was rebound to it. A taken port is a warning, never
@@ -16,6 +16,7 @@ from aiohttp.typedefs import Handler
 from supervisor.facts import Snapshot
 from supervisor.web.house import House, answer, problem
 from supervisor.web.metrics import Exposition
+from supervisor.web.prometheus import Api
 
 _NAMES = ("localhost", "host.docker.internal", "host.containers.internal", "host.lima.internal")
 
@@ -69,7 +70,9 @@ class Server:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/readyz", self._ready)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        Api(self._house).add_to(app)
+        # Handlers end with their client: nobody waits for the answer to a question whose asker went away.
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)
         try:

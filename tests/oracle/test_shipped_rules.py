@@ -3,14 +3,10 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
-from supervisor.rules import alerts, load, shipped_folder
-from supervisor.rules.promql.evaluate import evaluate
-from supervisor.samples import to_ms
-from supervisor.units import duration
+from supervisor.lab import promtest, testfile
+from supervisor.rules import AlertRule, shipped_folder
 from tests.support.promtool import promtool
-from tests.support.rules import filled
 
 FOLDER = shipped_folder()
 TESTS = sorted(FOLDER.glob("*.test.yaml"))
@@ -35,33 +31,9 @@ def test_its_unit_tests_pass_in_promtool(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
-def test_its_unit_tests_pass_on_our_engine(path: Path) -> None:
-    document = yaml.safe_load(path.read_text())
-    rules = load([(FOLDER / name, "shipped") for name in document["rule_files"]], trust_uid=None).rules
-    every = duration(document["evaluation_interval"])
-    tested = set()
-    for test in document["tests"]:
-        data = {entry["series"]: entry["values"] for entry in test["input_series"]}
-        store = filled(data, duration(test["interval"]))
-        active = {rule.id: {} for rule in rules}
-        step = 0
-        for check in sorted(test["alert_rule_test"], key=lambda check: duration(check["eval_time"])):
-            while step * every <= duration(check["eval_time"]):
-                for rule in rules:
-                    vector = evaluate(rule.expr.node, store, to_ms(step * every))
-                    active[rule.id] = alerts.step(rule, active[rule.id], vector, step * every).active
-                step += 1
-            found = [
-                (dict(alert.labels), dict(alert.annotations))
-                for rule in rules
-                if rule.name == check["alertname"]
-                for alert in active[rule.id].values()
-                if alert.state == "firing"
-            ]
-            wanted = [
-                ({**alert["exp_labels"], "alertname": check["alertname"]}, alert.get("exp_annotations", {}))
-                for alert in check.get("exp_alerts", [])
-            ]
-            assert found == wanted, f"{test['name']} at {check['eval_time']}"
-            tested |= {check["alertname"]} if wanted else set()
-    assert tested == {rule.name for rule in rules}, "every rule is seen firing in its test"
+def test_its_unit_tests_pass_here_too_and_see_every_alert_firing(path: Path) -> None:
+    found = promtest.run_file(path)
+    assert found.ok, found.json()
+    file = testfile.read(path)
+    seen = {asked.alertname for test in file.tests for asked, _place in test.alerts if asked.exp_alerts}
+    assert seen == {rule.name for group in file.groups for rule in group.rules if isinstance(rule, AlertRule)}

@@ -187,7 +187,7 @@ def test_the_command_line_tells_what_is(box: Box) -> None:
     assert {event["body"]["alert"]["labels"]["alertname"] for event in json.loads(events.stdout)} == {"Up"}
     explained = daemon.cli("explain", "Up")
     assert explained.returncode == 0
-    assert "resurgam_container_running" in explained.stdout
+    assert " by resurgam_container_running{" in explained.stdout, "which sample moved it"
     assert daemon.cli("explain", "Nothing").returncode == 2
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from supervisor.clock import ManualClock
 from supervisor.config import Settings
 from supervisor.config.yaml import Document, validate
+from supervisor.core.reading import read_rules
 from supervisor.core.standing import Loaded
-from supervisor.daemon import read_rules
 from supervisor.facts import Alert, Container, Decision, Json, Plan, Service, Snapshot
 from supervisor.journal import Row
 from supervisor.lab.engine import Behaviour, SimImage

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.config import Settings
-from supervisor.daemon import caution, read_rules
+from supervisor.core.reading import read_rules
+from supervisor.daemon import caution
 from supervisor.journal import Journal
 from supervisor.verdicts import Reason
 from tests.sim.stage import Stage, play, read
@@ -29,7 +30,7 @@ BAD_FILES: dict[str, tuple[str, str]] = {
         r"bad.yaml:5:\d+: .*incraese",
     ),
     "regex": ("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up{a=~'('}\n", r"bad.yaml:5:\d+: "),
-    "anchor": ("groups: &a []\n", r"bad.yaml:1:\d+: "),
+    "alias": ("groups: *a\n", r"bad.yaml:1:\d+: "),
     "tag": ("groups: !!python/object/apply:os.system ['true']\n", r"bad.yaml:1:\d+: "),
     "number": ("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up\n    for: 5x\n", r"bad.yaml:6:\d+: "),
     "list": ("- 1\n", r"bad.yaml:1:1: "),

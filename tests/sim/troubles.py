@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.config import Settings
+from supervisor.core.reading import read_rules
 from supervisor.core.standing import Loaded
-from supervisor.daemon import read_rules
 from supervisor.errors import EngineError, JournalError
 from supervisor.facts import Reloaded
 from supervisor.lab.engine import Behaviour, Fault, SimImage

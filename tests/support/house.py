@@ -14,11 +14,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from supervisor.clock import ManualClock
+from supervisor.core.asked import Asked
 from supervisor.facts import Command, Decision, Fact, Intent, Json, Labels, Snapshot
 from supervisor.journal import Journal
+from supervisor.rules.engine import RuleState
+from supervisor.samples import Store
 from supervisor.verdicts import Verdict, yes
 from supervisor.web.control import Control
 from tests.support.boxes import NOW, box
+from tests.support.rules import Box, rule
 
 T = TypeVar("T")
 
@@ -41,6 +45,9 @@ class FakeHouse:
             (series("resurgam_container_deaths_total", name="oracle"), 3.0),
             (series("node_memory_MemTotal_bytes"), 4e11),
         ]
+        self.store = Store()
+        self.questions = Asked(self.store, self.clock)
+        self.states: list[tuple[str, RuleState]] = []
         self._newer = asyncio.Event()
 
     def happen(self, kind: str, subject: str, body: Json, public: bool = True, **changes: Any) -> int:
@@ -73,17 +80,26 @@ class FakeHouse:
     async def read(self, fn: Callable[[Journal], T]) -> T:
         return fn(self.journal)
 
+    def rule_states(self) -> list[tuple[str, RuleState]]:
+        return self.states
+
     def metrics(self, now: float) -> Iterable[tuple[Labels, float]]:
         return self.series
 
-    def explain(self, word: str) -> Json:
-        parts = [
-            {"expr": "node_memory_MemTotal_bytes > 1", "rows": [{"labels": {"a": "b"}, "value": 4e11}]},
-            {"expr": "x", "rows": []},
-        ]
-        known = word == "HostMemoryHigh"
-        rule = {"alert": word, "rule": "host.yaml:host:0", "expr": parts[0]["expr"], "parts": parts}
-        return {"found": known, "rules": [rule] if known else []}
+    async def explain(self, word: str) -> Json:
+        """One rule is known: HostMemoryHigh, which became pending half a minute ago."""
+        rules = pending("HostMemoryHigh").reasons(word)
+        return {"found": bool(rules), "rules": rules, "names": ["HostMemoryHigh"]}
+
+
+def pending(name: str) -> Box:
+    """A box whose one rule became true half a minute ago, as of now."""
+    found = Box(rule("node_memory_MemTotal_bytes > 1", name=name, for_="5m"), start=NOW - 60)
+    found.put(node_memory_MemTotal_bytes=0)
+    found.wait(30)
+    found.put(node_memory_MemTotal_bytes=4e11)
+    found.wait(30)
+    return found
 
 
 @contextlib.contextmanager
@@ -106,8 +122,8 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(snapshot: Snapshot | None = None) -> Iterator[Served]:
-    """A control socket on a loop in a thread."""
+def served(snapshot: Snapshot | None = None, **options: Any) -> Iterator[Served]:
+    """A control socket on a loop in a thread; `options` are the Control's."""
     with short_folder() as folder:
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -115,7 +131,7 @@ def served(snapshot: Snapshot | None = None) -> Iterator[Served]:
 
         async def up() -> tuple[FakeHouse, Control]:
             house = FakeHouse(snapshot)
-            control = Control(house, folder / "control.sock")
+            control = Control(house, folder / "control.sock", **options)
             await control.start()
             return house, control
 

@@ -1,54 +1,34 @@
 """Helpers for the tests of samples and rules: series in promtool's notation, an engine on a script."""
 
-import re
 from collections.abc import Mapping
+from functools import cache
 
 from supervisor import rules
-from supervisor.facts import AlertChange, Labels, Sample, labels
+from supervisor.facts import AlertChange, Json, Labels, Sample, labels
+from supervisor.lab.series import Given, Listed, parse_metric, parse_values
 from supervisor.rules import RuleEngine, RuleSet
-from supervisor.samples import STALE, Store
+from supervisor.rules.reasons import HISTORY, Inquiry, explained
+from supervisor.samples import Store
 
-_PAIR = re.compile(r'(\w+)="((?:\\.|[^"\\])*)"')
 
-
+@cache
 def series(text: str) -> Labels:
     """`x{a="b"}` as a label set."""
-    name, _, rest = text.partition("{")
-    pairs = {key: value.encode().decode("unicode_escape") for key, value in _PAIR.findall(rest)}
-    return labels(name, **pairs)
+    return parse_metric(text)
 
 
 def number(word: str) -> float | None:
     """One value in promtool's notation; None for a missing one."""
-    if word == "_":
-        return None
-    return STALE if word == "stale" else float(word.replace("Inf", "inf"))
-
-
-def expand(values: str) -> list[str]:
-    """promtool's short forms written out: `5x2` is `5 5 5`, `1+2x2` is `1 3 5`, `_x2` is `_ _`."""
-    words: list[str] = []
-    for word in values.split():
-        match = re.fullmatch(r"(.+?)([+-][\d.]+)?x(\d+)", word)
-        if not match:
-            words.append(word)
-        elif match[1] in ("_", "stale"):
-            words += [match[1]] * int(match[3])
-        else:
-            words += [repr(float(match[1]) + index * float(match[2] or 0)) for index in range(int(match[3]) + 1)]
-    return words
+    (value,) = parse_values(word)
+    return value
 
 
 def filled(given: Mapping[str, str], step: float = 15.0, start: float = 0.0) -> Store:
     """A store with these series (`x{a="b"}` -> `0 1 _ stale`), one value every `step` seconds."""
     store = Store()
     store.keep(1e9)
-    words = {name: expand(values) for name, values in given.items()}
-    for index in range(max(map(len, words.values()), default=0)):
-        for name, values in words.items():
-            value = number(values[index]) if index < len(values) else None
-            if value is not None:
-                store.append(start + index * step, [Sample(series(name), value)])
+    listed = tuple(Listed.of(parse_metric(name), parse_values(values)) for name, values in given.items())
+    Given(step, listed).fill(store, start)
     return store
 
 
@@ -56,7 +36,7 @@ def ruleset(*texts: str) -> RuleSet:
     """Rule files from their texts, all the owner's."""
     files = tuple(rules.parse_rules(text, f"rules{number}.yaml", "owner", number) for number, text in enumerate(texts))
     health = tuple(rules.files.RuleHealth(file.path, len(file.rules)) for file in files)
-    return RuleSet(files, health)
+    return rules.files.together(files, health)
 
 
 def rule(expr: str, name: str = "A", **keys: str) -> str:
@@ -120,9 +100,26 @@ class Box:
             self.note(self.engine.evaluate(due).changes)
         self.now = end
 
+    def reasons(self, word: str = "A", history: float = HISTORY[0]) -> list[Json]:
+        """Why the rules of that name give what they give now, on a copy of the samples, as the core asks for it."""
+        inquiry = Inquiry(self.engine.explain(word, self.now), history)
+        copy = Store(max_series=1 << 62, max_points=1 << 62)
+        for matchers in inquiry.wanted:
+            for one in self.store.select(matchers):
+                copy.hold(one.since(inquiry.since))
+        return explained(inquiry, copy)
+
     def states(self) -> dict[str, str]:
         """alert (with its name) -> pending | firing"""
         return {
             alert.name + (f"/{alert.labels['name']}" if "name" in alert.labels else ""): alert.state
             for alert in self.engine.active()
         }
+
+
+def reborn(box: Box, *texts: str, away: float) -> Box:
+    """A fresh process with the alerts and samples of the old one, `away` seconds later."""
+    after = Box(*texts, start=box.now + away)
+    after.store.restore(box.store.drain())
+    after.note(after.engine.restore(box.engine.active(), after.now, away))
+    return after

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,6 +12,7 @@ from supervisor import config
 from supervisor.cli.main import COMMANDS, build_parser
 from supervisor.config.yaml import Document, validate
 from supervisor.incidents import playbooks
+from supervisor.lab import actionsfile
 from supervisor.verbs import VERBS
 from supervisor.verdicts import Reason
 from tests.support.docs import PAGES, ROOT, all_blocks, blocks
@@ -87,8 +90,16 @@ def test_the_settings_shown_are_taken() -> None:
     for name in ("start.md", "rules.md"):
         for block in blocks(ROOT / "docs" / name):
             data = yaml.safe_load(block.text) if block.mark == "yaml" else {}
-            if "services" in data:
+            if "services" in data and "tests" not in data:
                 assert validate(config.Settings, Document(name, data)).services
+
+
+def test_the_actions_test_shown_is_one(tmp_path: Path) -> None:
+    (text,) = [block.text for block in blocks(ROOT / "docs" / "rules.md") if "expect:" in block.text]
+    shutil.copy(ROOT / "docs" / "examples" / "oracle.yaml", tmp_path)
+    file = tmp_path / "shown.actions-test.yaml"
+    file.write_text(text)
+    assert actionsfile.read(file).tests
 
 
 def test_the_playbook_shown_loads() -> None:

@@ -4,7 +4,7 @@ import math
 import struct
 
 from supervisor.facts import Sample, labels
-from supervisor.samples import Store, is_stale
+from supervisor.samples import STALE, Store, is_stale
 from supervisor.units import Matcher
 
 X = labels("x", name="oracle")
@@ -142,7 +142,7 @@ def test_pruning_keeps_the_count_of_stale_markers_right() -> None:
     store.append(900.0, [Sample(X, 2.0)])
     store.prune(1000.0)
     (series,) = store.select(matchers('__name__="x"'))
-    assert (list(series.values), series.stales) == ([2.0], 0)
+    assert (list(series.values), list(series.holes)) == ([2.0], [])
 
 
 def test_drain_gives_each_sample_once_and_restore_takes_them_back() -> None:
@@ -176,3 +176,93 @@ def test_a_clock_set_back_moves_everything_along() -> None:
     assert points(store, '__name__="x"') == [(1_400_000, 1.0)]
     assert store.newest == 1_400_000
     assert len(store.append(1401.0, [Sample(X, 2.0)])) == 1
+
+
+def test_a_series_knows_where_it_went_down_and_where_it_changed() -> None:
+    store = Store()
+    for at, value in enumerate([5.0, 7.0, 2.0, 2.0, math.nan, math.nan, 1.0, 0.5]):
+        store.append(float(at), [Sample(X, value)])
+    (series,) = store.select(matchers('__name__="x"'))
+    spent: list[int] = []
+    drops, changes = series.drops(spent.append), series.changes(spent.append)
+    assert (list(drops.at), list(drops.lost)) == ([2, 7], [7.0, 1.0])  # nothing is lower than NaN
+    assert list(changes.at)[-5:] == [1, 2, 4, 6, 7]
+    # a window counts the steps inside it: the one onto its first sample is not
+    assert (drops.count(2, 8), drops.count(0, 8), list(drops.between(0, 3))) == (1, 2, [7.0])
+    store.append(9.0, [Sample(X, 0.25)])
+    assert series.drops(spent.append) is drops
+    assert drops.count(0, 9) == 3
+    assert series.drops(spent.append) is drops
+    assert spent == [8, 8, 1]  # each sample was looked at once
+
+
+def test_what_a_series_knows_of_itself_forgets_along_with_it() -> None:
+    store = Store(max_points=10)
+    store.keep(1e9)
+    (series,) = store.append(0.0, [Sample(X, 9.0)])
+    spent: list[int] = []
+    for at in range(1, 200):
+        store.append(float(at), [Sample(X, float(-at % 4))])
+        if at % 50 == 0:
+            (
+                series.drops(spent.append),
+                series.changes(spent.append),
+            )  # asked for rarely: what was cut in between was never looked at
+    drops = series.drops(spent.append)
+    values, first = list(series.values), series.gone
+    assert (len(values), first + len(values)) == (10, 200)
+    inside = [first + at for at in range(1, 10) if values[at] < values[at - 1]]
+    assert [at for at in drops.at if at > first] == inside
+    assert len(drops.at) <= 10
+    assert len(series.changes(spent.append).at) <= 10
+
+
+def test_stale_markers_are_trimmed_off_a_window_and_counted_inside_it() -> None:
+    store = Store()
+    for at, value in enumerate([1.0, STALE, STALE, 4.0, STALE, 6.0, STALE]):
+        store.append(float(at), [Sample(X, value)])
+    (series,) = store.select(matchers('__name__="x"'))
+    assert list(series.holes) == [1, 2, 4, 6]
+    assert series.trim(0, 7) == (0, 6, 3)
+    assert series.trim(1, 5) == (3, 4, 0)
+    assert series.trim(3, 6) == (3, 6, 1)
+    low, high, _inside = series.trim(1, 3)
+    assert low == high
+    series.cut(2)
+    assert (len(series.holes), series.trim(0, 5)) == (3, (1, 4, 1))
+
+
+def test_what_a_value_is_a_sample_of_is_not_what_is_computed_from_it() -> None:
+    store = Store()
+    (series,) = store.append(1.0, [Sample(labels("x", __type__="counter", __unit__="s", name="a"), 1.0)])
+    assert series.bare == (("name", "a"),)
+
+
+def test_what_rules_make_never_keeps_out_what_is_read() -> None:
+    store = Store(max_series=10)
+    store.append(1.0, [Sample(labels("r", n=str(n)), 1.0) for n in range(50)], made=True)
+    assert len(store) == 5
+    store.append(1.0, [Sample(labels(f"m{n}"), 1.0) for n in range(5)])
+    assert len(store) == 10
+    store.prune(1000.0)
+    assert len(store.append(1000.0, [Sample(labels("r", n="new"), 1.0)], made=True)) == 1
+
+
+def test_a_selection_follows_what_comes_and_goes() -> None:
+    store = Store()
+    asked = matchers('name=~"a.*"'), matchers('__name__="x"', 'name=~"a.*"')
+
+    def now() -> list[list[str]]:
+        return [[dict(series.labels)["name"] for series in store.select(each)] for each in asked]
+
+    assert now() == [[], []]
+    for name in ("a3", "b1", "a1", "a2"):
+        store.append(1.0, [Sample(labels("x", name=name), 1.0)])
+        store.append(1.0, [Sample(labels("w", name=name), 1.0)])
+    before = store.select(asked[1])
+    assert now() == [["a1", "a2", "a3", "a1", "a2", "a3"], ["a1", "a2", "a3"]]
+    assert [store.unknown(each) for each in asked] == [0, 0]
+    store.append(2000.0, [Sample(labels("x", name=f"a{n}"), 1.0) for n in range(20)])  # which prunes w, b1
+    assert [dict(series.labels)["name"] for series in before] == ["a1", "a2", "a3"]  # what was given out stays
+    assert now() == [sorted(f"a{n}" for n in range(20))] * 2
+    assert store.unknown(matchers('name="new"')) == 20

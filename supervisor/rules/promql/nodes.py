@@ -53,11 +53,13 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """Series by their labels, at one instant. `at`: a fixed instant (`@`), None for the evaluation's own."""
+    """Series by their labels, at one instant. `at`: a fixed instant (`@`), None for the evaluation's own. `signed`: a
+    plus stands before it; nothing changes but that timestamp() and absent() no longer see through to the selector."""
 
     matchers: tuple[Matcher, ...]
     offset: int = 0
     at: At | None = None
+    signed: bool = False
     pos: Pos = field(default=(0, 0), compare=False, repr=False)
     kind: ClassVar[Kind] = Kind.VECTOR
 
@@ -91,10 +93,10 @@ class Negate:
 
     expr: "Node"
     pos: Pos = field(default=(0, 0), compare=False, repr=False)
+    kind: Kind = field(init=False, compare=False, repr=False)
 
-    @property
-    def kind(self) -> Kind:
-        return self.expr.kind
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", self.expr.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +153,12 @@ class Binary:
     as_bool: bool = False
     matching: Matching = Matching()
     pos: Pos = field(default=(0, 0), compare=False, repr=False)
+    kind: Kind = field(init=False, compare=False, repr=False)
+    """kept, not looked up: in a long chain of operators that would take quadratic time"""
 
-    @property
-    def kind(self) -> Kind:
+    def __post_init__(self) -> None:
         both = self.left.kind is Kind.SCALAR and self.right.kind is Kind.SCALAR
-        return Kind.SCALAR if both else Kind.VECTOR
+        object.__setattr__(self, "kind", Kind.SCALAR if both else Kind.VECTOR)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,9 +59,13 @@ def test_a_bad_rule_file_is_a_finding_and_a_good_one_beside_it_counts(folder: Pa
     (folder / "bad.yaml").write_text(RULES.replace("increase(", "increase_it("))
     report = inspect([str(folder)])
     assert report.code == 1
-    assert [(Path(one.file).name, one.line > 0) for one in report.bad_rules] == [("bad.yaml", True)]
-    assert "increase_it" in report.bad_rules[0].text
-    assert ("rules", 1) in [(kind, count) for _file, kind, count in report.files]
+    assert [(Path(one.file).name, one.line, one.column) for one in report.of("error")] == [("bad.yaml", 5, 11)]
+    assert "increase_it" in report.of("error")[0].text
+    assert [(Path(one.file).name, one.ok, one.count) for one in report.files] == [
+        ("bad.yaml", False, 0),
+        ("mine.yaml", True, 1),
+    ]
+    assert (report.loaded, report.failed) == (1, 1)
 
 
 def test_a_bad_playbook_is_a_finding(folder: Path) -> None:
@@ -69,31 +73,31 @@ def test_a_bad_playbook_is_a_finding(folder: Path) -> None:
     path.write_text("playbooks:\n- name: x\n  match: ['alertname=\"Loop\"']\n  steps:\n  - do: restrat\n")
     report = inspect([str(path)])
     assert report.code == 1
-    assert any((one.line, one.column) == (5, 9) and "did you mean 'restart'" in one.text for one in report.bad_rules)
+    assert any((one.line, one.column) == (5, 9) and "did you mean 'restart'" in one.text for one in report.of("error"))
 
 
 def test_text_that_is_no_verb_is_a_hint_and_a_wrong_argument_a_mistake(folder: Path) -> None:
     report = inspect([str(rules(folder, "call the owner"))])
     assert report.code == 0
-    assert [(hint.line, "only a hint" in hint.text) for hint in report.hints if hint.line] == [(8, True)]
+    assert [(hint.line, "only a hint" in hint.text) for hint in report.of("hint") if hint.line] == [(8, True)]
     report = inspect([str(rules(folder, "restart within=soon"))])
     assert report.code == 1
-    assert (report.bad_rules[0].line, "soon" in report.bad_rules[0].text) == (8, True)
+    assert (report.of("error")[0].line, "soon" in report.of("error")[0].text) == (8, True)
 
 
 def test_a_deployment_that_no_service_stands_for_is_a_hint_with_its_fix(folder: Path) -> None:
     path = rules(folder, "kubectl scale deployment inference-engine --replicas=0")
-    hints = [hint for hint in inspect([str(path)]).hints if hint.line]
+    hints = [hint for hint in inspect([str(path)]).of("hint") if hint.line]
     assert len(hints) == 1
     assert "kube: {deployment: inference-engine}" in hints[0].text
     (folder / "resurgam.yaml").write_text("services:\n  oracle:\n    kube: {deployment: inference-engine}\n")
-    assert not [hint for hint in inspect([str(folder)]).hints if hint.line]
+    assert not [hint for hint in inspect([str(folder)]).of("hint") if hint.line]
 
 
 def test_a_wrong_veto_is_a_mistake(folder: Path) -> None:
     path = rules(folder, "restart")
     path.write_text(path.read_text().replace("action:", "veto:").replace('restart"', 'restrat"'))
-    assert "restrat" in inspect([str(path)]).bad_rules[0].text
+    assert "restrat" in inspect([str(path)]).of("error")[0].text
 
 
 def test_test_files_are_not_rule_files(folder: Path) -> None:
@@ -104,7 +108,7 @@ def test_test_files_are_not_rule_files(folder: Path) -> None:
 def test_a_file_others_may_write_is_a_hint_here_and_refused_by_run(folder: Path) -> None:
     path = rules(folder, "restart")
     path.chmod(0o666)
-    hints = [hint.text for hint in inspect([str(path)]).hints]
+    hints = [hint.text for hint in inspect([str(path)]).of("hint")]
     assert any("`run` would refuse this" in text and "chmod go-w" in text for text in hints)
 
 
@@ -129,25 +133,25 @@ def test_an_empty_rule_file_is_fine(folder: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_folder_without_a_file_to_check_says_so(folder: Path) -> None:
-    (hint,) = [one for one in inspect([str(folder)]).hints if "would refuse" not in one.text]
+    (hint,) = [one for one in inspect([str(folder)]).of("hint") if "would refuse" not in one.text]
     assert "nothing to check" in hint.text
 
 
 def test_a_wrong_step_of_a_playbook_is_not_taken_for_a_missing_one(folder: Path) -> None:
     path = folder / "mine.playbooks.yaml"
     path.write_text("playbooks:\n- name: x\n  match: [nonsense]\n  steps:\n  - do: call the owner\n")
-    found = [(one.line, one.text) for one in inspect([str(path)]).bad_rules]
+    found = [(one.line, one.text) for one in inspect([str(path)]).of("error")]
     assert [line for line, _text in found] == [3, 5]
     assert found[1][1].startswith("playbooks[0].steps[0].do: 'call' is no verb")
     path.write_text("playbooks:\n- name: x\n  match: ['a=\"b\"']\n  steps: []\n")
-    assert "at least 1 must be there" in inspect([str(path)]).bad_rules[0].text
+    assert "at least 1 must be there" in inspect([str(path)]).of("error")[0].text
 
 
 def test_what_a_configuration_says_without_effect_is_a_hint(folder: Path) -> None:
     (folder / "resurgam.yaml").write_text(
         "services:\n  x:\n    enable: true\n    priority: 3\n    probe: grpc://:50051\n  y: {}\n"
     )
-    found = [(one.line, one.text) for one in inspect([]).hints if one.line]
+    found = [(one.line, one.text) for one in inspect([]).of("hint") if one.line]
     assert [line for line, _text in found] == [4, 5]
     assert found[0][1] == "services.x.priority: this key has no effect yet in this version"
     assert "cannot ask 'grpc://:50051' yet" in found[1][1]
@@ -155,5 +159,78 @@ def test_what_a_configuration_says_without_effect_is_a_hint(folder: Path) -> Non
 
 def test_a_folder_of_rules_that_is_not_there_says_what_to_do(folder: Path) -> None:
     (folder / "resurgam.yaml").write_text("rules: [shipped, nothere]\n")
-    (mistake,) = inspect([]).bad_rules
+    (mistake,) = inspect([]).of("error")
     assert mistake.text == "there is no such file or folder; make it, or take it out of `rules:`"
+
+
+def test_warnings_count_only_where_that_is_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = folder / "mine.yaml"
+    path.write_text("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: resurgam_container_deth_streak > 3\n")
+    assert main(["check", "mine.yaml"]) == 0
+    assert main(["check", "--strict", "mine.yaml"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == (
+        "mine.yaml:5:11: warning: no collector here makes resurgam_container_deth_streak; "
+        "did you mean 'resurgam_container_death_streak'?"
+    )
+    assert lines[1:3] == ["ok  mine.yaml: rules, 1; accepted by Prometheus >= 2.42", "1 warning"]
+
+
+def test_what_people_and_we_ship_gives_no_warning(folder: Path) -> None:
+    owner = Path(__file__).parents[2] / "support" / "owner-alerts.yaml"
+    for report in (inspect([]), inspect([str(owner)])):
+        assert not report.of("error")
+        assert not report.of("warning")
+        assert not [note for note in report.notes if note.lint]
+
+
+def test_findings_stand_with_their_file_mistakes_first(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "a.yaml").write_text(
+        "groups:\n- name: g\n  rules:\n"
+        "  - {alert: A, expr: absent(container_last_seen)}\n"
+        "  - {alert: B, expr: container_last_seen > 1, annotations: {veto: restrat}}\n"
+    )
+    (folder / "b.yaml").write_text("groups:\n- name: g\n  rules:\n  - {record: a, expr: a}\n")
+    assert main(["check", "a.yaml", "b.yaml"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    starts = ["a.yaml:5:", "a.yaml:4:22: warning: absent() without 'for'", "ok  a.yaml", "b.yaml:4:5: the rule reads"]
+    assert len(lines) == 5
+    for line, start in zip(lines, starts, strict=False):
+        assert line.startswith(start), lines
+    assert lines[-1] == "of 2 rule files 1 load, 2 mistakes, 1 warning"
+
+
+def test_a_folder_of_public_rules_is_counted_for_machines(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deep = folder / "pack" / "node"
+    deep.mkdir(parents=True)
+    good = "groups:\n- name: g\n  query_offset: 1m\n  rules:\n  - {record: a, expr: x}\n  - {alert: B, expr: x > 1}\n"
+    (deep / "good.yml").write_text(good)
+    (deep / "resource.yaml").write_text("apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nspec: {}\n")
+    assert main(["check", "-o", "json", "pack"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document["ok"], document["loaded"], document["failed"]) == (False, 1, 1)
+    first, second = document["files"]
+    assert (first["file"], first["kind"], first["count"], first["ok"]) == ("pack/node/good.yml", "rules", 2, True)
+    assert first["rules"] == {"alerting": 1, "recording": 1}
+    assert first["accepted_by"] == ["Prometheus >= 2.53"]
+    assert first["needs"] == [{"what": "query_offset", "since": "Prometheus >= 2.53", "line": 3, "column": 3}]
+    assert (second["file"], second["ok"], second["accepted_by"]) == ("pack/node/resource.yaml", False, [])
+    (error,) = [one for one in document["findings"] if one["level"] == "error"]
+    assert (error["file"], error["line"]) == ("pack/node/resource.yaml", 2)
+    (hint,) = [one for one in document["findings"] if one["lint"]]
+    assert (hint["level"], hint["lint"], hint["line"], hint["column"]) == ("hint", "unmade-metrics", 5, 23)
+
+
+def test_folders_inside_are_looked_into_on_request(folder: Path) -> None:
+    rules(folder, "restart")
+    (folder / "more").mkdir()
+    rules(folder / "more", "restart")
+    assert [one.file for one in inspect(["."]).files] == ["mine.yaml"]
+    assert any("one more file lies in folders inside" in one.text for one in inspect(["."]).of("hint"))
+    assert [one.file for one in inspect(["."], recursive=True).files] == ["mine.yaml", "more/mine.yaml"]
+
+
+def test_a_settle_time_for_a_group_that_is_not_there_is_a_hint(folder: Path) -> None:
+    (folder / "resurgam.yaml").write_text("settle: {containers: 1s, hoost: 0}\n")
+    (hint,) = inspect([]).of("hint")
+    assert "no rule file has a group called 'hoost'" in hint.text

@@ -163,3 +163,31 @@ def test_what_a_reload_cannot_change_says_so() -> None:
 
 def test_keys_without_effect_are_keys_of_a_service() -> None:
     assert set(WITHOUT_EFFECT) <= set(ServiceSettings.model_fields)
+
+
+def test_what_rules_are_told_of_this_box() -> None:
+    text = "settle: {containers: 1s, host: 0}\nexternal_labels: {site: attic}\nexternal_url: https://box.lan/x\n"
+    settings = validate(Settings, load_yaml(text, "f"))
+    assert (dict(settings.settle), dict(settings.external_labels)) == (
+        {"containers": 1.0, "host": 0.0},
+        {"site": "attic"},
+    )
+    assert settings.external_url == "https://box.lan/x"
+    assert (dict(Settings().settle), dict(Settings().external_labels), Settings().external_url) == ({}, {}, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("settle: {g: 2h}\n", "would wait 2h; at most 1m"),
+        ("settle: {'': 1s}\n", "an empty name is no group"),
+        ("settle: {g: soon}\n", "'soon' is not a duration"),
+        ("external_labels: {a-b: x}\n", "'a-b' cannot be a label"),
+        ("external_labels: {__a: x}\n", "'__a' cannot be a label"),
+        ("external_url: attic\n", "'attic' is not a web address"),
+    ],
+)
+def test_what_rules_are_told_is_checked(text: str, wanted: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate(Settings, load_yaml(text, "f"))
+    assert wanted in str(caught.value)

@@ -100,6 +100,47 @@ def test_an_alias_bomb_is_refused_before_it_grows() -> None:
     assert len(found.value.mistakes) == 25
 
 
+def test_anchors_aliases_and_merge_keys_are_read_where_they_are_allowed() -> None:
+    text = "a: &a {x: 1, y: 2}\nb: *a\nc: {<<: *a, y: 3}\nd: {<<: [{x: 7}, *a]}\ne: [&n 5, *n]\n"
+    document = load_yaml(text, "f", anchors=True)
+    assert document.data == {
+        "a": {"x": 1, "y": 2},
+        "b": {"x": 1, "y": 2},
+        "c": {"x": 1, "y": 3},
+        "d": {"x": 7, "y": 2},
+        "e": [5, 5],
+    }
+    assert document.place(("b", "x")) == (2, 4), "what an alias stands for has the alias's place"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("a: *b\nb: &b 1\n", "f:1:4: the alias *b stands before its anchor"),
+        ("a: &a [*a]\n", "f:1:8: the alias *a stands before its anchor"),
+        ("a: &a 1\nb: {<<: *a}\n", "f:2:5: the merge key << takes a mapping"),
+        ("a: &a {x: 1}\nb: {x: 1, x: 2}\n", "the key 'x' stands here a second time"),
+    ],
+)
+def test_what_is_wrong_with_aliases_is_said(text: str, wanted: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_yaml(text, "f", anchors=True)
+    assert wanted in str(caught.value)
+
+
+def test_an_alias_bomb_is_refused_where_aliases_are_allowed() -> None:
+    lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    with pytest.raises(ConfigError) as caught:
+        load_yaml("\n".join(lines), "f", anchors=True)
+    assert "the aliases of this file stand for more than" in str(caught.value)
+
+
+def test_an_empty_second_document_is_none() -> None:
+    assert load_yaml("---\na: 1\n---\n", "f").data == {"a": 1}
+    assert load_yaml("a: 1\n---\n# nothing more\n", "f").data == {"a": 1}
+
+
 def test_places_of_values_keys_and_missing_fields() -> None:
     document = load_yaml("items:\n- count: 1\n  mode: heal\nby_name: {x: {count: 2}}\n", "f.yaml")
     assert document.place(("items", 0, "mode")) == (3, 9)

@@ -474,6 +474,16 @@ def test_looking_twice_is_looking_once(alerts: list[Alert]) -> None:
     assert (box.last.rows, box.last.puts, box.last.decisions, box.last.end) == ((), (), (), ())
 
 
+def test_what_one_alert_of_a_rule_tells_is_no_try_of_what_another_does() -> None:
+    host = alert("B", fingerprint="B|", labels={"severity": "critical"}, annotations={"action": "stop demo.web"})
+    web = alert("B", fingerprint="B|web", labels={"name": "web"}, annotations={"action": "notify message=x"})
+    box = _two([host, web])
+    box.turn(admit=False)
+    assert [one.intent.verb for one in box.last.decisions if one.verdict.ok] == ["stop", "notify"]
+    box.turn(admit=False)
+    assert box.last.rows == ()
+
+
 @settings(max_examples=25, deadline=None)
 @given(_ALERTS, st.randoms())
 def test_the_order_in_which_alerts_arrive_decides_nothing(alerts: list[Alert], chance: object) -> None:

@@ -9,7 +9,7 @@ import pytest
 from supervisor.clock import ManualClock
 from supervisor.facts import Labels
 from supervisor.journal.prune import used_bytes
-from supervisor.journal.recorder import Recorder, _pack, _unpack
+from supervisor.journal.recorder import Recorder, _pack, unpack
 
 STALE = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
 
@@ -50,7 +50,7 @@ def test_blocks_are_small() -> None:
     ids = list(range(1, 601))
     data = _pack(ids, [5000] * 600, [float(n * 4096) for n in ids])
     assert len(data) < 600 * 4
-    assert list(_unpack(5000, data)) == [(n, 5000, float(n * 4096)) for n in ids]
+    assert list(unpack(5000, data)) == [(n, 5000, float(n * 4096)) for n in ids]
 
 
 def test_old_readings_and_their_series_are_forgotten_by_itself(tmp_path: Path) -> None:

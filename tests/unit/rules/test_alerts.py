@@ -3,8 +3,9 @@
 import pytest
 
 from supervisor.facts import Labels
-from supervisor.rules import alerts, parse_rules
+from supervisor.rules import alerts, parse_rules, templates
 from supervisor.rules.files import AlertRule
+from supervisor.rules.templates import Around
 from tests.support.rules import rule
 
 HERE: Labels = (("__name__", "x"), ("name", "oracle"))
@@ -145,3 +146,26 @@ def test_fingerprints_are_those_of_alertmanager() -> None:
     assert one == alerts.fingerprint((("alertname", "A"), ("name", "oracle")))
     assert one != alerts.fingerprint((("alertname", "A"), ("name", "oraclf")))
     assert len(one) == 16
+
+
+def test_an_alert_whose_labels_change_at_each_look_is_not_remembered_for_ever() -> None:
+    script = Steps(labels="{value: '{{ $value }}'}")
+    for time in range(alerts.MOST_RESOLVED + 20):
+        script.at(float(time) / 10, float(time))
+    assert len(script.active) == alerts.MOST_RESOLVED + 1
+    assert [alert.value for alert in script.active.values() if alert.state == "firing"] == [alerts.MOST_RESOLVED + 19.0]
+    assert min(alert.value for alert in script.active.values()) == 19.0  # the oldest were forgotten
+
+
+def test_templates_that_have_no_steps_left_change_no_label() -> None:
+    """The text of an error in a label would be another alert, and the one that fires would resolve."""
+    rule = Steps.read(labels="{of: '{{ range 20 }}x{{ end }}'}", annotations="{note: '{{ range 20 }}y{{ end }}'}")
+    vector = [((("name", f"{n}"),), 1.0) for n in range(50)]
+    with pytest.raises(alerts.RuleError, match="labels take too many steps"):
+        alerts.step(rule, {}, vector, 0.0, Around(steps=templates.Steps(2_000)))
+    plain = Steps.read(annotations="{note: '{{ range 20 }}y{{ end }}'}")
+    stepped = alerts.step(plain, {}, vector, 0.0, Around(steps=templates.Steps(2_000)))
+    notes = [alert.annotations["note"] for alert in stepped.active.values()]
+    assert notes[0] == "y" * 20  # what there were steps for
+    assert "too many steps together" in notes[-1]  # and no alert is lost for the others
+    assert len(stepped.active) == 50

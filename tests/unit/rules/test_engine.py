@@ -1,13 +1,19 @@
 """The event engine: when rules are looked at, and what must not happen at starts, reloads, gaps and glitches."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from supervisor.facts import Sample, labels
-from supervisor.rules import RuleEngine, compile_expr
-from supervisor.rules.files import RuleSet
+from supervisor.rules import RuleEngine, RuleSet, compile_expr, parse_rules
+from supervisor.rules.files import together
+from supervisor.rules.model import TICK
+from supervisor.rules.running import Running
+from supervisor.rules.templates import Around, Template
 from supervisor.samples import Store
-from tests.support.rules import Box, rule, ruleset
+from tests.support.rules import Box, reborn, rule, ruleset
 
 LOOP = rule("streak >= 3", name="Loop")
 
@@ -19,7 +25,7 @@ def test_a_rule_without_for_fires_in_the_very_call_that_brings_the_sample() -> N
     box.wait(1)
     box.put(streak__oracle=3)
     assert box.log == [(1001.0, "Loop/oracle", "", "firing")]
-    assert box.engine.due() == 1301.0  # the sample's lookback, nothing sooner
+    assert box.engine.due() == 1016.0  # ALERTS is written again; no sooner, and else not before the lookback's end
 
 
 def test_only_rules_that_select_the_series_are_looked_at() -> None:
@@ -76,6 +82,32 @@ def test_what_moves_with_time_is_looked_at_on_a_tick_even_in_silence() -> None:
     assert [(at, state) for at, _n, _b, state in box.log] == [(1030.0, "firing")]
     box.wait(120)
     assert box.states() == {}
+
+
+def test_a_rule_with_nothing_in_sight_is_not_ticked_until_something_comes() -> None:
+    box = Box(rule("rate(other[1m]) > 1"))
+    box.put(x=1)
+    box.wait(70)  # it has waited for its first readings, and was looked at without them
+    assert box.engine.due() is None
+    for value in (0, 600):
+        box.put(other=value)
+        box.wait(10)
+    assert [(at, state) for at, _name, _before, state in box.log] == [(1080.0, "firing")]
+    box.wait(60)
+    assert box.states() == {}
+    assert box.engine.due() is None
+
+
+@pytest.mark.parametrize("expr", ["vector(time()) > 1040", "predict_linear(x[1m] @ 1010, 0) > 5"])
+def test_what_the_clock_alone_moves_is_ticked_with_nothing_in_sight(expr: str) -> None:
+    box = Box(rule(expr))
+    box.put(x=1)
+    box.wait(10)
+    box.put(x=2)  # the last sample ever; the line through both is above 5 after 1040
+    box.wait(100)
+    (fired,) = box.log
+    assert 1040 < fired[0] <= 1040 + TICK
+    assert fired[3] == "firing"
 
 
 def test_readings_that_belong_together_are_never_seen_half() -> None:
@@ -269,14 +301,6 @@ def test_loading_nothing_is_fine() -> None:
 # ---------------------------------------------------------------- restart and gaps
 
 
-def reborn(box: Box, *texts: str, away: float) -> Box:
-    """A fresh process with the alerts and samples of the old one, `away` seconds later."""
-    after = Box(*texts, start=box.now + away)
-    after.store.restore(box.store.drain())
-    after.note(after.engine.restore(box.engine.active(), after.now, away))
-    return after
-
-
 def test_a_restart_restores_before_anything_is_looked_at_and_holds_until_fresh() -> None:
     texts = (LOOP, rule("x > 5", name="Slow", for_="10m"))
     box = Box(*texts)
@@ -371,6 +395,161 @@ def test_a_clock_set_back_delays_no_for_and_loses_no_sample() -> None:
     assert box.store.counts["samples_out_of_order"] == 0
 
 
+# ---------------------------------------------------------------- groups
+
+
+def test_a_query_offset_looks_at_the_past_and_writes_into_it() -> None:
+    late = rule("x > 5", for_="10s").replace("- name: g", "- name: g\n  query_offset: 30s")
+    box = Box(late, rule("ALERTS == 1", name="Echo").replace("ALERTS", 'ALERTS{alertname="A"}'))
+    box.put(x=9)
+    box.wait(20)
+    box.put(x=1)
+    box.wait(60)
+    # x was high from 1000 to 1020, which the rule sees from 1030 to 1050
+    assert [line for line in box.log if line[1] == "A"] == [
+        (1030.0, "A", "", "pending"),
+        (1040.0, "A", "pending", "firing"),
+        (1050.0, "A", "firing", "resolved"),
+    ]
+    (series,) = box.store.select(compile_expr('ALERTS{alertname="A", alertstate="firing"}').selectors[0][0].matchers)
+    assert [time / 1000 for time in series.times] == [1010.0, 1015.0, 1020.0]  # repeated at 1045, ended at 1050
+    assert next(line[0] for line in box.log if line[1] == "Echo") == 1030.0
+
+
+def test_an_offset_rule_of_two_collectors_settles_in_the_time_it_looks_at() -> None:
+    box = Box(rule("used / total > 0.9").replace("- name: g", "- name: g\n  query_offset: 30s"))
+    box.put("one", used=10)
+    box.put("two", total=100)
+    box.wait(60)
+    box.put("one", used=95)
+    box.wait(0.1)
+    box.put("two", total=200)
+    box.wait(60)
+    assert box.log == []
+
+
+def test_a_groups_own_settle_time_counts_for_one_collector_too() -> None:
+    file = parse_rules(rule("x > 5"), "r.yaml", settle={"g": 2.0})
+    box = Box()
+    box.engine.load(together((file,), ()), box.now)
+    box.put(x=1)
+    box.wait(10)
+    box.put(x=9)
+    box.wait(1)
+    box.put(x=1)
+    box.wait(10)
+    assert box.log == []
+    box.put(x=9)
+    box.wait(10)
+    assert box.log == [(1023.0, "A", "", "firing")]
+
+
+def test_the_order_of_alerts_is_that_of_the_files_whatever_order_they_are_looked_at_in() -> None:
+    box = Box(rule("hot > 5", name="First"), rule("x > 5", name="Second"), RECORD)
+    box.put(x=9)
+    assert [line[1] for line in box.log] == ["Second", "First"]
+    assert [alert.name for alert in box.engine.active()] == ["First", "Second"]
+    assert [(one.rule.name, [alert.state for alert in one.alerts], one.looked_at) for one in box.engine.states()] == [
+        ("First", ["firing"], 1000.0),
+        ("Second", ["firing"], 1000.0),
+        ("hot", [], 1000.0),
+    ]
+
+
+RECORD = "groups:\n- {name: r, rules: [{record: hot, expr: x > 0}]}\n"
+
+
+# ---------------------------------------------------------------- templates
+
+
+def test_templates_may_ask_the_store_and_know_where_they_are() -> None:
+    text = (
+        """{{ with query "count(x)" }}{{ . | first | value }}{{ end }} of {{ $externalLabels.box }} {{ externalURL }}"""
+    )
+    box = Box()
+    box.engine.load(ruleset(rule("x > 5", annotations=f"{{summary: {text!r}}}")), box.now, {"box": "b1"}, "http://b1/")
+    box.put(x__a=9, x__b=1)
+    assert box.engine.active()[0].annotations["summary"] == "2 of b1 http://b1/"
+    box.wait(1)
+    box.put(x__c=0, x__a=9)
+    assert box.engine.active()[0].annotations["summary"] == "3 of b1 http://b1/"
+    asks_nonsense = rule("x > 5", annotations="""{summary: '{{ query "count(" }}'}""")
+    box.engine.load(ruleset(asks_nonsense), box.now)
+    box.settle()
+    assert "error expanding template" in box.engine.active()[0].annotations["summary"]
+
+
+def test_all_questions_of_one_evaluation_have_one_purse() -> None:
+    ask = '{{ range $n := query "x" }}{{ with query "sum(sum_over_time(x[5m]))" }}a{{ end }}{{ end }}'
+    store = Store()
+    engine = RuleEngine(store, purse=1000)
+    engine.load(ruleset(rule("max(x) > 0", annotations=f"{{summary: '{ask}'}}")), 0.0)
+    for second in range(30):
+        given = [Sample(labels("x", name=str(name)), 1.0) for name in range(10)]
+        engine.arrived("c", store.append(float(second), given), float(second))
+        engine.evaluate(float(second))
+        if not second:
+            assert engine.active()[0].annotations["summary"] == "a" * 10
+    assert "error expanding template" in engine.active()[0].annotations["summary"]
+    assert engine.health()[0].text == ""
+
+
+def test_texts_are_made_anew_only_where_they_can_read_differently() -> None:
+    counted: list[float] = []
+
+    class Counting(Template):
+        def expand(self, labels: Mapping[str, str], value: float, around: Around = Around()) -> str:
+            counted.append(value)
+            return super().expand(labels, value, around)
+
+    rules = ruleset(rule("x > 5", annotations='{summary: "{{ $value }}"}'))
+    (one,) = rules.rules
+    counting = Counting.parse("{{ $value }}")
+    one = replace(one, annotation_templates=(("summary", counting),))
+    box = Box()
+    box.engine.load(replace(rules, files=(replace(rules.files[0], rules=(one,)),), arranged=(one,)), box.now)
+    for reading in (9, 9, 9, 8, 8):
+        box.put(x__a=reading, x__b=7)
+        box.wait(5)
+    assert counted == [9.0, 7.0, 8.0]
+    assert [alert.annotations["summary"] for alert in box.engine.active()] == ["8", "7"]
+
+
+# ---------------------------------------------------------------- cost
+
+
+def test_rules_that_a_sample_does_not_concern_cost_nothing() -> None:
+    """Not even the question when they are due."""
+    texts = [
+        "groups:\n- name: g\n  rules:\n" + "".join(f"  - {{alert: A{n}, expr: m{n}_{m} > 5}}\n" for n in range(10))
+        for m in range(50)
+    ]
+    box = Box(*texts)
+    box.put(**{f"m{n}_{m}": 1.0 for m in range(50) for n in range(10)})
+    box.wait(1)
+    asked: list[str] = []
+    when = Running.when
+    Running.when = lambda self: (asked.append(self.rule.name), when(self))[1]  # type: ignore[method-assign]
+    try:
+        for _ in range(20):
+            box.wait(1)
+            box.put(m3_7=2.0)
+    finally:
+        Running.when = when  # type: ignore[method-assign]
+    assert len(set(asked)) <= 2  # itself, and the one whose timer is the next
+    assert len(asked) < 20 * 12
+
+
+def test_the_timers_do_not_grow_with_what_happened() -> None:
+    box = Box(rule("changes(x[1d]) > 1e9"), rule("used / total > 0.9", name="Two", for_="1h"))
+    box.put("one", used=1, x=0)
+    box.put("two", total=100)
+    for _ in range(2000):
+        box.wait(0.5)
+        box.put("one", x=1, used=99)
+    assert len(box.engine._timers) < 600
+
+
 # ---------------------------------------------------------------- questions
 
 
@@ -387,19 +566,21 @@ def test_holds_joins_on_the_alerts_service() -> None:
     assert not engine.holds(compile_expr("healthy + on () healthy"), oracle, box.now)  # an error does not hold
 
 
-def test_explain_gives_every_part_with_its_rows_as_plain_data() -> None:
-    box = Box(rule("streak >= 3 and x > 1", name="Loop"))
+def test_what_explains_a_rule_is_found_by_name_id_and_fingerprint_and_shares_nothing() -> None:
+    box = Box(rule("streak >= 3 and x > 1", name="Loop"), LOOP)
     box.put(streak__oracle=4, x__oracle=0)
-    (told,) = box.engine.explain("Loop", box.now)
-    assert told["expr"] == "(streak >= 3) and (x > 1)"
-    assert [(part["expr"], [row["value"] for row in part["rows"]]) for part in told["parts"]] == [
-        ("(streak >= 3) and (x > 1)", []),
-        ("streak >= 3", [4.0]),
-        ("streak", [4.0]),
-        ("x > 1", []),
-        ("x", [0.0]),
-    ]
+    (alert,) = box.engine.active()
+    assert len(box.engine.explain("Loop", box.now)) == 2
+    for word in (alert.rule, alert.fingerprint):
+        (case,) = box.engine.explain(word, box.now)
+        assert case.running.rule.id == alert.rule
     assert box.engine.explain("Nobody", box.now) == ()
+    box.put(streak__oracle=0)
+    assert box.engine.active() == ()
+    assert [one.state for one in case.running.open()] == ["firing"], "it stays as it was"
+    case.running.active.clear()
+    case.running.written.values.clear()
+    assert box.engine.explain(alert.rule, box.now)[0].running.active, "and nobody hears of what is done to it"
 
 
 def test_the_action_is_the_text_of_the_rule_file() -> None:
@@ -409,3 +590,24 @@ def test_the_action_is_the_text_of_the_rule_file() -> None:
     assert alert.annotations["action"] == "restart oracle"
     assert box.engine.action(alert) == "restart {{ $labels.name }}"
     assert box.engine.action(replace(alert, rule="elsewhere")) == "restart oracle"
+
+
+def test_a_rule_that_makes_more_series_than_there_is_room_for_says_so_and_crowds_nobody_out() -> None:
+    store = Store(max_series=40)
+    engine = RuleEngine(store)
+    engine.load(ruleset("groups:\n- name: g\n  rules:\n  - {record: r, expr: 'count_values(\"v\", x)'}\n"), 1000.0)
+
+    def look(now: float, first: int) -> str:
+        given = [Sample(labels("x", i=str(n)), float(first + n)) for n in range(15)]
+        engine.arrived("c", store.append(now, given), now)
+        engine.evaluate(now)
+        return engine.health()[0].text
+
+    assert look(1000.0, 0) == ""
+    assert look(1001.0, 100).startswith("r: 10 of the series it gives are not kept: all rules together may have 20")
+    assert look(1002.0, 100).startswith("r: 10 of")  # and as long as it is so
+    assert len(store.append(1003.0, [Sample(labels(f"read{n}"), 1.0) for n in range(5)])) == 5
+    for minute in range(1, 9):  # what it gave before is forgotten, and then there is room
+        said = look(1002.0 + 60 * minute, 100)
+    assert said == ""
+    assert len(store.select(compile_expr("r").selectors[0][0].matchers)) == 15

@@ -1,88 +1,35 @@
-"""What we remember: bounded series of samples, one per label set.
+"""All series, found by their labels: bounded in series, in samples per series, in label bytes and in age.
 
-Readings (from signals and services, through the core) come in as transactions; rules read them back by matchers;
-`/metrics` shows the newest ones; the recorder takes what is new since it last asked. Nothing here reads a clock.
-Timestamps are integer milliseconds of unix time, values are floats; a *stale marker* ends a series without a gap.
+Readings come in as transactions from the core, what rules write from the rule engine; both read it back by matchers,
+`/metrics` shows the newest ones, and the recorder takes what is new since it last asked.
 """
 
-import struct
-from array import array
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
 
 from supervisor.facts import Labels, Sample
+from supervisor.samples.series import LOOKBACK, STALE, Series, is_stale, newest_before, to_ms
 from supervisor.units import Matcher
-
-_STALE_BITS = struct.pack("<Q", 0x7FF0000000000002)
-STALE: float = struct.unpack("<d", _STALE_BITS)[0]
-"""The stale marker: one particular NaN, the one Prometheus uses. Compare with `is_stale`, never with `==`."""
-
-LOOKBACK = 300.0
-"""Seconds for which the newest sample of a series speaks for it."""
 
 _MARGIN = 60.0
 _PRUNE_EVERY = 60_000
 _LABEL_BYTES = 4096
 _UNREAD = 200_000
+_SELECTIONS = 5000
 
 
-def is_stale(value: float) -> bool:
-    """Whether this is the stale marker (an ordinary NaN is not)."""
-    return value != value and struct.pack("<d", value) == _STALE_BITS
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """What one set of matchers was found to mean. `births`, `deaths`: how many series had come and gone by then, of
+    those it was looked for among; `seen`: how many there were."""
 
-
-def to_ms(seconds: float) -> int:
-    """Unix seconds as the integer milliseconds that samples carry."""
-    return round(seconds * 1000)
-
-
-class Series:
-    """The samples of one label set, oldest first. Read it freely; only the store writes to it."""
-
-    __slots__ = ("_asked", "bare", "labels", "name", "stales", "times", "values")
-
-    def __init__(self, labels: Labels) -> None:
-        self.labels = labels
-        self.bare: Labels = tuple(pair for pair in labels if pair[0] != "__name__")
-        """the labels without `__name__`"""
-        self.name = dict(labels).get("__name__", "")
-        self.times = array("q")
-        self.values = array("d")
-        self.stales = 0
-        """how many stale markers are in `values`: window readers skip the search where there is none"""
-        self._asked = -(1 << 62)
-
-    @property
-    def live(self) -> bool:
-        """Whether its newest sample is not a stale marker."""
-        return bool(self.values) and not is_stale(self.values[-1])
-
-    def put(self, ms: int, value: float, force: bool = False) -> bool:
-        """Append one sample; False if it is older than what was already asked for. Several in one millisecond are
-        spread over the next ones, so that a burst of events keeps every value."""
-        if ms < self._asked and not force:
-            return False
-        self._asked = max(ms, self._asked)
-        last = self.times[-1] if self.times else ms - 1
-        self.times.append(ms if ms > last else last + 1)
-        self.values.append(value)
-        if value != value and is_stale(value):
-            self.stales += 1
-        return True
-
-    def cut(self, count: int) -> None:
-        """Forget the oldest `count` samples."""
-        if self.stales:
-            for value in self.values[:count]:
-                self.stales -= is_stale(value)
-        del self.times[:count]
-        del self.values[:count]
-
-    def shift(self, ms: int) -> None:
-        """Move every timestamp by `ms`."""
-        self.times = array("q", [time + ms for time in self.times])
-        self._asked += ms
+    births: int
+    deaths: int
+    seen: int
+    found: list[Series]
 
 
 class Store:
@@ -90,6 +37,7 @@ class Store:
 
     def __init__(self, max_series: int = 20_000, max_points: int = 200_000) -> None:
         self.max_series, self.max_points = max_series, max_points
+        self.max_made = (max_series + 1) // 2
         self.newest = 0
         """the newest timestamp anywhere, in ms"""
         self.counts: dict[str, int] = {
@@ -102,8 +50,11 @@ class Store:
         self._series: dict[Labels, Series] = {}
         self._by_name: dict[str, dict[Labels, Series]] = {}
         self._born: dict[str, int] = {}
-        self._births = 0
-        self._cache: dict[tuple[Matcher, ...], tuple[int, list[Series]]] = {}
+        self._died: dict[str, int] = {}
+        """by metric, how many series came and went; '' is all of them"""
+        self._made = 0
+        """how many series rules write"""
+        self._selections: dict[tuple[Matcher, ...], _Selection] = {}
         self._keep = to_ms(LOOKBACK + _MARGIN)
         self._pruned = 0
         self._unread: deque[tuple[Labels, int, float]] = deque()
@@ -113,32 +64,37 @@ class Store:
 
     # ------------------------------------------------------------ writing
 
-    def append(self, at: float, samples: Iterable[Sample]) -> tuple[Series, ...]:
+    def append(self, at: float, samples: Iterable[Sample], made: bool = False) -> tuple[Series, ...]:
         """One transaction at one timestamp (unix seconds). Answers the series that took a sample, in the order given;
-        what was refused is in `counts`."""
+        what was refused is in `counts`. `made`: rules write these series; they get half of the room at most, so that
+        what they make never keeps out what is read."""
         ms = to_ms(at)
         touched: list[Series] = []
         for sample in samples:
-            series = self._series.get(sample.labels) or self._make(sample.labels)
+            series = self._series.get(sample.labels) or self._make(sample.labels, made)
             if series is None:
                 continue
             if not series.put(ms, sample.value):
                 self.counts["samples_out_of_order"] += 1
                 continue
+            if made and not series.made:
+                series.made = True
+                self._made += 1
             self._took(series, touched)
         if ms - self._pruned >= _PRUNE_EVERY:
             self.prune(at)
         return tuple(touched)
 
     def stale(self, at: float, match: Mapping[str, str]) -> tuple[Series, ...]:
-        """End every live series that has all these labels, now: its source is gone. Answers the series it ended."""
+        """End every live series that has all these labels, now: its source is gone. Answers the series it ended. What
+        rules made of such series they end themselves."""
         ms = to_ms(at)
         wanted = [pair for pair in match.items() if pair[1]]
         name = match.get("__name__", "")
         pool = self._by_name.get(name, {}) if name else self._series
         touched: list[Series] = []
         for series in pool.values():
-            if series.live and all(pair in series.labels for pair in wanted):
+            if series.live and not series.made and all(pair in series.labels for pair in wanted):
                 series.put(ms, STALE, force=True)
                 self._took(series, touched)
         return tuple(sorted(touched, key=lambda series: series.labels))
@@ -183,7 +139,7 @@ class Store:
             series.cut(gone)
             self.counts["samples_truncated"] += gone
 
-    def _make(self, labels: Labels) -> Series | None:
+    def _make(self, labels: Labels, made: bool = False) -> Series | None:
         """The series of a label set not seen in this very form before; None if it may not have one."""
         clean: Labels = tuple(sorted((name, value) for name, value in labels if value))
         if clean in self._series:
@@ -191,33 +147,63 @@ class Store:
         if not _fits(clean):
             self.counts["samples_refused_labels"] += 1
             return None
-        if len(self._series) >= self.max_series:
+        if len(self._series) >= self.max_series or (made and self._made >= self.max_made):
             self.counts["samples_refused_series"] += 1
             return None
         series = self._series[clean] = Series(clean)
         self._by_name.setdefault(series.name, {})[clean] = series
-        self._changed(series.name)
+        self._count(self._born, series.name)
         return series
 
-    def _changed(self, name: str) -> None:
-        self._births += 1
-        self._born[name] = self._births
+    def _count(self, counts: dict[str, int], name: str) -> None:
+        """A series of this metric came, or went."""
+        counts[name] = counts.get(name, 0) + 1
+        if name:
+            counts[""] = counts.get("", 0) + 1
+
+    def hold(self, series: Series) -> None:
+        """Take a whole series, made elsewhere; one with the same labels is replaced."""
+        replaced = series.labels in self._series
+        self._series[series.labels] = series
+        self._by_name.setdefault(series.name, {})[series.labels] = series
+        if series.times:
+            self.newest = max(self.newest, series.times[-1])
+        self._count(self._died if replaced else self._born, series.name)
 
     # ------------------------------------------------------------ reading
 
+    def pool(self, matchers: tuple[Matcher, ...]) -> list[Series]:
+        """The series among which those that all matchers accept must be, in no order: for who looks in small steps."""
+        name = exact_name(matchers)
+        return list((self._series if name is None else self._by_name.get(name, {})).values())
+
     def select(self, matchers: tuple[Matcher, ...]) -> list[Series]:
         """Every series all matchers accept, ordered by labels. The list is shared: do not change it."""
-        name = exact_name(matchers)
-        stamp = self._births if name is None else self._born.get(name, 0)
-        cached = self._cache.get(matchers)
-        if cached is not None and cached[0] == stamp:
-            return cached[1]
-        pool = self._series if name is None else self._by_name.get(name, {})
-        found = [pool[labels] for labels in sorted(pool) if all(matcher.matches(dict(labels)) for matcher in matchers)]
-        if len(self._cache) > 5000:
-            self._cache.clear()
-        self._cache[matchers] = (stamp, found)
+        name = exact_name(matchers) or ""
+        births, deaths = self._born.get(name, 0), self._died.get(name, 0)
+        before = self._selections.get(matchers)
+        if before is not None and before.births == births and before.deaths == deaths:
+            return before.found
+        pool = self._by_name.get(name, {}) if name else self._series
+        known = before is not None and before.deaths == deaths
+        seen, found = (before.seen, list(before.found)) if before is not None and known else (0, [])
+        fresh = [series for series in islice(pool.values(), seen, None) if _accepted(series.labels, matchers)]
+        if len(fresh) > 8:
+            found = sorted(found + fresh, key=_labels)
+        else:
+            for series in fresh:
+                insort(found, series, key=_labels)
+        if len(self._selections) >= _SELECTIONS:
+            self._selections.clear()
+        self._selections[matchers] = _Selection(births, deaths, len(pool), found)
         return found
+
+    def unknown(self, matchers: tuple[Matcher, ...]) -> int:
+        """How many series `select` would have to look at, because it was not asked since they came."""
+        name = exact_name(matchers) or ""
+        pool = self._by_name.get(name, {}) if name else self._series
+        before = self._selections.get(matchers)
+        return len(pool) - before.seen if before is not None and before.deaths == self._died.get(name, 0) else len(pool)
 
     def latest(self, now: float, lookback: float = LOOKBACK) -> Iterator[tuple[Labels, int, float]]:
         """The newest sample of every live series not older than `lookback` seconds, ordered by labels."""
@@ -259,8 +245,18 @@ class Store:
         for series in empty:
             del self._series[series.labels]
             del self._by_name[series.name][series.labels]
-            self._changed(series.name)
+            self._made -= series.made
+            self._count(self._died, series.name)
         return len(empty)
+
+
+def _labels(series: Series) -> Labels:
+    return series.labels
+
+
+def _accepted(labels: Labels, matchers: tuple[Matcher, ...]) -> bool:
+    found = dict(labels)
+    return all(matcher.matches(found) for matcher in matchers)
 
 
 def _fits(labels: Labels) -> bool:
@@ -269,13 +265,6 @@ def _fits(labels: Labels) -> bool:
         return len("".join(name + value for name, value in labels).encode()) <= _LABEL_BYTES
     except UnicodeEncodeError:  # half a surrogate pair, as JSON lets people smuggle in
         return False
-
-
-def newest_before(times: Sequence[int], ms: int) -> int:
-    """Index of the newest timestamp not later than `ms`; -1 if there is none."""
-    if times and times[-1] <= ms:
-        return len(times) - 1
-    return bisect_right(times, ms) - 1
 
 
 def exact_name(matchers: tuple[Matcher, ...]) -> str | None:

@@ -1,0 +1,33 @@
+"""The tables of metrics that rules are checked with say what the daemon really makes: no more, no less."""
+
+from supervisor.cli.check import METRICS
+from supervisor.core.decider import REPEAT
+from supervisor.rules.outputs import ALERTS, ALERTS_FOR_STATE
+from supervisor.services import series
+from supervisor.signals.host import FIELDS
+from tests.sim.stage import Stage, play
+
+
+def test_every_series_that_is_made_is_of_a_known_metric_with_known_labels() -> None:
+    async def story(stage: Stage) -> None:
+        stage.world.host.memory = dict.fromkeys(FIELDS, 1e9)
+        await stage.proved()
+        stage.engine.crash("box-oracle-1", 139)
+        await stage.world.run(70)
+        made: dict[str, set[str]] = {}
+        for labels, _ms, _value in stage.life.core.decider.store.latest(stage.clock.wall()):
+            pairs = dict(labels)
+            made.setdefault(pairs.pop("__name__"), set()).update(pairs)
+        for name in (ALERTS, ALERTS_FOR_STATE):
+            made.pop(name, None)
+        assert sorted(made) == sorted(METRICS)
+        for name, labels_seen in made.items():
+            assert labels_seen <= set(METRICS[name].labels), name
+        counters = {name for name, metric in METRICS.items() if metric.kind == "counter"}
+        assert counters == {name for name in made if name.endswith("_total")}
+
+    play(story)
+
+
+def test_event_sourced_series_are_repeated_as_often_as_the_table_says() -> None:
+    assert {metric.every for metric in series.METRICS} == {REPEAT}
