@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
+NOW := $(shell date +%s)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: demo test check bench soak venv parts lock
@@ -34,9 +35,13 @@ test: parts ## everything CI runs
 bench: parts ## the figures of docs/performance.md
 	$(BIN)/python -m tests.bench.alert_latency
 	$(BIN)/python -m tests.bench.footprint
+	$(BIN)/python -m tests.bench.rules_cost
+	$(BIN)/python -m tests.bench.rules_beside_prometheus
 
 soak: parts ## new seeds and long runs, before a release
-	RESURGAM_SEEDS=$${RESURGAM_SEEDS:-$$(date +%s):500} $(BIN)/pytest -q -n 2 tests/sim
+	RESURGAM_SEEDS=$${RESURGAM_SEEDS:-$(NOW):500} $(BIN)/pytest -q -n 2 tests/sim
+	RESURGAM_ORACLE_SEEDS=$${RESURGAM_ORACLE_SEEDS:-$(NOW):200} \
+	RESURGAM_FUZZ=10 RESURGAM_FUZZ_SEED=$${RESURGAM_FUZZ_SEED:-$(NOW)} $(BIN)/pytest -q -n 2 tests/oracle
 	RESURGAM_SOAK=1 $(BIN)/pytest -q tests/real/test_kills.py
 
 lock: venv ## write the lock anew: hashes, no addresses
