@@ -96,7 +96,8 @@ class Tape:
                 break
             blocks += page.blocks
             names, after = page.names, page.last
-            size += len(b"".join(data for _first, data in page.blocks))
+            for _first, data in page.blocks:
+                size += len(data)
             while size > MOST_BYTES and len(blocks) > 1:
                 size -= len(blocks.popleft()[1])
                 since = max(since, blocks[0][0])

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from supervisor.facts import Alert, AlertChange, Labels, RuleHealth, Sample
 from supervisor.rules import alerts, query, restoring
 from supervisor.rules.around import Place
+from supervisor.rules.case import Case, blind
 from supervisor.rules.model import AlertRule, Rule, RuleSet
 from supervisor.rules.outputs import RecordError, recorded, unkept
 from supervisor.rules.promql.evaluate import PURSE, EvaluationError, Options, evaluate_until
@@ -27,13 +28,10 @@ from supervisor.rules.timers import Timers
 from supervisor.rules.watch import Watch
 from supervisor.samples import STALE, Series, Store, to_ms
 
-__all__ = ["PATIENCE", "SETTLE", "Case", "Outcome", "RuleEngine", "RuleState"]
+__all__ = ["PATIENCE", "SETTLE", "Outcome", "RuleEngine", "RuleState"]
 
 PATIENCE = 60.0
 """Seconds after a start in which rules wait for their first readings, and restored alerts for fresh ones."""
-
-MOST_FEEDERS = 100
-"""Rules that feed an explained one and are followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +51,6 @@ class RuleState:
     alerts: tuple[Alert, ...]
     error: str
     looked_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One rule as it stood `at` (ms), with all that it takes to explain it; nothing here is shared with the engine."""
-
-    at: int
-    horizon: int
-    """of what was at this instant or before, samples may be missing"""
-    started: int
-    """since when rules are looked at"""
-    running: Running
-    feeders: tuple[Running, ...]
-    """the rules whose series it reads, directly or through others, in their order"""
-    crowded: bool
-    """those are too many to be followed: they are left out"""
-    rules: RuleSet
-    options: Options
 
 
 class RuleEngine:
@@ -374,10 +354,11 @@ class RuleEngine:
         for one in self._running:
             if word in (one.rule.id, one.rule.name) or any(word == alert.fingerprint for alert in one.open()):
                 feeders = self._watch.feeders(one)
-                crowded = len(feeders) > MOST_FEEDERS
-                twins = () if crowded else tuple(each.twin() for each in feeders)
-                started = self._started or 0
-                found.append(Case(at, horizon, started, one.twin(), twins, crowded, self._rules, self.options))
+                why = blind([*feeders, one])
+                twins = () if why else tuple(each.twin() for each in feeders)
+                outside = self._place.external_labels, self._place.external_url
+                known = (at, horizon, self._started or 0, one.twin(), twins, why)
+                found.append(Case(*known, self._rules, self.options, outside))
         return tuple(found)
 
     @classmethod
@@ -388,6 +369,7 @@ class RuleEngine:
         ids = {one.rule.id for one in engine._running}
         files = [replace(file, rules=tuple(rule for rule in file.rules if rule.id in ids)) for file in case.rules.files]
         engine._rules = replace(case.rules, files=tuple(files))
+        engine._place.external_labels, engine._place.external_url = case.outside
         engine._started, engine._watch = case.started, Watch(engine._running)
         for place, one in enumerate(engine._running):
             one.place = place

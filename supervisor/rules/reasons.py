@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from supervisor.facts import Alert, Json
 from supervisor.rules.ahead import Change, Future, Next, Onward, Turn
-from supervisor.rules.engine import Case, RuleEngine
+from supervisor.rules.case import Case
+from supervisor.rules.engine import RuleEngine
 from supervisor.rules.gives import Gives, Known, Limits, Piece, look, pieces
 from supervisor.rules.model import AlertRule, RecordRule
 from supervisor.rules.outputs import ALERTS, ALERTS_FOR_STATE
@@ -27,7 +28,6 @@ VISITS = 3_000_000
 """Sample visits for the past of one rule, and as many for what is ahead."""
 MOST_ROWS = 8
 MOST_ALERTS = 8
-_CROWDED = "more rules feed it than can be followed, so what comes next is not told"
 WAITS = "not looked at yet: it waits for its first readings"
 
 
@@ -148,7 +148,7 @@ class _Told:
             "parts_left_out": count - len(parts),
             "ahead": [_change(change) for change in future.changes],
             "ahead_until": None if future.until >= NEVER else future.until / 1000,
-            "notes": [_CROWDED] if case.crowded else [],
+            "notes": [case.blind] if case.blind else [],
         }
 
     # ------------------------------------------------------------ looking
@@ -180,7 +180,7 @@ class _Told:
 
     def _future(self, now: Mapping[str, Known]) -> Future:
         case = self._case
-        if case.crowded:
+        if case.blind:
             return Future(tuple(Next() for _ in now), (), case.at)
         made = [one.rule.name for one in case.feeders if isinstance(one.rule, RecordRule)]
         made += [ALERTS, ALERTS_FOR_STATE]

@@ -6,11 +6,12 @@ import math
 import pytest
 
 from supervisor.facts import Sample, labels
+from supervisor.rules import case, reasons
 from supervisor.rules.gives import MOST_PARTS
 from supervisor.rules.promql.evaluate import EvaluationError
 from supervisor.rules.reasons import MOST_ROWS, VISITS, Inquiry, explained, untold
 from supervisor.samples import Store
-from tests.support.rules import Box, rule
+from tests.support.rules import Box, rule, ruleset
 
 
 def test_every_part_is_told_the_whole_one_first_and_plain_numbers_left_out() -> None:
@@ -119,20 +120,18 @@ def crowd(series: int, samples: int) -> Store:
 
 @pytest.mark.parametrize("expr", ["x > 0", "max_over_time(x[1m]) > 0", "sum(rate(x[1m])) > 3 or time() - x > 9"])
 def test_what_it_looks_at_is_bounded(expr: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from supervisor.rules import reasons
-
     monkeypatch.setattr(reasons, "VISITS", 20_000)
     store = crowd(40, 120)
     box = Box(rule(expr), start=1119.0)
     box.engine.arrived("c", [], box.now)
-    case = box.engine.explain("A", box.now)[0]
+    whole = box.engine.explain("A", box.now)[0]
     looks = 0
 
     def pace() -> None:
         nonlocal looks
         looks += 1
 
-    (told,) = explained(Inquiry((case,)), store, pace)
+    (told,) = explained(Inquiry((whole,)), store, pace)
     assert looks < 1000
     assert told["parts"][0]["at_least"]
     assert VISITS > 20_000
@@ -146,8 +145,8 @@ def test_being_late_leaves_out_the_past_and_what_comes_but_not_the_present() -> 
     def late() -> None:
         raise EvaluationError("too late")
 
-    case = box.engine.explain("A", box.now)[0]
-    (told,) = explained(Inquiry((case,)), box.store, late)
+    whole = box.engine.explain("A", box.now)[0]
+    (told,) = explained(Inquiry((whole,)), box.store, late)
     assert [row["value"] for row in told["parts"][0]["rows"]] == [9.0]
     assert (told["parts"][0]["since"], told["parts"][0]["then"], told["ahead"]) == (1060.0, None, [])
     assert told["parts"][0]["at_least"]
@@ -182,12 +181,27 @@ def test_how_far_back_samples_are_wanted() -> None:
 
 
 def test_a_rule_that_too_many_feed_is_told_without_what_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    from supervisor.rules import engine
-
-    monkeypatch.setattr(engine, "MOST_FEEDERS", 1)
+    monkeypatch.setattr(case, "MOST_FEEDERS", 2)
     box = Box(rule("x > 1"), rule("x > 2", name="B"), rule("count(ALERTS{alertname=~'A|B'}) > 1", name="C"))
     box.put(x=9)
     (told,) = box.reasons("C")
     assert "more rules feed it" in told["notes"][0]
     assert told["parts"][0]["then"] is None
     assert box.reasons("A")[0]["notes"] == []
+
+
+def test_labels_from_outside_are_those_of_the_alerts_and_labels_that_ask_are_not_guessed() -> None:
+    box = Box(start=1000.0)
+    text = rule("x > 5", for_="1m", labels="{at: '{{ $externalLabels.site }}', url: '{{ externalURL }}'}")
+    box.engine.load(ruleset(text), box.now, {"site": "home"}, "http://box")
+    box.put(x=9)
+    (told,) = box.reasons()
+    assert [(change["state"], change["labels"]["at"]) for change in told["ahead"]] == [
+        ("firing", "home"),
+        ("resolved", "home"),
+    ]
+    asking = Box(rule("x > 5", for_="1m", labels="{of: '{{ query `y` | len }}'}"))
+    asking.put(x=9)
+    (told,) = asking.reasons()
+    assert "its labels come from templates" in told["notes"][0]
+    assert (told["ahead"], told["parts"][0]["then"], told["parts"][0]["since"]) == ([], None, 1000.0)
