@@ -24,6 +24,8 @@ from supervisor.verdicts import Reason, Verdict, no
 
 _UNHEARD = 3.0
 """seconds to wait for a container whose creation was asked for without an answer"""
+_DENIALS, _AGAIN = 3, 0.5
+"""how often the engine must say that it has no such image, and seconds between"""
 LARGE_LAYER = 1 << 30
 """bytes: a container that wrote more than this into its own layer is kept, not replaced by a spare"""
 
@@ -107,11 +109,22 @@ async def _images(hand: Hand, old: Container) -> tuple[Image | None, Image]:
             "it is free again once it ran healthy for the proof time."
         )
         raise Cannot(no(Reason.QUARANTINED, text))
-    old_image = await hand.read(lambda: hand.engine.image(old.image_id))
+    old_image = await _image_of(hand, old)
     unfit = spec.misfit(old_image, new)
     if unfit is not None:
         raise Cannot(unfit)
     return old_image, new
+
+
+async def _image_of(hand: Hand, old: Container) -> Image | None:
+    """The image of the old one; None where the engine has lost it. One denial is not believed: without it, what the
+    image brought (its command above all) would go into the new container as if a person had asked for it."""
+    for _ in range(_DENIALS):
+        found = await hand.read(lambda: hand.engine.image(old.image_id))
+        if found is not None:
+            return found
+        await hand.nap(_AGAIN)
+    return None
 
 
 def _final_policy(hand: Hand, raw: Json) -> Json:

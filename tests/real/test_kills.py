@@ -151,6 +151,17 @@ def story(daemon: Daemon) -> str:
     return "\n  ".join(map(str, rows[-40:]))
 
 
+def scene(stage: Stage, name: str) -> str:
+    """The containers of one service as the engine shows them, for whoever reads a failure."""
+    lines = []
+    for each in stage.hands.names(name):
+        one = stage.hands.look(each)
+        if one is not None:
+            state = f"{one['State']['Status']} ({one['State']['ExitCode']})"
+            lines.append(f"{one['Name']} {state} of {one['Image'][:19]}: {one['Config']['Cmd']}")
+    return "\n  ".join(lines)
+
+
 def killed(daemon: Daemon) -> int | None:
     """Wait for its death; None where the phoenix ended without it."""
     end = time.monotonic() + LIMIT
@@ -180,7 +191,7 @@ def die_and_rise(stage: Stage, begin: Callable[[str, str], tuple[Daemon, str]], 
         if code is not None:
             daemon.start(patience=PATIENCE, view=word)
         complaint = healed(stage, daemon, name)
-        return f"{point}: {complaint}\n  {story(daemon)}" if complaint else ""
+        return f"{point}: {complaint}\n  {story(daemon)}\n  {scene(stage, name)}" if complaint else ""
     finally:
         daemon.close()
         stage.hands.remove(name)

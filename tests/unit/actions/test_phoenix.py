@@ -71,6 +71,23 @@ def test_a_crash_loop_is_healed_from_the_last_known_good_image(box):
     assert box.engine.world.shelf.tags["resurgam/lkg:oracle"] == box.good
 
 
+def test_an_engine_that_denies_the_old_image_once_is_asked_again(box):
+    """Believed at once, the bad image's command and environment would go into the new container as a person's own."""
+    look, denied = box.engine.image, []
+
+    async def image(ref):
+        if ref == box.bad and not denied:
+            denied.append(ref)
+            return None
+        return await look(ref)
+
+    box.engine.image = image
+    plan = box.plan("phoenix", broken(box), box.good, image="last-known-good")
+    assert box.run(box.core.run(plan)).outcome.ok
+    assert denied
+    assert box.run(box.engine.raw(serving(box, box.good).id))["Config"]["Env"] == ["V=1"]
+
+
 def test_the_old_one_serves_until_the_new_one_is_ready_to_take_over(box):
     plan = box.plan("phoenix", healthy(box), box.good)
     box.run(box.core.run(plan))
