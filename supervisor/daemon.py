@@ -26,7 +26,7 @@ from supervisor.config import load as load_settings
 from supervisor.core import Core
 from supervisor.core.admission import Admission
 from supervisor.core.decider import Decider
-from supervisor.core.reading import read_rules, rule_folders
+from supervisor.core.reading import Reader, read_rules, rule_folders
 from supervisor.core.standing import Identity, Loaded, Standing
 from supervisor.core.tape import Tape
 from supervisor.engines.docker import DockerEngine
@@ -133,6 +133,7 @@ class House:
         self.server = Server(self.core, *settings.http.address) if settings.http.address else None
         self.tell: Callable[[Row], None] = _log_row
         self._tasks: list[asyncio.Task[None]] = []
+        self._reader = Reader()
         self._remembering: asyncio.Future[int] | None = None
         self._pruning: asyncio.Future[None] | None = None
 
@@ -271,23 +272,15 @@ class House:
 
     async def _reload(self, settings: Callable[[], Settings], done: str) -> None:
         """Read the rules again under these settings; what is bad leaves the running set as it is."""
-        loop = asyncio.get_running_loop()
-
-        def read() -> Loaded:
-            loaded = read_rules(settings(), os.getuid())
-            bad = [text for health in loaded.rules.health for text in health.complaints]
-            if bad or loaded.problems:
-                raise UsageError("; ".join([*bad, *loaded.problems]))
-            return loaded
-
         tell_systemd("RELOADING=1")
         try:
-            loaded = await loop.run_in_executor(None, read)
-            text = done + waits_for_start(self.settings, loaded.settings)
-            fact = Reloaded(self.clock.wall(), self.clock.mono(), loaded, text)
+            loaded = await self._reader.read(settings, os.getuid(), done)
+            if loaded is not None:
+                text = done + waits_for_start(self.settings, loaded.settings)
+                self.core.submit(Reloaded(self.clock.wall(), self.clock.mono(), loaded, text))
         except UsageError as err:
-            fact = Reloaded(self.clock.wall(), self.clock.mono(), None, f"Not reloaded, the running set stays: {err}")
-        self.core.submit(fact)
+            text = f"Not reloaded, the running set stays: {err}"
+            self.core.submit(Reloaded(self.clock.wall(), self.clock.mono(), None, text))
         tell_systemd("READY=1")
 
     async def close(self) -> None:
@@ -353,7 +346,7 @@ async def run(settings: Settings, config_path: Path | None, options: Options = O
         loaded = read_rules(settings, os.getuid())
         before = journal.last_seq
         caution(journal, clock)
-        retention = max(600.0, loaded.retention())
+        retention = loaded.retention()
         remembered = list(recorder.read(int((clock.wall() - retention) * 1000)))
         decider = assemble(loaded, journal, clock, remembered, options=options)
         house = House(decider, journal, recorder, clock, settings)
@@ -379,10 +372,16 @@ async def run(settings: Settings, config_path: Path | None, options: Options = O
 
 async def _live(house: House, config_path: Path | None) -> int:
     loop, done = asyncio.get_running_loop(), asyncio.Event()
-    reloads: list[asyncio.Task[None]] = []
+    reloads: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = asyncio.create_task(house.reload(config_path))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, done.set)
-    loop.add_signal_handler(signal.SIGHUP, lambda: reloads.append(asyncio.create_task(house.reload(config_path))))
+    loop.add_signal_handler(signal.SIGHUP, reload)
     await house.open()
     tell_systemd("READY=1")
     await done.wait()

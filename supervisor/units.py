@@ -150,7 +150,8 @@ def regex(pattern: str) -> "re2._Regexp":
         try:
             found = re2.compile(pattern, options)
         except re2.error as err:
-            raise ValueError(f"bad regular expression {pattern!r}: {err}") from None
+            said = err.args[0].decode("utf-8", "replace") if isinstance(err.args[0], bytes) else str(err)
+            raise ValueError(f"bad regular expression {pattern!r}: {said}") from None
         if len(_COMPILED) > 10_000:
             _COMPILED.clear()
         _COMPILED[pattern] = found

@@ -15,8 +15,9 @@ from supervisor.cli import checked
 from supervisor.cli.checked import Checked, Report
 from supervisor.cli.output import Output
 from supervisor.config import trust
+from supervisor.config.reading import read_bytes, read_text
 from supervisor.config.settings import WITHOUT_EFFECT
-from supervisor.config.yaml import Document, load_yaml
+from supervisor.config.yaml import MAX_BYTES, Document, load_yaml
 from supervisor.core import ourselves
 from supervisor.errors import ConfigError, Mistake, UsageError
 from supervisor.incidents import binding, playbooks, veto
@@ -77,6 +78,11 @@ def inspect(paths: Sequence[str], config_path: str = "", *, recursive: bool = Fa
                 settings = _config(file, report) or settings
             elif _kind(file) == "rules":
                 sources.append((file, "owner"))
+            elif file == path:
+                text = f"these are tests: `resurgam test {name}` reads them and runs them"
+                report.add("hint", [Mistake(name, 0, 0, text)])
+            if playbooks.is_playbook_file(file) and not file.is_file():
+                report.add("error", [Mistake(name, 0, 0, "it cannot be read: it is a pipe or a device, not a file")])
     told: set[str] = set()
     for path, _origin in sources:
         report.add("hint", _doubts(path, told) if path.exists() else [])
@@ -140,7 +146,10 @@ def _kind(file: Path) -> str:
         return "tests"
     if playbooks.is_playbook_file(file):
         return "rules"
-    head = file.read_text("utf-8", "replace")[:65536]
+    try:
+        head = read_bytes(file, 65_536).decode("utf-8", "replace")
+    except OSError:
+        return "config" if "resurgam" in file.name else "rules"  # whoever reads it says what is wrong with it
     return "rules" if re.search(r"^groups\s*:", head, re.MULTILINE) or "resurgam" not in file.name else "config"
 
 
@@ -163,7 +172,7 @@ def _config(path: Path | None, report: Report) -> config.Settings | None:
 
 def _idle(path: Path) -> list[Mistake]:
     """What a good configuration says that has no effect yet, as hints."""
-    document = load_yaml(path.read_text("utf-8"), str(path))
+    document = load_yaml(read_text(path, MAX_BYTES), str(path))
     found = []
     for name, entry in ((document.data or {}).get("services") or {}).items():
         for key in (key for key in WITHOUT_EFFECT if key in (entry or {})):
@@ -195,9 +204,11 @@ def _rules(sources: Sequence[Source], settings: config.Settings, report: Report)
     for finding in lint(loaded.files, METRICS, KEEP_MS / 1000):
         report.add(finding.level, [finding.at(documents[finding.file])], finding.lint)
     groups = {rule.group for rule in loaded.rules}
-    for name in (name for name in settings.settle if name not in groups):
-        text = f"settle: no rule file has a group called {name!r}, so this changes nothing"
-        report.add("hint", [Mistake(report.settings, 0, 0, text)])
+    idle = [name for name in settings.settle if name not in groups]
+    if idle:
+        document = load_yaml(read_text(Path(report.settings), MAX_BYTES), report.settings)
+        said = "settle: no rule file has a group called {!r}, so this changes nothing"
+        report.add("hint", [document.mistake(("settle", name), said.format(name), key=True) for name in idle])
 
 
 def _checked(file: RuleFile, document: Document) -> Checked:

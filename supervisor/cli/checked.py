@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from supervisor.cli.output import Output
+from supervisor.cli.output import Output, counted
 from supervisor.errors import Mistake
 from supervisor.facts import Json
 
@@ -92,18 +92,25 @@ def show(report: Report, output: Output) -> None:
             _line(note, output)
         if one.ok:
             accepted = f"; accepted by {one.accepted}" if one.accepted else ""
-            output.line(f"ok  {one.file}: {one.kind}" + (f", {one.count}" if one.count else "") + accepted, "green")
+            output.line(f"ok  {one.file}: {_inside(one)}{accepted}", "green")
             for what, since, (line, column) in one.needs:
                 output.line(f"    {one.file}:{line}:{column}: {what} needs {since}", "dim")
     for rest in by_file.values():
         for note in rest:
             _line(note, output)
     counts = [(len(report.of(level)), word) for level, word in _LEVELS]
-    said = [f"{count} {word}{'s' if count > 1 else ''}" for count, word in counts if count]
+    said = [counted(count, word) for count, word in counts if count]
     if report.loaded + report.failed > 1:
-        said.insert(0, f"of {report.loaded + report.failed} rule files {report.loaded} load")
+        said.insert(0, f"{report.loaded} of {report.loaded + report.failed} rule files load")
     if said:
         output.line(", ".join(said))
+
+
+def _inside(one: Checked) -> str:
+    """What a file holds: `5 rules`."""
+    if one.kind == "configuration":
+        return "configuration" + (f", {counted(one.count, 'service')}" if one.count else "")
+    return counted(one.count, one.kind.removesuffix("s"))
 
 
 def _by_file(report: Report) -> dict[str, list[Note]]:

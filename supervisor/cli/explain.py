@@ -47,9 +47,8 @@ def _print(document: Json, output: Output) -> None:
     if len(document["alerts"]) > _MOST_ALERTS:
         output.line(f"  … and {len(document['alerts']) - _MOST_ALERTS} more alerts; all of them: -o json")
     for incident in document["incidents"]:
-        output.line(
-            f"  incident {incident['id']} {incident['state']}: {incident['title']} {incident['cause']}".rstrip()
-        )
+        cause = f"; {incident['cause']}" if incident["cause"] else ""
+        output.line(f"  incident {incident['id']} {incident['state']}: {incident['title']}{cause}")
     for plan in document["plans"]:
         output.line(f"  plan {plan['id']} {plan['verb']}: {plan['waiting'] or plan['phase']}")
     if document["evidence"]:

@@ -93,6 +93,11 @@ class Output:
         print("  ".join(painted).rstrip(), file=self._stream, flush=True)
 
 
+def counted(count: int, word: str) -> str:
+    """`1 rule`, `3 rules`, `no rule`."""
+    return f"{count or 'no'} {word}{'s' if count > 1 else ''}"
+
+
 def ago(then: str, now: str) -> str:
     """`14m` between two RFC 3339 times; `-` where there is no such time."""
     try:

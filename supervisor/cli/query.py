@@ -75,8 +75,10 @@ def run(args: argparse.Namespace) -> int:
     answers = [source.ask(text, when) for text in args.expressions]
     output = Output(args.output)
     if output.for_people:
-        for text, answer in zip(args.expressions, answers, strict=True):
+        for number, (text, answer) in enumerate(zip(args.expressions, answers, strict=True)):
             if len(answers) > 1:
+                if number:
+                    output.line()
                 output.line(text, "bold")
             _print(answer, source, output)
     else:
@@ -159,11 +161,13 @@ class _File:
     """Series from a file. The rule language is imported only here: asking a daemon does without."""
 
     def __init__(self, path: Path, delayed: bool) -> None:
+        from supervisor.config.reading import read_text
+        from supervisor.config.yaml import MAX_BYTES
         from supervisor.lab.series import read_given
         from supervisor.rules.promql.evaluate import Options
 
         try:
-            text = path.read_text("utf-8")
+            text = read_text(path, MAX_BYTES)
         except (OSError, UnicodeDecodeError) as err:
             raise UsageError(f"{path} cannot be read: {getattr(err, 'strerror', None) or 'it is not UTF-8'}") from None
         given = read_given(text, str(path))
@@ -200,7 +204,10 @@ def _seconds(ms: int) -> str:
 
 def _print(answer: Json, source: Source, output: Output) -> None:
     if answer["status"] != "success":
-        output.line(f"{answer['errorType']}: {answer['error']}", "red")
+        said = answer["error"].removeprefix(
+            'invalid parameter "query": '
+        )  # the API's words: here nothing is a parameter
+        output.line(said if answer["errorType"] == "bad_data" else f"{answer['errorType']}: {said}", "red")
         return
     kind, result = answer["data"]["resultType"], answer["data"]["result"]
     if kind in ("scalar", "string"):
@@ -212,9 +219,9 @@ def _print(answer: Json, source: Source, output: Output) -> None:
     else:
         output.table(("series", "at", "value"), _points(result, source))
     for note in answer.get("warnings", []):
-        output.line(f"warning: {note}", "yellow")
+        output.line(f"warning: {note.removeprefix('PromQL warning: ')}", "yellow")
     for note in answer.get("infos", []):
-        output.line(f"info: {note}", "dim")
+        output.line(f"info: {note.removeprefix('PromQL info: ')}", "dim")
 
 
 def _points(result: Sequence[Any], source: Source) -> list[tuple[str, str, str]]:

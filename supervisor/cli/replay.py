@@ -14,7 +14,7 @@ from pathlib import Path
 from supervisor import config
 from supervisor.cli import features
 from supervisor.cli.client import Client
-from supervisor.cli.output import Output
+from supervisor.cli.output import Output, counted
 from supervisor.core.standing import Loaded
 from supervisor.errors import AlreadyRunning, UsageError
 from supervisor.facts import Json
@@ -23,6 +23,9 @@ from supervisor.lab.rehearsal import Deed, Fired, Played
 from supervisor.lab.replay import Difference, difference, replay
 from supervisor.lab.rulesets import ruleset
 from supervisor.units import duration, iso, show_duration
+
+_MOST_SERVICES = 12
+"""named for people; -o json has all"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -119,11 +122,16 @@ def _say(
     start = since / 1000
     output.line(
         f"{show_duration((until - since) / 1000)} of {recording.name}, {iso(start)} to {iso(until / 1000)}: "
-        f"{len(recording.series)} series, {len(rules.rules.rules)} rules, {len(rules.playbooks)} playbooks",
+        f"{len(recording.series)} series, {counted(len(rules.rules.rules), 'rule')}, "
+        + counted(len(rules.playbooks), "playbook"),
         "bold",
     )
-    named = ", ".join(services) or "none, so only the host is looked after"
-    output.line(f"services, taken as well and as ours unless the configuration says otherwise: {named}", "dim")
+    named = ", ".join(services[:_MOST_SERVICES]) or "none, so only the host is looked after"
+    if len(services) > _MOST_SERVICES:
+        named += f" and {len(services) - _MOST_SERVICES} more"
+    output.line(
+        f"services, simulated: healthy at first, and ours unless the configuration says otherwise: {named}", "dim"
+    )
     for trouble in played.troubles:
         output.line(f"a rule erred: {trouble}", "yellow")
     lines = [(one.at, *_alert(one)) for one in played.fired]
@@ -134,12 +142,14 @@ def _say(
     if not lines:
         output.line("No alert would have fired, and nothing would have been done.")
     elif quiet:
-        output.line(f"{quiet} refusals because something else was being done are left out; -o json has them.", "dim")
+        said = f"left out: {counted(quiet, 'refusal')} because something else was being done; -o json has all"
+        output.line(said, "dim")
 
 
 def _alert(one: Fired) -> tuple[str, str]:
     how_long = "to the end" if one.until is None else f"for {show_duration(one.until - max(one.at, 0.0))}"
-    return f"fires    {one.name} {one.subject} {how_long}: {one.text}", "red"
+    said = f": {one.text}" if one.text != one.name else ""
+    return f"fires    {one.name} {one.subject} {how_long}{said}", "red"
 
 
 def _deed(deed: Deed) -> tuple[str, str]:
@@ -151,10 +161,12 @@ def _deed(deed: Deed) -> tuple[str, str]:
 def _say_difference(output: Output, other: Loaded, found: Sequence[Difference], start: float) -> None:
     output.line()
     if not found:
-        output.line(f"The other rule set ({len(other.rules.rules)} rules, B) would have done the same.", "green")
+        output.line(
+            f"The other rule set ({counted(len(other.rules.rules), 'rule')}, B) would have done the same.", "green"
+        )
         return
     sides = {"a": "only A", "b": "only B", "both": "differs"}
-    output.line(f"Against the other rule set ({len(other.rules.rules)} rules, B):", "bold")
+    output.line(f"Against the other rule set ({counted(len(other.rules.rules), 'rule')}, B):", "bold")
     for one in found:
         when = iso(start + one.at) if one.at >= 0 else "before"
         output.line(f"{when:<24}  {sides[one.side]:<8} {one.what}: {one.text}", "yellow")

@@ -6,7 +6,7 @@ In: /v1/status. Out: tables, or the document itself. Exit 1 where something need
 import argparse
 
 from supervisor.cli.client import Client
-from supervisor.cli.output import Output, ago
+from supervisor.cli.output import Output, ago, counted
 from supervisor.errors import UsageError
 from supervisor.facts import Json
 from supervisor.units import show_size
@@ -68,10 +68,9 @@ def headline(document: Json) -> str:
     daemon = document["daemon"]
     state = "" if daemon["status"] == daemon["mode"] else f"{daemon['status']}, "
     services, alerts = daemon["services"], daemon["alerts"]
-    noun = "service" if services["total"] == 1 else "services"
     parts = [
         f"{daemon['host']}: {state}{daemon['mode']} mode",
-        f"{services['total']} {noun}, {services['owned']} may be healed, {services['healthy']} healthy",
+        f"{counted(services['total'], 'service')}, {services['owned']} may be healed, {services['healthy']} healthy",
         f"{alerts['firing']} firing, {alerts['pending']} pending",
         f"up {ago(daemon['started_at'], str(document.get('now', document['at'])))}",
     ]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from supervisor.cli import features
-from supervisor.cli.output import Output
+from supervisor.cli.output import Output, counted
 from supervisor.clock import SystemClock
 from supervisor.errors import ResurgamError, UsageError
 from supervisor.lab import actions_test, junit, promtest
@@ -89,9 +89,10 @@ def _print(run: FileRun, output: Output) -> None:
             output.line(f"  {mistake}", "red")
         return
     if run.ok:
-        output.line(f"ok      {run.file}: {_tests(len(run.tests))}", "green" if run.tests else "yellow")
+        said = counted(len(run.tests), "test") if run.tests else "no test was run"
+        output.line(f"ok      {run.file}: {said}", "green" if run.tests else "yellow")
         return
-    output.line(f"FAILED  {run.file}: {run.failed} of {_tests(len(run.tests))}", "red")
+    output.line(f"FAILED  {run.file}: {run.failed} of {counted(len(run.tests), 'test')}", "red")
     for test in run.tests:
         for failure in test.failures:
             _show(run.file, test.name, failure, output)
@@ -102,10 +103,6 @@ def _show(file: str, test: str, failure: Failure, output: Output) -> None:
     output.line(f"  {place}{failure.text}  ({test})", "bold")
     for line in failure.lines:
         output.line(f"      {line}")
-
-
-def _tests(count: int) -> str:
-    return "1 test" if count == 1 else f"{count} tests" if count else "no test was run"
 
 
 def _write(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.config import trust
+from supervisor.config.reading import read_bytes, read_text
 from supervisor.config.settings import Settings, default_state_dir
 from supervisor.config.yaml import MAX_BYTES, Document, load_yaml, validate
 from supervisor.errors import ConfigError, Mistake
@@ -85,9 +86,7 @@ def read(path: Path, *, uid: int | None = None, check_trust: bool = True) -> Doc
             found = trust.problems(path, uid)
             if found:
                 raise ConfigError([Mistake(str(path), 0, 0, text) for text in found])
-        with path.open("rb") as handle:
-            data = handle.read(MAX_BYTES + 1)
-        text = data.decode("utf-8")
+        text = read_text(path, MAX_BYTES)
     except UnicodeDecodeError as err:
         line = err.object[: err.start].count(b"\n") + 1
         column = err.start - err.object.rfind(b"\n", 0, err.start)
@@ -110,8 +109,7 @@ def read_secret(file: str, env: Mapping[str, str] | None = None) -> str:
         if path.stat().st_mode & 0o007:
             text = f"everyone can read this secret; run: chmod o-rwx {path}"
             raise ConfigError([Mistake(str(path), 0, 0, text)])
-        with path.open("rb") as handle:
-            secret = handle.read(65_537).decode("utf-8").rstrip("\r\n")
+        secret = read_bytes(path, 65_536).decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
         raise ConfigError([Mistake(str(path), 0, 0, "this secret is not UTF-8 text")]) from None
     except OSError as err:

@@ -24,7 +24,8 @@ from pydantic import BaseModel, ValidationError
 from supervisor.config import scalars, sentences
 from supervisor.errors import ConfigError, Mistake
 
-MAX_BYTES = 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
+"""Of one document; series that are written out value by value are long. Rule files and playbooks may have less."""
 MAX_DEPTH = 48
 MAX_ALIASED = 100_000
 """values that the aliases of one document may stand for, so that a few lines cannot become millions"""
@@ -106,7 +107,7 @@ def load_yaml(text: str, file: str, *, as_written: bool = False, anchors: bool =
     Raises ConfigError with every mistake that can be told apart; after a syntax error the rest is not read.
     """
     if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        raise ConfigError([Mistake(file, 0, 0, f"the file is larger than {MAX_BYTES // 1024} KiB; split it")])
+        raise ConfigError([Mistake(file, 0, 0, f"the file is larger than {MAX_BYTES // 1024**2} MiB; split it")])
     text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
     odd = _FORBIDDEN.search(text)
     if odd:

@@ -184,7 +184,9 @@ class Decider:
         watched = "1 container is" if count == 1 else f"{count} containers are"
         if owned:
             return f"{watched} watched; healed are: {', '.join(owned[:20])}."
-        return f"{watched} watched, none is healed: none says `resurgam.enable=true`."
+        listed = self.loaded.settings.consent == "listed"
+        consent = "is listed under `services:` with `enable: true`" if listed else "says `resurgam.enable=true`"
+        return f"{watched} watched, none is healed: none {consent}."
 
     def _on_engine(self, fact: EngineState) -> None:
         before = self.standing.engines.get(fact.engine)
@@ -234,7 +236,7 @@ class Decider:
         """Let what the registry knows become samples: one transaction."""
         for match in self.registry.gone():
             self.rules.arrived(SERVICES, self.store.stale(self.now, match), self.now)
-        samples = self.registry.samples(self.now, full=full)
+        samples = self.registry.samples(full=full)
         if samples:
             self.rules.arrived(SERVICES, self.store.append(self.now, samples), self.now)
 
@@ -245,11 +247,10 @@ class Decider:
         outcome = self.rules.evaluate(self.now)
         self.announce(outcome.changes)
         for health in outcome.health:
-            self.row(
-                "daemon.rules_bad",
-                "daemon",
-                {"text": health.text or f"{health.file} evaluates again.", "file": health.file},
-            )
+            text = f"{health.file} evaluates again."
+            if health.text:
+                text = f"{health.file}: {health.text}; its alerts stay as they are until it evaluates again."
+            self.row("daemon.rules_bad", "daemon", {"text": text, "file": health.file, "ok": not health.text})
         if outcome.health:
             ourselves.sample(self)  # a rule that errs raises an alert itself, and not only with the next repetition
 
@@ -262,7 +263,7 @@ class Decider:
 
     def world(self) -> World:
         """How everything stands, for the guard and the incident book."""
-        standing = self.standing
+        standing, asking = self.standing, self.rules.asking(self.now)
         return World(
             now=self.now,
             mode=self.mode,
@@ -275,7 +276,7 @@ class Decider:
             spent=self.admission.spent(self.now),
             settings=self.loaded.settings,
             find=self.registry.find,
-            holds=lambda expr, alert: self.rules.holds(expr, alert.labels, self.now),
+            holds=lambda expr, alert: asking.holds(expr, alert.labels),
             action=self.rules.action,
             absent=tuple(name for name, state in sorted(standing.engines.items()) if not state.up),
         )

@@ -8,6 +8,9 @@ from supervisor.incidents.playbooks import Playbook
 from supervisor.rules import RuleSet
 from supervisor.rules.promql.schedule import needed
 
+MEMORY = 3600.0
+"""Seconds of samples kept in any case, so that a person or a dashboard that asks has something to look at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -19,10 +22,10 @@ class Loaded:
     problems: tuple[str, ...] = ()
 
     def retention(self) -> float:
-        """Seconds of samples that rules look back to, and playbooks by `unless` and `verify`."""
+        """Seconds of samples that rules look back to, and playbooks by `unless` and `verify`; at least an hour."""
         asked = [book.unless for book in self.playbooks]
         asked += [rung.verify.expr for book in self.playbooks for rung in book.steps]
-        return max([self.rules.retention(), *(needed(expr.selectors) for expr in asked if expr is not None)])
+        return max([MEMORY, self.rules.retention(), *(needed(expr.selectors) for expr in asked if expr is not None)])
 
 
 @dataclass(slots=True)

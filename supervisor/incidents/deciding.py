@@ -87,6 +87,13 @@ def decide(
     return tuple(answers)
 
 
+def _held_back(candidate: Candidate, unknown: bool) -> str:
+    said = f"`unless` of {candidate.by}"
+    if not unknown:
+        return f"{said} holds for {candidate.target}."
+    return f"{said} errs, so nobody knows whether it holds; to see why, ask `resurgam query` for its expression."
+
+
 def _one(candidate: Candidate, following: Next, intent: Intent, world: World, records: Records) -> Answer | None:
     """The answer for a candidate that goes first; None: there is nothing to do or to say."""
     book = candidate.playbook
@@ -99,8 +106,9 @@ def _one(candidate: Candidate, following: Next, intent: Intent, world: World, re
     if candidate.alert.held:
         text = f"{candidate.alert.name} is from before the last start; it is looked at again once its input is fresh."
         return answer(no(Reason.HELD, text))
-    if book.unless is not None and world.holds(book.unless, candidate.alert):
-        return answer(no(Reason.UNLESS, f"`unless` of {candidate.by} holds for {candidate.target}."), world.now + POLL)
+    unless = world.holds(book.unless, candidate.alert) if book.unless is not None else False
+    if unless is not False:
+        return answer(no(Reason.UNLESS, _held_back(candidate, unless is None)), world.now + POLL)
     noise = _own_noise(candidate, world, records)
     if noise is not None:
         return answer(*noise)

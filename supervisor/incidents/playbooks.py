@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validat
 from supervisor import units
 from supervisor.config import trust
 from supervisor.config.fields import BudgetText, Duration, PositiveDuration, Word
+from supervisor.config.reading import read_bytes
 from supervisor.config.yaml import load_yaml, validate
 from supervisor.errors import ConfigError, Mistake
 from supervisor.incidents.binding import Action, bind
@@ -250,7 +251,7 @@ def _read_file(path: Path, origin: str, position: int, trust_uid: int | None) ->
         doubts = trust.problems(path, trust_uid) if trust_uid is not None else ()
         if doubts:
             raise ConfigError([Mistake(str(path), 0, 0, doubt) for doubt in doubts])
-        raw = path.read_bytes()
+        raw = read_bytes(path, LARGEST)
     except OSError as err:
         raise ConfigError([Mistake(str(path), 0, 0, f"it cannot be read: {err.strerror or err}")]) from None
     if len(raw) > LARGEST:

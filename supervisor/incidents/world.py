@@ -18,8 +18,8 @@ SETTLE = 30.0
 
 Find: TypeAlias = Callable[[str | Mapping[str, str]], tuple[str, ...]]
 """The ids of services that a word, or a set of names (`namespace`, `deployment`, `container`), stands for."""
-Holds: TypeAlias = Callable[[CompiledExpr, Alert], bool]
-"""Whether an expression has a result now, joined on the alert's service."""
+Holds: TypeAlias = Callable[[CompiledExpr, Alert], bool | None]
+"""Whether an expression has a result now, joined on the alert's service; None where it errs, so that nobody knows."""
 
 
 def annotated_action(alert: Alert) -> str:

@@ -172,7 +172,7 @@ class Expectation:
     place: tuple[int, int]
 
     def __str__(self) -> str:
-        words = [self.verb or "something", self.target, self.outcome or "run"]
+        words = [self.verb or "anything", self.target and f"on {self.target}", self.outcome or "done"]
         words += [f"({self.reason})"] if self.reason else []
         words += [f"by {self.by}"] if self.by else []
         window = after(self.at) + (f"..{after(self.at + self.within)}" if self.within else "")

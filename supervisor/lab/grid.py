@@ -121,6 +121,7 @@ class Grid:
             external_labels=self._external_labels,
             external_url=self._external_url,
             at=ms / 1000,
+            name=rule.name,
         )
         stepped = alerts.step(rule, held.active, vector, ms / 1000, around, held.known)
         held.active, held.known = stepped.active, stepped.known

@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from supervisor.config.reading import read_bytes
 from supervisor.errors import ResurgamError, UsageError
 from supervisor.facts import Json, Labels
 from supervisor.journal.archive import Archive
@@ -26,6 +27,8 @@ from supervisor.web.recording import FORMAT
 
 UNSORTED = 60_000
 """ms: readings that were kept earlier are not that much newer than those kept later"""
+MOST_EXPORTED = 256 * 1024 * 1024
+"""bytes of an export: it is read as a whole"""
 _ABOUT_CONTAINERS = ("container_", "resurgam_container_", "resurgam_service_")
 
 
@@ -153,7 +156,10 @@ def from_daemon(lines: Iterable[Json]) -> Recording:
 def from_export(path: Path) -> Recording:
     """What Prometheus answered to a range query (one answer, its `data`, or a list of answers)."""
     try:
-        document: Any = json.loads(path.read_bytes())
+        raw = read_bytes(path, MOST_EXPORTED)
+        if len(raw) > MOST_EXPORTED:
+            raise UsageError(f"{path} is larger than 256 MiB; export a shorter time, or fewer series")
+        document: Any = json.loads(raw)
     except OSError as err:
         raise UsageError(f"{path} cannot be read: {err.strerror}") from None
     except (ValueError, RecursionError) as err:
@@ -165,7 +171,8 @@ def from_export(path: Path) -> Recording:
             _take(answer, found)
         except (KeyError, TypeError, ValueError, AttributeError) as err:
             raise UsageError(
-                f"{path} is not the answer of a Prometheus to a range query (/api/v1/query_range): {err}"
+                f"{path} is not the answer of a Prometheus to a range query (/api/v1/query_range): "
+                + (f"it has no {err}" if isinstance(err, KeyError) else str(err))
             ) from None
     rows = sorted(((labels, ms, value) for labels, points in found.items() for ms, value in points.items()), key=_when)
     first, last = (rows[0][1], rows[-1][1]) if rows else (0, 0)

@@ -258,5 +258,5 @@ def _deed(row: Row, start: float, last: Row | None, outcome: str) -> Deed:
 
 
 def _troubles(rows: Sequence[Row], start: float, end: float) -> tuple[str, ...]:
-    said = [str(row.body["text"]) for row in rows if row.kind == "daemon.rules_bad" and row.at <= end]
-    return tuple(text for text in dict.fromkeys(said) if not text.endswith("evaluates again."))
+    bad = [row.body for row in rows if row.kind == "daemon.rules_bad" and row.at <= end and not row.body.get("ok")]
+    return tuple(dict.fromkeys(str(body["text"]) for body in bad))

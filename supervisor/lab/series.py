@@ -187,7 +187,7 @@ def _count(digits: str | None, file: str, text: str, at: int) -> int:
     if digits is None:
         return 0
     if len(digits.lstrip("0")) > 9:
-        _refuse(file, text, at, f"more than {MOST_VALUES} values in one series; use a longer interval")
+        _refuse(file, text, at, f"{digits} times is too often: more than {MOST_VALUES} values in one series")
     return int(digits)
 
 

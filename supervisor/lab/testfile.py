@@ -15,7 +15,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from supervisor.config.yaml import Document, load_yaml, validate
+from supervisor.config.reading import read_text
+from supervisor.config.yaml import MAX_BYTES, Document, load_yaml, validate
 from supervisor.errors import ConfigError, Mistake
 from supervisor.lab.grid import Group
 from supervisor.lab.series import Given, listed
@@ -177,6 +178,9 @@ class PromFile:
 def read(path: Path) -> PromFile:
     """Read a test file and the rule files it names. ConfigError with every mistake in any of them."""
     document = load_yaml(text_of(path), str(path), as_written=True, anchors=True)
+    if isinstance(document.data, dict) and "groups" in document.data:
+        said = "this is a rule file; `resurgam check` reads it, and a test names it under rule_files"
+        raise ConfigError([document.mistake(("groups",), said, key=True)])
     found = validate(_File, document)
     mistakes: list[Mistake] = []
     for index, name in enumerate(found.group_eval_order):
@@ -226,7 +230,7 @@ def _test(document: Document, index: int, one: _Test, every: float, mistakes: li
 def text_of(path: Path) -> str:
     """A file's text; ConfigError where it cannot be read."""
     try:
-        return path.read_bytes().decode("utf-8")
+        return read_text(path, MAX_BYTES)
     except OSError as err:
         raise ConfigError([Mistake(str(path), 0, 0, f"the file cannot be read: {err.strerror}")]) from None
     except UnicodeDecodeError as err:

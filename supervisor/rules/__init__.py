@@ -8,10 +8,11 @@ from supervisor.rules.files import load, parse_rules, shipped_folder
 from supervisor.rules.model import AlertRule, RecordRule, Rule, RuleFile, RuleSet
 from supervisor.rules.promql.evaluate import EvaluationError
 from supervisor.rules.promql.parse import BadExpression, CompiledExpr, compile_expr
-from supervisor.rules.query import Row, holds, query
+from supervisor.rules.query import Asking, Row, query
 
 __all__ = [
     "AlertRule",
+    "Asking",
     "BadExpression",
     "CompiledExpr",
     "EvaluationError",
@@ -23,7 +24,6 @@ __all__ = [
     "RuleFile",
     "RuleSet",
     "compile_expr",
-    "holds",
     "load",
     "parse_rules",
     "query",

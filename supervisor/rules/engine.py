@@ -112,7 +112,7 @@ class RuleEngine:
         open_ones = [alert for alert in kept if alert.state in (alerts.PENDING, alerts.FIRING)]
         lost = restoring.adopt_alerts(self._running, open_ones)
         for running in self._running:
-            running.hold(now - away, to_ms(now + PATIENCE))
+            running.hold(now - away, now, PATIENCE)
         restoring.adopt_series(self._running, self._store)
         self._rebuild()
         self._end([labels for labels in restoring.orphans(self._store) if labels not in self._owners], to_ms(now))
@@ -127,7 +127,7 @@ class RuleEngine:
                 running.shift(seconds)
         else:
             for running in self._running:
-                running.hold(now - seconds, to_ms(now + PATIENCE))
+                running.hold(now - seconds, now, PATIENCE)
             self._watch.restart()
         self._started = to_ms(now)
         self._rebuild()
@@ -245,6 +245,7 @@ class RuleEngine:
             if isinstance(rule, AlertRule):
                 around = self._place.around(rule.name, at)
                 stepped = alerts.step(rule, running.free(), vector, at / 1000, around, running.known)
+                running.restless(stepped, at)
                 changes, error = self._roll.take(running, stepped), stepped.error
             else:
                 given = recorded(rule, vector, running.keys)
@@ -328,13 +329,9 @@ class RuleEngine:
         running = [self._by_id[rule.id] for rule in self._rules.rules]
         return tuple(RuleState(one.rule, tuple(one.open()), one.error, one.at / 1000) for one in running)
 
-    def holds(self, expr: CompiledExpr, labels: Mapping[str, str], now: float) -> bool:
-        """Whether an expression gives anything for the service of an alert with these labels (see `query.holds`).
-        One that errs does not hold."""
-        try:
-            return query.holds(expr, labels, self._store, max(now, self._store.newest / 1000))
-        except EvaluationError:
-            return False
+    def asking(self, now: float) -> query.Asking:
+        """Who answers what playbooks ask in this turn."""
+        return query.Asking(self._store, max(now, self._store.newest / 1000), self._purse)
 
     def action(self, alert: Alert) -> str:
         """The annotation `action` as it stands in the alert's rule file, templates and all, so that it can be split

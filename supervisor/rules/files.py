@@ -2,7 +2,7 @@
 
 Comes from the folders in `rules:` (the word `shipped` stands for `shipped_folder()`); goes to `engine.py` as a RuleSet,
 arranged by `order.py`. A bad file is left out whole and named in `health`; the others are used. What Prometheus
-refuses is refused here, and so is a second document and a file larger than 1 MiB. Nothing here runs in a turn.
+refuses is refused here, and so is a second document and a file larger than 4 MiB. Nothing here runs in a turn.
 """
 
 import re
@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from supervisor.config import trust
+from supervisor.config.reading import read_bytes
 from supervisor.config.yaml import Document, load_yaml, validate
 from supervisor.errors import ConfigError, Mistake
 from supervisor.facts import RuleHealth
@@ -26,7 +27,7 @@ from supervisor.rules.templates import Template, TemplateError
 
 Origin = Literal["owner", "shipped"]
 Where = tuple[str | int, ...]
-MAX_BYTES = 1024 * 1024
+MAX_BYTES = 4 * 1024 * 1024
 _OTHERS = re.compile(r".*\.(playbooks|test|actions-test)\.ya?ml")
 _DURATION = re.compile(
     r"(?:([0-9]+)y)?(?:([0-9]+)w)?(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?(?:([0-9]+)ms)?"
@@ -173,10 +174,9 @@ def read(path: Path, shown: str, trust_uid: int | None) -> str:
             unsafe = trust.problems(path, trust_uid)
             if unsafe:
                 raise ConfigError([Mistake(shown, 0, 0, text) for text in unsafe])
-        with path.open("rb") as handle:
-            raw = handle.read(MAX_BYTES + 1)
+        raw = read_bytes(path, MAX_BYTES)
         if len(raw) > MAX_BYTES:
-            raise ConfigError([Mistake(shown, 0, 0, "the file is larger than 1 MiB; split it")])
+            raise ConfigError([Mistake(shown, 0, 0, "the file is larger than 4 MiB; split it")])
         return raw.decode("utf-8")
     except FileNotFoundError:
         text = "there is no such file or folder; make it, or take it out of `rules:`"
@@ -201,7 +201,12 @@ def parse_rules(
     if resource:
         raise ConfigError([Mistake(file, *document.key_place(("kind",)), resource)])
     reading = _Reading(document)
-    groups = validate(_File, document).groups or []
+    try:
+        groups = validate(_File, document).groups or []
+    except ConfigError as err:
+        groups = []
+        reading.mistakes += err.mistakes
+        reading.the_rest()
     rules: list[Rule] = []
     names: set[str] = set()
     for index, group in enumerate(groups):
@@ -255,6 +260,18 @@ class _Reading:
 
     def wrong(self, path: Where, text: str, *, key: bool = False) -> None:
         self.mistakes.append(self.document.mistake(path, text, key=key))
+
+    def the_rest(self) -> None:
+        """A file whose keys are wrong is not read further; but the expressions in it can be, so that all mistakes are
+        told at once."""
+        data = self.document.data
+        groups = data.get("groups") if isinstance(data, dict) else None
+        for index, group in enumerate(groups if isinstance(groups, list) else []):
+            rules = group.get("rules") if isinstance(group, dict) else None
+            for at, rule in enumerate(rules if isinstance(rules, list) else []):
+                text = rule.get("expr") if isinstance(rule, dict) else None
+                if text and isinstance(text, str):
+                    self.expression(("groups", index, "rules", at, "expr"), text)
 
     def rule(self, path: Where, group: _Group, rule: _Rule, about: Mapping[str, Any]) -> Rule | None:
         """The rule, or None with its mistakes noted."""

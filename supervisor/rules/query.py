@@ -1,12 +1,12 @@
 """Asked questions: an expression's value as rows, and whether it holds for a service.
 
-Used by `RuleEngine` and for playbooks' `unless` and `verify`. Reads the store, changes nothing.
+For playbooks' `unless` and `verify`, which ask through `RuleEngine.asking`. Reads the store, changes nothing.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from supervisor.rules.promql.evaluate import PURSE, Frame
+from supervisor.rules.promql.evaluate import PURSE, EvaluationError, Frame
 from supervisor.rules.promql.nodes import Kind, Node, Selector, Window
 from supervisor.rules.promql.parse import CompiledExpr
 from supervisor.samples import Store, to_ms
@@ -26,14 +26,35 @@ def query(expr: CompiledExpr, store: Store, at: float, purse: int = PURSE) -> tu
     return _rows(expr.node, Frame(store, to_ms(at), purse))
 
 
-def holds(expr: CompiledExpr, labels: Mapping[str, str], store: Store, at: float) -> bool:
-    """Whether the expression gives anything for this service: elements that carry a `name` count only for the alert
-    with that `name`; a scalar holds when it is not zero. EvaluationError where it has no value."""
-    rows = query(expr, store, at)
-    if expr.node.kind is Kind.SCALAR:
-        return any(row.value and row.value == row.value for row in rows)
-    name = labels.get("name", "")
-    return any(row.labels.get("name", name) == name for row in rows)
+class Asking:
+    """What playbooks ask within one turn, at one instant (`at`, unix seconds). An expression is evaluated once however
+    many alerts ask it, and all together have one purse: no playbook that many services share holds up a turn."""
+
+    def __init__(self, store: Store, at: float, purse: int = PURSE) -> None:
+        self._store, self._at, self._purse = store, to_ms(at), purse
+        self._known: dict[str, tuple[Row, ...] | None] = {}
+
+    def holds(self, expr: CompiledExpr, labels: Mapping[str, str]) -> bool | None:
+        """Whether the expression gives anything for the service of an alert with these labels: elements that carry a
+        `name` count only for the alert with that `name`; a scalar holds when it is not zero. None where it errs."""
+        if expr.text not in self._known:
+            self._known[expr.text] = self._ask(expr.node)
+        rows = self._known[expr.text]
+        if rows is None:
+            return None
+        if expr.node.kind is Kind.SCALAR:
+            return any(row.value and row.value == row.value for row in rows)
+        name = labels.get("name", "")
+        return any(row.labels.get("name", name) == name for row in rows)
+
+    def _ask(self, node: Node) -> tuple[Row, ...] | None:
+        frame = Frame(self._store, self._at, self._purse)
+        try:
+            return _rows(node, frame)
+        except EvaluationError:
+            return None
+        finally:
+            self._purse = max(frame.purse, 0)
 
 
 def _rows(node: Node, frame: Frame) -> tuple[Row, ...]:

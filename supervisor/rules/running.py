@@ -19,6 +19,11 @@ SETTLE = 250
 """ms that a rule fed by several collectors waits, so that readings that belong together are seen together."""
 
 
+RESTLESS, CALM = 1000, 6_000
+"""So many alerts of a rule may be replaced by others of its own, and one more every so many ms: with a value in a label
+that is each of them at each look, and within minutes nothing else would be left in the journal."""
+
+
 class Running:
     """One rule at work. Its own times are ms, those inside alerts and of `held` are seconds."""
 
@@ -51,6 +56,8 @@ class Running:
         self.readers: list[Running] = []
         """the rules that await this one"""
         self.ready = False
+        self._debt, self._counted = 0, 0
+        """ms of calm that it owed at that instant for the alerts that others of its own replaced"""
         self.looked = False
         """whether it has been evaluated, and well, since the start"""
         self.due = NEVER
@@ -136,6 +143,7 @@ class Running:
             self.active[key] = replace(alert, rule=self.rule.id, origin=self.rule.origin, order=self.rule.order)
         self.held, self.held_until = before.held, before.held_until
         self.written.values, self.written.beat = before.written.values, before.written.beat
+        self._debt, self._counted = before._debt, before._counted
         if self.names == before.names:
             self.collectors, self.ready, self.looked = before.collectors, before.ready, before.looked
 
@@ -151,14 +159,15 @@ class Running:
         key = tuple(sorted(alert.labels.items()))
         self.active[key] = replace(alert, rule=self.rule.id, order=self.rule.order)
 
-    def hold(self, since: float, until: int) -> None:
-        """Freeze every open alert: nobody has looked since `since` (seconds). At `until` (ms) waiting ends."""
+    def hold(self, since: float, now: float, patience: float) -> None:
+        """Freeze every open alert: nobody has looked since `since`. After so much patience waiting ends; a rule that
+        reads no samples has none to wait for."""
         for key, alert in self.active.items():
             if alert.state != alerts.RESOLVED and key not in self.held:
                 self.held[key] = since
                 self.active[key] = replace(alert, held=True)
         if self.held:
-            self.held_until = until
+            self.held_until = to_ms(now + patience) if self.names else to_ms(now)
 
     def freshen(self, labels: Labels, now: float) -> bool:
         """A series of ours arrived: release the alerts that it can be about. Labels that the rule sets itself say
@@ -208,6 +217,20 @@ class Running:
         self.written.shift(ms)
 
     # ------------------------------------------------------------ after an evaluation
+
+    def restless(self, stepped: alerts.Stepped, at: int) -> None:
+        """RuleError if its alerts are replaced by others again and again: then nothing of this step is taken."""
+        come = len([change for change in stepped.changes if not change.before])
+        replaced = min(come, len(stepped.changes) - come)
+        if not replaced:
+            return
+        debt = max(self._debt - max(at - self._counted, 0), 0)
+        if debt and debt + replaced * CALM > RESTLESS * CALM:
+            raise alerts.RuleError(
+                "its alerts have other labels at each look, so each look would make new ones; take what changes "
+                "(a value, a time) out of `labels`, into `annotations`"
+            )
+        self._debt, self._counted = min(debt + replaced * CALM, RESTLESS * CALM), at
 
     def take(self, stepped: alerts.Stepped, taken: Callable[[str], bool]) -> Sequence[AlertChange]:
         """Take what an evaluation brought; held alerts stay as they are. `taken`: whether another rule has an alert

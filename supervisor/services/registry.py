@@ -148,7 +148,7 @@ class Registry:
         found, self._state.gone = tuple(self._state.gone), []
         return found
 
-    def samples(self, now: float, *, full: bool) -> tuple[Sample, ...]:
+    def samples(self, *, full: bool) -> tuple[Sample, ...]:
         """Event-sourced samples: all of them with `full`, else those that changed since the last call. Services whose
         engine does not answer say nothing: nobody looks."""
         state = self._state
@@ -161,7 +161,8 @@ class Registry:
                 continue
             if record.service.engine in state.down or (not record.members and not record.sent):
                 continue
-            current = values(record.service, record.tally, now)
+            held = state.current(record)
+            current = values(record.service, record.tally, held.run if held is not None else 0.0)
             found += samples_of(record.names, current, record.sent, full=full, born=record.born)
             record.sent, record.born = current, False
         return tuple(found)

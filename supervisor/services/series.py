@@ -30,7 +30,6 @@ _PLAIN: dict[str, Literal["counter", "gauge"]] = {
     "resurgam_container_unhealthy": "gauge",
     "resurgam_service_healthy": "gauge",
     "container_start_time_seconds": "gauge",
-    "container_last_seen": "gauge",
 }
 _DRIFT, _WANTED = "resurgam_container_image_drift", "resurgam_service_wanted"
 _KUBE: dict[str, Literal["counter", "gauge"]] = {
@@ -82,8 +81,9 @@ def _labels(metric: str, pairs: Mapping[str, str]) -> Labels:
     return tuple(sorted({**pairs, "__name__": metric}.items()))
 
 
-def values(service: Service, tally: Tally, now: float) -> dict[str, float]:
-    """What each series says now; those that have nothing to say are left out."""
+def values(service: Service, tally: Tally, started: float) -> dict[str, float]:
+    """What each series says now; those that have nothing to say are left out. `started`: StartedAt of the last inspect.
+    A start event says some milliseconds more; told as well, each start would be two changes to `changes()`."""
     container = service.container
     found: dict[str, float] = {
         "resurgam_container_deaths_total": tally.deaths,
@@ -101,10 +101,8 @@ def values(service: Service, tally: Tally, now: float) -> dict[str, float]:
         found["resurgam_container_last_exit_code"] = tally.last_exit
     if tally.last_death_at:
         found["resurgam_container_last_death_timestamp_seconds"] = tally.last_death_at
-    if container is not None:
-        found["container_last_seen"] = now
-        if container.started_at:
-            found["container_start_time_seconds"] = container.started_at
+    if container is not None and started and container.started_at == started:
+        found["container_start_time_seconds"] = started
     for kind in DRIFTS:
         found[f"{_DRIFT}/{kind}"] = service.drift == kind
     for state in STATES:
@@ -127,7 +125,7 @@ def samples(
         if name not in sent:
             if born and value and name in COUNTERS:
                 found.append(Sample(label_set, 0.0))
-        elif not full and (sent[name] == value or name == "container_last_seen"):
+        elif not full and sent[name] == value:
             continue
         found.append(Sample(label_set, value))
     return found

@@ -1,4 +1,4 @@
-"""What each running container uses, under the names cAdvisor taught people.
+"""What each running container uses and when it was last seen running, under the names cAdvisor taught people.
 
 From: ports.Engine.usage, a few containers at a time. To: the core, as one Readings fact per round.
 Only a few at a time, because a round must never crowd out the looks that follow a death.
@@ -16,6 +16,7 @@ from supervisor.services.names import SERIES_LABELS, is_temp, series_labels
 MEMORY = "container_memory_working_set_bytes"
 LIMIT = "container_spec_memory_limit_bytes"
 CPU = "container_cpu_usage_seconds_total"
+SEEN = "container_last_seen"
 AT_ONCE = 4
 EVERY = 15.0
 """seconds between two rounds"""
@@ -24,6 +25,7 @@ METRICS = (
     Metric(MEMORY, "gauge", SERIES_LABELS, EVERY),
     Metric(LIMIT, "gauge", SERIES_LABELS, EVERY),
     Metric(CPU, "counter", SERIES_LABELS, EVERY),
+    Metric(SEEN, "gauge", SERIES_LABELS, EVERY),
 )
 """what is made here"""
 
@@ -43,18 +45,20 @@ async def round_of(engine: Engine, containers: Iterable[Container], submit: Subm
             elif isinstance(used, BaseException):
                 raise used
             elif used is not None:
-                found |= series(one, used)
+                found |= series(one, used, clock.wall())
     samples = tuple(Sample(name, value) for name, value in sorted(found.items()))
     if samples:
         submit(Readings(clock.wall(), clock.mono(), engine.name, samples))
     return failed
 
 
-def series(container: Container, used: Usage) -> dict[Labels, float]:
-    """The series of one container. A memory limit of 0 means there is none."""
+def series(container: Container, used: Usage, now: float) -> dict[Labels, float]:
+    """The series of one container. A memory limit of 0 means there is none; one that ended is not seen any more, so
+    `time() - container_last_seen > 60` says what its authors meant."""
     about = series_labels(container.name, container.labels)
     return {
         labels(MEMORY, **about): used.memory,
         labels(LIMIT, **about): used.memory_limit,
         labels(CPU, **about): used.cpu_seconds,
+        labels(SEEN, **about): now,
     }

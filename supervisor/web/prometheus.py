@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from supervisor.core.asked import LIMIT, TooLate, TooManyAsked
 from supervisor.facts import Json
@@ -49,7 +50,11 @@ class Params:
         given: dict[str, list[str]] = {}
         try:
             form = await request.post() if request.method == "POST" else {}
-        except (ValueError, LookupError) as err:  # bytes that are no text, an unknown charset, a broken multipart
+        except (
+            ValueError,
+            LookupError,
+            HttpProcessingError,
+        ) as err:  # bytes that are no text, an unknown charset, a broken multipart
             raise BadParameter(f"error parsing form values: {err}") from None
         for name, value in (*form.items(), *request.query.items()):
             if isinstance(value, str):

@@ -7,10 +7,12 @@ a reason not to run.
 
 import errno
 import ipaddress
+import logging
 import socket
 from collections.abc import Iterable
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from supervisor.facts import Snapshot
@@ -52,6 +54,12 @@ def readiness(snapshot: Snapshot) -> tuple[bool, list[str]]:
     return not missing, missing
 
 
+def our_fault(record: logging.LogRecord) -> bool:
+    """Whether a line of aiohttp's log is about us: what a stranger sends that is no HTTP is answered with 400, and not
+    worth a traceback in our log, which they could fill."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
 class Server:
     """The TCP door. `names` are further host names it may be called by."""
 
@@ -73,6 +81,7 @@ class Server:
         Api(self._house).add_to(app)
         # Handlers end with their client: nobody waits for the answer to a question whose asker went away.
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
+        logging.getLogger("aiohttp.server").addFilter(our_fault)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)
         try:
@@ -81,7 +90,7 @@ class Server:
             await self.close()
             why = "another program has it" if err.errno == errno.EADDRINUSE else (err.strerror or str(err))
             where = f"{self._host}:{self._port}"
-            return f"no /metrics: cannot listen on {where}, {why}; set http.listen to another address or to none"
+            return f"no HTTP: cannot listen on {where}, {why}; set http.listen to another address or to none"
         address = self._runner.addresses[0]
         self.port = int(address[1])
         return ""

@@ -34,7 +34,7 @@ BAD_FILES: dict[str, tuple[str, str]] = {
     "tag": ("groups: !!python/object/apply:os.system ['true']\n", r"bad.yaml:1:\d+: "),
     "number": ("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up\n    for: 5x\n", r"bad.yaml:6:\d+: "),
     "list": ("- 1\n", r"bad.yaml:1:1: "),
-    "huge": ("# " + "x" * 1_100_000 + "\n", r"bad.yaml:0:0: .*1 MiB"),
+    "huge": ("# " + "x" * 4_200_000 + "\n", r"bad.yaml:0:0: .*4 MiB"),
     "bytes": ("groups: \udcff\n", r"bad.yaml:0:0: .*UTF-8"),
 }
 

@@ -173,7 +173,7 @@ class Box:
             spent=self.spent,
             settings=self.settings,
             find=lambda word: find(known, word),
-            holds=lambda expr, _alert: expr.text in self.true,
+            holds=lambda expr, _alert: None if expr.text in self.erring else expr.text in self.true,
             action=lambda one: self.raw.get(one.name, one.annotations.get("action", "")),
             absent=self.absent,
         )

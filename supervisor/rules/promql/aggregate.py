@@ -73,20 +73,20 @@ def doubts(op: str, param: float | str | None) -> list[str]:
     if not isinstance(param, float | int):
         return []
     if op == "quantile" and not 0 <= param <= 1:
-        return [f"PromQL warning: quantile value should be between 0 and 1, got {short(param, 6)}"]
+        return [f"PromQL warning: quantile value should be between 0 and 1, got {short(param)}"]
     if op == "limit_ratio" and abs(param) > 1:
         bound = "1" if param > 0 else "-1"
-        return [f"PromQL warning: ratio value should be between -1 and 1, got {short(param, 6)}, capping to {bound}"]
+        return [f"PromQL warning: ratio value should be between -1 and 1, got {short(param)}, capping to {bound}"]
     return []
 
 
-def short(value: float, digits: int = 21) -> str:
-    """As Go's `%v`; with 6 digits before an exponent is written as its `%g`."""
+def short(value: float) -> str:
+    """As Go's `%v` and `%g`."""
     if not math.isfinite(value) or not value:
         return written(value)
     found = Decimal(repr(value)).normalize()
     power = found.adjusted()
-    if -4 <= power < digits:
+    if -4 <= power < 6:
         return format(found, "f")
     return f"{found.scaleb(-power)}e{'-' if power < 0 else '+'}{abs(power):02}"
 

@@ -14,6 +14,7 @@ from urllib.parse import quote_plus, unquote, urlsplit
 
 import re2
 
+from supervisor.errors import ConfigError
 from supervisor.rules.templates import builtins, gofmt, gotext
 from supervisor.rules.templates.goshow import LONGEST, bounded
 from supervisor.rules.templates.gotime import Span, Time
@@ -101,6 +102,8 @@ def _query(around: Around, text: str) -> Results:
         raise Failure("there is nothing to query here")
     try:
         found = around.query(text)
+    except ConfigError as err:
+        raise Failure("; ".join(f"{one.line}:{one.column}: parse error: {one.text}" for one in err.mistakes)) from None
     except Exception as err:  # noqa: BLE001 - whatever a query fails with becomes the text of this one template
         raise Failure(str(err) or type(err).__name__) from None
     if len(found) > _MOST:

@@ -1,6 +1,7 @@
 """`resurgam check`: every mistake with its place, and what is only a hint."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,8 @@ def test_without_a_configuration_the_shipped_rules_are_fine(folder: Path, capsys
     assert main(["check"]) == 0
     out = capsys.readouterr().out
     assert "(no resurgam.yaml: the defaults)" in out
-    assert "containers.yaml: rules" in out
-    assert "containers.playbooks.yaml: playbooks" in out
+    assert "containers.yaml: 5 rules" in out
+    assert "containers.playbooks.yaml: 3 playbooks" in out
 
 
 def test_every_mistake_of_a_configuration_is_told_with_its_place(
@@ -129,7 +130,7 @@ def test_machines_get_findings_with_places(folder: Path, capsys: pytest.CaptureF
 def test_an_empty_rule_file_is_fine(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "mine.yaml").write_text("# nothing yet\n")
     assert main(["check", "mine.yaml"]) == 0
-    assert "ok  mine.yaml: rules" in capsys.readouterr().out
+    assert "ok  mine.yaml: no rule" in capsys.readouterr().out
 
 
 def test_a_folder_without_a_file_to_check_says_so(folder: Path) -> None:
@@ -173,7 +174,7 @@ def test_warnings_count_only_where_that_is_asked_for(folder: Path, capsys: pytes
         "mine.yaml:5:11: warning: no collector here makes resurgam_container_deth_streak; "
         "did you mean 'resurgam_container_death_streak'?"
     )
-    assert lines[1:3] == ["ok  mine.yaml: rules, 1; accepted by Prometheus >= 2.42", "1 warning"]
+    assert lines[1:3] == ["ok  mine.yaml: 1 rule; accepted by Prometheus >= 2.42", "1 warning"]
 
 
 def test_what_people_and_we_ship_gives_no_warning(folder: Path) -> None:
@@ -197,7 +198,7 @@ def test_findings_stand_with_their_file_mistakes_first(folder: Path, capsys: pyt
     assert len(lines) == 5
     for line, start in zip(lines, starts, strict=False):
         assert line.startswith(start), lines
-    assert lines[-1] == "of 2 rule files 1 load, 2 mistakes, 1 warning"
+    assert lines[-1] == "1 of 2 rule files load, 2 mistakes, 1 warning"
 
 
 def test_a_folder_of_public_rules_is_counted_for_machines(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -234,3 +235,21 @@ def test_a_settle_time_for_a_group_that_is_not_there_is_a_hint(folder: Path) -> 
     (folder / "resurgam.yaml").write_text("settle: {containers: 1s, hoost: 0}\n")
     (hint,) = inspect([]).of("hint")
     assert "no rule file has a group called 'hoost'" in hint.text
+    assert (hint.line, hint.column) == (1, 26)
+
+
+def test_what_is_no_file_is_told_and_not_waited_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(folder / "mine.yaml")
+    os.mkfifo(folder / "mine.playbooks.yaml")
+    for name in ("mine.yaml", "mine.playbooks.yaml"):
+        assert main(["check", name]) == 1
+        assert f"{name}:0:0: " in (out := capsys.readouterr().out)
+        assert "it is a pipe or a device, not a file" in out
+
+
+def test_a_test_file_that_is_named_says_how_it_is_run(folder: Path) -> None:
+    (folder / "mine.test.yaml").write_text("tests: [")
+    report = inspect(["mine.test.yaml"])
+    assert [hint.text for hint in report.of("hint")] == [
+        "these are tests: `resurgam test mine.test.yaml` reads them and runs them"
+    ]

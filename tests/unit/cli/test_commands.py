@@ -143,6 +143,7 @@ def test_explain_says_why_in_one_sentence_first(daemon: Served, capsys: pytest.C
     first, *rest = capsys.readouterr().out.splitlines()
     assert first.startswith("stack.oracle is restarting; died 3 times in a row")
     assert any("alert ContainerRestartLoop firing" in line for line in rest)
+    assert "  incident i-1 open: Restart loop; image drift" in rest
     assert call(daemon, "explain", "HostMemoryHigh") == 0
     first, *rest = capsys.readouterr().out.splitlines()
     assert first.startswith("HostMemoryHigh is not active")

@@ -104,7 +104,7 @@ def test_doubts_are_told(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     (found,) = asked(capsys, "--series", file, "--", "rate(gauge[6m])")
     assert "might not be a counter" in found["infos"][0]
     assert main(["query", "--series", file, "--", "rate(gauge[6m])"]) == 0
-    assert "might not be a counter" in capsys.readouterr().out
+    assert "\ninfo: metric might not be a counter" in capsys.readouterr().out
 
 
 def test_names_are_dropped_late_where_that_is_switched_on(file: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,8 +121,9 @@ def test_people_get_a_line_a_series(file: str, capsys: pytest.CaptureFixture[str
     assert lines[1].split() == ['x_total{n="a"}', "30"]
     assert main(["query", "--series", file, "--", "nope", "1+1", "foo("]) == 2
     said = capsys.readouterr().out.splitlines()
-    assert said[:4] == ["nope", "no series", "1+1", "2"]
-    assert said[5].startswith("bad_data: ")
+    assert said[:6] == ["nope", "no series", "", "1+1", "2", ""]
+    assert said[6] == "foo("
+    assert said[7].startswith("1:4: parse error: ")  # where, and what; not what the API calls it
 
 
 def test_people_get_a_line_a_sample_of_a_range(file: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,7 +46,7 @@ def test_people_read_when_it_would_have_fired_and_what_would_have_been_done(fold
     assert main(["replay", recorded(), "--rules", "a.yaml"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("4m45s of state, 2025-10-09T08:53:20.000Z to ")
-    assert said[0].endswith(": 2 series, 1 rules, 0 playbooks")
+    assert said[0].endswith(": 2 series, 1 rule, no playbook")
     assert said[1].endswith(": box.oracle")
     assert said[2] == "2025-10-09T08:54:20.000Z  fires    Loop box.oracle for 2m: it loops"
     assert said[3].startswith("2025-10-09T08:54:20.000Z  does     restart box.oracle, verified by rule:Loop: ")
@@ -109,7 +109,7 @@ def test_a_bad_rule_file_is_refused_with_its_places(folder: Path, capsys: Output
 def test_another_rule_set_is_compared(folder: Path, capsys: Output) -> None:
     assert main(["replay", recorded(), "--rules", "a.yaml", "--against", "b.yaml"]) == 1
     said = capsys.readouterr().out.splitlines()
-    assert said[-3] == "Against the other rule set (1 rules, B):"
+    assert said[-3] == "Against the other rule set (1 rule, B):"
     assert said[-2] == "2025-10-09T08:54:20.000Z  only A   Loop box.oracle: fires for 2m"
     assert said[-1] == "2025-10-09T08:54:20.000Z  only A   restart box.oracle: verified"
 

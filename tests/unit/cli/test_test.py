@@ -79,7 +79,7 @@ def test_actions_are_judged_by_the_same_command(folder: Path, capsys: Output) ->
     Path("t.actions-test.yaml").write_text(ACTIONS.replace("VERB", "phoenix"))
     assert main(["test", "t.actions-test.yaml"]) == 1
     said = capsys.readouterr().out
-    assert "t.actions-test.yaml:7:12: expected at 15s..30s: phoenix web.oracle verified  (acts)" in said
+    assert "t.actions-test.yaml:7:12: expected at 15s..30s: phoenix on web.oracle verified  (acts)" in said
     assert "nearest:  15s restart web.oracle: verified at " in said
 
 

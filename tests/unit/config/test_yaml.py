@@ -84,7 +84,7 @@ def test_as_written_keeps_the_text_of_numbers() -> None:
         ("a: 1\nb: \x07\n", "f.yaml:2:4: the character '\\x07' may not stand in a YAML file"),
         ("[" * 60 + "]" * 60, "f.yaml:1:50: this is nested more than 48 levels deep"),
         ("? [a]\n: b\n", "f.yaml:1:3: a key must be a word"),
-        ("a: " + "x" * MAX_BYTES, "f.yaml:0:0: the file is larger than 1024 KiB"),
+        ("a: " + "x" * MAX_BYTES, "f.yaml:0:0: the file is larger than 16 MiB"),
     ],
 )
 def test_what_is_refused_and_where(text: str, wanted: str) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from supervisor.config import Settings
-from supervisor.core.standing import Loaded
+from supervisor.core.standing import MEMORY, Loaded
 from supervisor.daemon import assemble
 from supervisor.facts import Reloaded
 from supervisor.incidents.playbooks import Playbook
@@ -27,7 +27,7 @@ def loaded(playbooks: tuple[Playbook, ...]) -> Loaded:
     return Loaded(Settings(host="sim"), RuleSet(), playbooks)
 
 
-@pytest.mark.parametrize(("playbooks", "seconds"), [((), 300.0), (UNLESS, 7200.0), (UNLESS + VERIFY, 10800.0)])
+@pytest.mark.parametrize(("playbooks", "seconds"), [((), MEMORY), (UNLESS, 7200.0), (UNLESS + VERIFY, 10800.0)])
 def test_what_a_playbook_looks_back_to_is_kept(playbooks: tuple[Playbook, ...], seconds: float) -> None:
     assert loaded(playbooks).retention() == seconds
 

@@ -94,7 +94,7 @@ def test_a_deed_before_or_after_its_time_is_not_the_expected_one(folder: Path) -
 def test_what_is_expected_and_what_came_instead_are_told_with_their_place(folder: Path) -> None:
     found = failures(run(folder, STUCK + "  expect:\n  - {at: 30s, verb: phoenix, target: web.oracle}\n"))
     assert (found[0].line, found[0].column) == (9, 5)
-    assert found[0].text == "expected at 30s..45s: phoenix web.oracle run"
+    assert found[0].text == "expected at 30s..45s: phoenix on web.oracle done"
     assert "    30s restart web.oracle: verified" in found[0].lines[2]
 
 

@@ -145,6 +145,22 @@ groups:
     assert on.firing("A")[0].annotations == {"a": "5 eu http://here"}
 
 
+def test_a_template_that_fails_says_it_in_prometheus_words() -> None:
+    """promtool compares annotations to the letter, and the text of an error is one."""
+    text = """\
+groups:
+- name: g
+  rules:
+  - {alert: A, expr: x > 0, annotations: {a: '{{ query "up ==" }}'}}
+"""
+    on = Grid(groups(text), [(series("x"), 0, 5.0)], Options())
+    on.step(0)
+    assert on.firing("A")[0].annotations["a"] == (
+        "<error expanding template: error executing template __alert_A: template: __alert_A:1:115: executing "
+        '"__alert_A" at <query "up ==">: error calling query: 1:6: parse error: unexpected end of input>'
+    )
+
+
 def test_named_groups_come_in_their_order_and_the_others_with_the_first() -> None:
     made = [Group(name, ()) for name in ("other", "second", "first")]
     assert [group.name for group in ordered(made, ["first", "second"])] == ["first", "other", "second"]

@@ -167,6 +167,7 @@ def test_names_are_dropped_late_where_that_is_switched_on(tmp_path: Path) -> Non
     ("head", "said"),
     [
         ("rule_fils: []\n", "t.test.yaml:1:1: unknown key 'rule_fils'"),
+        ("groups: []\n", "t.test.yaml:1:1: this is a rule file; `resurgam check` reads it"),
         ("tests:\n- nam: x\n", "2:3: tests[0]: unknown key 'nam'"),
         ("tests:\n- input_series:\n  - {series: 'x{', values: 1}\n", "3:14: "),
         ("tests:\n- input_series:\n  - {series: x, values: '{{sum:1}}'}\n", "native histograms"),

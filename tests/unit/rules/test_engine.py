@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.facts import Sample, labels
-from supervisor.rules import RuleEngine, RuleSet, compile_expr, parse_rules
+from supervisor.rules import RuleEngine, RuleSet, compile_expr, parse_rules, running
 from supervisor.rules.files import together
 from supervisor.rules.model import TICK
 from supervisor.rules.running import Running
@@ -611,3 +611,45 @@ def test_a_rule_that_makes_more_series_than_there_is_room_for_says_so_and_crowds
         said = look(1002.0 + 60 * minute, 100)
     assert said == ""
     assert len(store.select(compile_expr("r").selectors[0][0].matchers)) == 15
+
+
+def test_an_alert_of_a_rule_without_samples_waits_for_none_after_a_restart_or_a_gap() -> None:
+    texts = [rule("vector(1) > 0", for_="60s"), rule("hour() == 5", name="AtFive")]  # ends at 06:00
+    box = Box(*texts, start=6 * 3600 - 20.0)
+    box.settle()
+    box.wait(10)
+    after = reborn(box, *texts, away=100)
+    after.wait(0)
+    assert [entry[1:] for entry in after.log] == [("AtFive", "firing", "resolved")]
+    assert [alert.held for alert in after.engine.active()] == [False]
+    after.wait(60)
+    assert after.log[1:] == [(box.now + 100 + 50, "A", "pending", "firing")]  # 10 s of the 60 were over before
+
+
+def test_a_rule_whose_labels_change_at_each_look_is_stopped_before_it_fills_the_journal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(running, "RESTLESS", 100)
+    box = Box(rule("x > 0", labels="{value: '{{ $value }}'}"))
+    for second in range(1, 60):
+        box.put(x__a=second, x__b=second, x__c=second, x__d=second)
+        box.wait(1)
+    assert 100 <= len([change for change in box.changes if not change.before]) < 116  # and not 236
+    (health,) = box.engine.health()
+    assert "take what changes (a value, a time) out of `labels`" in health.text
+    assert [alert.state for alert in box.engine.active()] == ["firing"] * 4  # kept, not resolved
+    box.put(x__a=0, x__b=0, x__c=0, x__d=0)
+    assert box.engine.active() == ()  # what really ends is no such change
+    assert box.engine.health()[0].text == ""
+
+
+def test_many_alerts_that_are_replaced_once_in_a_while_are_no_such_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "RESTLESS", 100)
+    box = Box(rule("x > 0"))
+    for first in (0, 1000, 2000):
+        box.engine.arrived("c", box.store.stale(box.now, {"__name__": "x"}), box.now)
+        given = [Sample(labels("x", name=str(first + n)), 1.0) for n in range(110)]
+        box.engine.arrived("c", box.store.append(box.now, given), box.now)
+        box.settle()
+        assert len(box.engine.active()) == 110
+        box.wait(3600)

@@ -75,6 +75,19 @@ def test_a_bad_file_is_left_out_and_named_the_others_stay(tmp_path: Path) -> Non
     assert "there is no such file or folder" in missing.text
 
 
+def test_a_wrong_key_hides_no_wrong_expression() -> None:
+    rules = (
+        "  - {alert: A, expr: 'rat(x[5m])', fro: 1m}\n  - 7\n  - {alert: B, expr: [x]}\n  - {alert: C, expr: 'sum('}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        parse_rules(f"groups:\n- name: g\n  rules:\n{rules}- 7\n- {{name: h, rules: 7}}\n", "r.yaml")
+    found = [str(mistake) for mistake in caught.value.mistakes]
+    assert found[0].startswith("r.yaml:4:23: expr: there is no function rat(); did you mean rate()?")
+    assert "r.yaml:4:36: groups[0].rules[0]: unknown key 'fro'; did you mean 'for'?" in found
+    assert any(one.startswith("r.yaml:7:") and "unclosed left parenthesis" in one for one in found)
+    assert [int(one.split(":")[1]) for one in found] == sorted(int(one.split(":")[1]) for one in found)
+
+
 def test_all_mistakes_come_at_once_with_their_places() -> None:
     text = """
 groups:
@@ -285,10 +298,10 @@ def test_files_that_others_may_write_are_refused(tmp_path: Path) -> None:
 
 
 def test_large_and_odd_files_are_refused_in_words(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("#" * (1024 * 1024 + 1))
+    (tmp_path / "a.yaml").write_text("#" * (4 * 1024 * 1024 + 1))
     (tmp_path / "b.yaml").write_bytes(b"groups: \xff\xfe")
     large, odd = load([(tmp_path, "owner")], trust_uid=None).health
-    assert "larger than 1 MiB" in large.text
+    assert "larger than 4 MiB" in large.text
     assert "not UTF-8" in odd.text
 
 

@@ -66,10 +66,10 @@ def test_4_what_is_told_by_events_is_repeated_and_does_not_fade() -> None:
     world.crash(cid)
     box = Box(rule("deaths > 0", name="Died"), rule('ALERTS{alertname="Died"}', name="Echo"))
     for _ in range(20):
-        world.registry.samples(world.now, full=False)
+        world.registry.samples(full=False)
         (deaths,) = {
             one.value
-            for one in world.registry.samples(world.now, full=True)
+            for one in world.registry.samples(full=True)
             if dict(one.labels)["__name__"] == "resurgam_container_deaths_total"
         }
         box.put(deaths=deaths)

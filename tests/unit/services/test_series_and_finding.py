@@ -1,5 +1,7 @@
 """The series a service gives out, and which service a word or a set of labels means."""
 
+from dataclasses import replace
+
 import pytest
 
 from supervisor.config import Settings
@@ -18,7 +20,6 @@ NAMES = {
     'resurgam_container_image_drift{kind="tag_moved"}',
     'resurgam_container_image_drift{kind="unproved"}',
     "container_start_time_seconds",
-    "container_last_seen",
     'resurgam_service_wanted{state="running"}',
     'resurgam_service_wanted{state="stopped"}',
     'resurgam_service_wanted{state="any"}',
@@ -36,7 +37,7 @@ def world() -> World:
 
 
 def values_of(world: World, name: str, full: bool = False) -> list[float]:
-    return [one.value for one in world.registry.samples(world.now, full=full) if written(one) == name]
+    return [one.value for one in world.registry.samples(full=full) if written(one) == name]
 
 
 def test_every_service_has_all_its_series_from_the_start(world: World) -> None:
@@ -71,6 +72,25 @@ def test_the_first_step_of_a_counter_can_be_seen(world: World) -> None:
     assert values_of(world, "resurgam_container_deaths_total") == [2]
 
 
+def test_a_start_is_told_once_with_the_time_that_the_engine_says(world: World) -> None:
+    """`changes(container_start_time_seconds[15m])` counts restarts: the event's own stamp, some ms on, is not told."""
+    cid = world.run()
+    first = values_of(world, "container_start_time_seconds")
+    told = []
+    for _ in range(3):
+        world.wait(5)
+        world.end(cid)
+        world.wait(1)
+        world.start(cid, by_hand=False, look=False)
+        world.there[cid] = replace(world.there[cid], started_at=world.now - 0.01)
+        told += values_of(world, "container_start_time_seconds")
+        world.look(cid)
+        told += values_of(world, "container_start_time_seconds")
+    assert len(first) == 1
+    assert told == pytest.approx([first[0] + 6 - 0.01, first[0] + 12 - 0.01, first[0] + 18 - 0.01], abs=1e-3)
+    assert values_of(world, "container_start_time_seconds", full=True) == told[-1:]
+
+
 def test_a_counter_that_goes_on_after_a_restart_does_not_fall_to_zero(world: World) -> None:
     cid = world.run()
     world.crash(cid)
@@ -92,7 +112,7 @@ def test_no_series_carries_an_image_an_id_or_a_temporary_name(world: World) -> N
         "pod",
         "container",
     }
-    for sample in world.registry.samples(world.now, full=True):
+    for sample in world.registry.samples(full=True):
         assert {key for key, _value in sample.labels} <= allowed
         assert cid not in str(sample.labels)
         assert sample.labels == tuple(sorted(sample.labels))
@@ -106,7 +126,7 @@ def test_kube_names_are_the_declared_ones_or_what_comes_nearest() -> None:
     world.run("solo")
     found = {
         (has["namespace"], has["pod"], has["container"])
-        for has in (dict(one.labels) for one in world.registry.samples(world.now, full=True))
+        for has in (dict(one.labels) for one in world.registry.samples(full=True))
         if has["__name__"] == "kube_pod_container_status_restarts_total"
     }
     assert found == {("ai", "box.oracle", "ktransformers"), ("default", "box.web", "web"), ("default", "solo", "solo")}
@@ -114,28 +134,28 @@ def test_kube_names_are_the_declared_ones_or_what_comes_nearest() -> None:
 
 def test_a_renamed_container_ends_its_old_series_and_begins_new_ones(world: World) -> None:
     cid = world.run("box-oracle-1", labels=compose())
-    world.registry.samples(world.now, full=True)
+    world.registry.samples(full=True)
     world.rename(cid, "brain")
     assert [one["name"] for one in world.registry.gone() if "name" in one] == ["box-oracle-1"]
-    found = world.registry.samples(world.now, full=False)
+    found = world.registry.samples(full=False)
     assert {dict(one.labels).get("name", "brain") for one in found} == {"brain"}
     assert {written(one) for one in found} == NAMES
 
 
 def test_a_name_taken_over_by_another_service_is_alive_after_the_old_one_ended(world: World) -> None:
     one = world.run("web", labels=compose(service="a"))
-    world.registry.samples(world.now, full=True)
+    world.registry.samples(full=True)
     world.rename(one, "other")
     world.run("web", labels=compose(service="b"))
     ended = world.registry.gone()
     assert ended[0]["name"] == "web"
-    given = [dict(sample.labels) for sample in world.registry.samples(world.now, full=False)]
+    given = [dict(sample.labels) for sample in world.registry.samples(full=False)]
     assert any(has.get("name") == "web" for has in given)
 
 
 def test_hostile_labels_stay_within_the_bounds_of_a_series(world: World) -> None:
     world.run("x" * 10_000, labels=compose("p\n" * 5000, 'q"}' * 5000))
-    for sample in world.registry.samples(world.now, full=True):
+    for sample in world.registry.samples(full=True):
         assert len("".join(key + value for key, value in sample.labels).encode()) <= 4096
         assert all(value.isprintable() for _key, value in sample.labels)
 
@@ -206,7 +226,7 @@ def test_the_first_kind_of_name_that_matches_decides(box: World, target: object,
 
 def test_a_samples_labels_lead_back_to_its_service(box: World) -> None:
     by_labels: dict[str, Sample] = {}
-    for sample in box.registry.samples(box.now, full=True):
+    for sample in box.registry.samples(full=True):
         has = dict(sample.labels)
         if "name" in has:
             assert len(box.registry.find(has["name"])) == 1

@@ -295,7 +295,7 @@ def test_drift_is_not_told_again_by_a_fresh_process(world: World) -> None:
 
 def test_a_service_outlives_a_recreation_and_ends_after_a_while(world: World) -> None:
     cid = world.run(labels=compose())
-    world.registry.samples(world.now, full=True)
+    world.registry.samples(full=True)
     world.remove(cid)
     assert world.kinds()[-1] == "container.removed"
     assert world.service("box.oracle").container is None
@@ -340,7 +340,7 @@ def test_a_fresh_process_knows_its_services_before_it_has_seen_them(world: World
     world.rename(cid, parked)
     fresh = world.again()
     assert fresh.service().owned.ok, "its open plan must be able to go on"
-    assert fresh.registry.samples(fresh.now, full=True) == ()
+    assert fresh.registry.samples(full=True) == ()
     fresh.wait(1000)
     assert fresh.ids() == ["oracle"], "nobody has looked yet"
     fresh.sweep()
@@ -357,11 +357,11 @@ def test_unreadable_memory_is_left_out_and_named() -> None:
 
 def test_a_lost_engine_keeps_its_services_and_silences_their_series(world: World) -> None:
     world.run()
-    world.registry.samples(world.now, full=True)
+    world.registry.samples(full=True)
     world.engine(False)
     world.wait(1000)
     assert world.ids() == ["oracle"]
-    assert world.registry.samples(world.now, full=True) == ()
+    assert world.registry.samples(full=True) == ()
     world.engine(True)
     world.sweep()
     assert world.series(full=False)["resurgam_container_running"] == 1, "given out again though nothing changed"

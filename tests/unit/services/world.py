@@ -222,7 +222,7 @@ class World:
 
     def series(self, full: bool = True) -> dict[str, float]:
         """The newest sample of each series, as `name{label="value"}` without the labels every one has."""
-        return {written(sample): sample.value for sample in self.registry.samples(self.now, full=full)}
+        return {written(sample): sample.value for sample in self.registry.samples(full=full)}
 
 
 def written(sample: Sample) -> str:

@@ -276,10 +276,32 @@ def test_stats_are_one_reading_a_round_under_the_names_people_know():
             labels("container_memory_working_set_bytes", **about),
             labels("container_spec_memory_limit_bytes", **about),
             labels("container_cpu_usage_seconds_total", **about),
+            labels("container_last_seen", **about),
         }
         assert values[labels("container_memory_working_set_bytes", **about)] == 50 * 2**20
         assert values[labels("container_spec_memory_limit_bytes", **about)] == 2**30
         assert values[labels("container_cpu_usage_seconds_total", **about)] > 0
+        assert values[labels("container_last_seen", **about)] == rounds[-1].at
+
+    box.play(story)
+
+
+def test_a_container_that_ended_is_seen_no_more():
+    """So `time() - container_last_seen > 60`, the public rule, fires for it and for no other."""
+    box = Box(stats_every=15)
+    box.engine.human_run("stays", "local/serve:1")
+    box.engine.human_run("ends", "local/serve:1")
+
+    async def story():
+        await asyncio.sleep(20)
+        box.engine.human_stop("ends")
+        await asyncio.sleep(100)
+        seen = {}
+        for fact in box.of(Readings):
+            seen |= {s.labels: s.value for s in fact.samples if s.labels[0] == ("__name__", "container_last_seen")}
+        now = box.loop.clock.wall()
+        assert now - seen[labels("container_last_seen", name="stays")] <= 15
+        assert 100 < now - seen[labels("container_last_seen", name="ends")] <= 120
 
     box.play(story)
 

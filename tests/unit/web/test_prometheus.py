@@ -148,6 +148,7 @@ async def test_what_cannot_be_read_is_bad_data(api: Asker, path: str, params: di
         ("application/x-www-form-urlencoded", b"query=\xff"),
         ("application/x-www-form-urlencoded; charset=nope", b"query=1"),
         ("multipart/form-data; boundary=x", b"garbage"),
+        ("multipart/form-data; boundary=x", b"--x\r\nno header"),
         ("application/json", b'{"query": "1"}'),
     ],
 )

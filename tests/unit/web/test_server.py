@@ -1,5 +1,6 @@
 """The TCP door: metrics and health, to those who call it by a name of ours."""
 
+import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -133,3 +134,13 @@ async def test_what_is_not_there_is_said_in_json(url: str) -> None:
     status, kind, text = await get(url + "/nope")
     assert (status, kind.partition(";")[0]) == (404, "application/json")
     assert json.loads(text) == {"error": "GET /nope: Not Found"}
+
+
+async def test_what_is_no_http_is_answered_and_leaves_no_traceback(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    host, _, port = url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 20_000 + b"\r\n\r\n")
+    await writer.drain()
+    assert b" 400 " in await reader.readline()
+    writer.close()
+    assert caplog.records == []

@@ -22,4 +22,4 @@ def text(node: Node) -> str:
 def check_quantile(frame: Frame, phi: float, node: Node) -> None:
     """Annotate a quantile that is none."""
     if not 0 <= phi <= 1:
-        frame.note(f"PromQL warning: quantile value should be between 0 and 1, got {short(phi, 6)}", node)
+        frame.note(f"PromQL warning: quantile value should be between 0 and 1, got {short(phi)}", node)

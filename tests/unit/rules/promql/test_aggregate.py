@@ -182,16 +182,15 @@ def test_values_are_counted_by_their_shortest_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "widest", "text"),
+    ("number", "text"),
     [
-        (math.nan, 6, "NaN"), (-math.inf, 6, "-Inf"), (0.0, 6, "0"), (1.5, 6, "1.5"), (-2.0, 6, "-2"),
-        (1.123456789, 6, "1.123456789"), (100000.0, 6, "100000"), (2e6, 6, "2e+06"), (1234567.0, 6, "1.234567e+06"),
-        (2e6, 21, "2000000"), (1e19, 21, "10000000000000000000"), (1e21, 21, "1e+21"), (-1.5e-5, 21, "-1.5e-05"),
-        (0.0001, 21, "0.0001"), (1e-300, 21, "1e-300"),
+        (math.nan, "NaN"), (-math.inf, "-Inf"), (0.0, "0"), (1.5, "1.5"), (-2.0, "-2"), (1.123456789, "1.123456789"),
+        (100000.0, "100000"), (2e6, "2e+06"), (1234567.0, "1.234567e+06"), (2.0**63, "9.223372036854776e+18"),
+        (0.0001, "0.0001"), (-1.5e-5, "-1.5e-05"), (1e-300, "1e-300"),
     ],
 )  # fmt: skip
-def test_a_number_in_a_message_is_written_as_go_does(number: float, widest: int, text: str) -> None:
-    assert short(number, widest) == text
+def test_a_number_in_a_message_is_written_as_go_does(number: float, text: str) -> None:
+    assert short(number) == text
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,7 @@ def test_errors_of_syntax_have_their_place(text: str, column: int, words: str) -
         ('{""}', 1, "at least one non-empty matcher"),
         ('x{__name__="y"}', 1, 'metric name must not be set twice: "x" or "y"'),
         ('x{"y"}', 1, "metric name must not be set twice"),
-        ('x{a=~"("}', 6, "bad regular expression"),
+        ('x{a=~"("}', 6, "bad regular expression '(': missing ): ("),
         ('x{a!~"a(?=b)"}', 6, "bad regular expression"),
         ('label_replace(x, "a", "$1", "b", "(")', 34, "bad regular expression"),
         ("-'s'", 1, 'unary expression only allowed on expressions of type scalar or instant vector, got "string"'),
