@@ -20,7 +20,6 @@ from supervisor.rules.model import AlertRule, Rule, RuleSet
 from supervisor.rules.outputs import RecordError, recorded, unkept
 from supervisor.rules.promql.evaluate import PURSE, EvaluationError, Options, evaluate_until
 from supervisor.rules.promql.nodes import Vector
-from supervisor.rules.promql.parse import CompiledExpr
 from supervisor.rules.promql.schedule import NEVER
 from supervisor.rules.roll import Roll
 from supervisor.rules.running import SETTLE, Running

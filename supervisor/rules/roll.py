@@ -3,6 +3,7 @@
 Kept for `engine.py`, rule by rule as something moves, so that asking costs nothing while nothing does.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,6 +11,10 @@ from supervisor.facts import Alert, AlertChange, RuleHealth
 from supervisor.rules import alerts
 from supervisor.rules.model import RuleSet
 from supervisor.rules.running import Running
+
+_NUMBERS = re.compile(r"[0-9]+")
+_WORDS = 120
+"""letters of a line that tell one error from another"""
 
 
 class Roll:
@@ -25,7 +30,7 @@ class Roll:
         self._health: tuple[RuleHealth, ...] | None = None
         files = [health.file for health in rules.health]
         self.told = {file: text for file, text in told.items() if file in files}
-        """file -> its health as it was told last"""
+        """file -> the gist of its health as it was told last"""
         self._news_due = True
         for one in running:
             for alert in one.active.values():
@@ -100,7 +105,13 @@ class Roll:
         self._news_due = False
         found = []
         for health in self.health():
-            if self.told.get(health.file, "" if health.rules else health.text) != health.text:
+            gist = _gist(health.text)
+            if self.told.get(health.file, "" if health.rules else gist) != gist:
                 found.append(health)
-            self.told[health.file] = health.text
+            self.told[health.file] = gist
         return tuple(found)
+
+
+def _gist(text: str) -> str:
+    """What of a file's health is news: which rules err and how, but not each count and label in the words."""
+    return "\n".join(_NUMBERS.sub("0", line)[:_WORDS] for line in text.split("\n"))

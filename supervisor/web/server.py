@@ -112,7 +112,7 @@ class Server:
             return problem(f"{request.method} {request.path}: {err.reason}", err.status)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        body, content_type = self._page.render(request.headers.get("Accept", ""))
+        body, content_type = await self._page.page(request.headers.get("Accept", ""), self._house.clock.mono)
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def _health(self, _request: web.Request) -> web.Response:

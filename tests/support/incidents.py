@@ -148,6 +148,7 @@ class Box:
     absent: tuple[str, ...] = ()
     now: float = NOW
     true: set[str] = field(default_factory=set)
+    erring: set[str] = field(default_factory=set)
     """expressions that hold"""
     settings: Settings = field(default_factory=Settings)
     spaces: dict[str, dict[str, Json]] = field(default_factory=dict)

@@ -4,7 +4,7 @@ The door to the reading: `grammar.py` does it, with `lexer.py` below and `check.
 ends the reading; errors of kind (a number where a vector is wanted) are told all at once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from supervisor.errors import ConfigError, Mistake
@@ -33,22 +33,21 @@ class CompiledExpr:
     extras: tuple[str, ...] = ()
     """syntax in it that Prometheus calls experimental: 'duration arithmetic', 'fill modifiers'"""
 
-    @property
-    def selectors(self) -> tuple[tuple[Selector, int], ...]:
-        """Every selector in it, left to right, with the ms that it looks back from its own `offset`: the span of its
-        window, or 0 where the lookback applies. Inside a subquery it looks back from the subquery's first instant, so
-        that span and offset of every subquery around it are added (and the lookback too, where it applies)."""
-        return tuple(_selectors(self.node, 0))
+    selectors: tuple[tuple[Selector, int], ...] = field(init=False, repr=False, compare=False)
+    """Every selector in it, left to right, with the ms that it looks back from its own `offset`: the span of its
+    window, or 0 where the lookback applies. Inside a subquery it looks back from the subquery's first instant, so
+    that span and offset of every subquery around it are added (and the lookback too, where it applies)."""
+    flows: bool = field(init=False, repr=False, compare=False)
+    """whether its value moves with time alone"""
+    clocked: bool = field(init=False, repr=False, compare=False)
+    """whether its value can move with time alone even while nothing is in sight of its selectors"""
 
-    @property
-    def flows(self) -> bool:
-        """Whether its value moves with time alone."""
-        return any(isinstance(node, Call) and functions.flows(node) for node in walk(self.node))
-
-    @property
-    def clocked(self) -> bool:
-        """Whether its value can move with time alone even while nothing is in sight of its selectors."""
-        return any(isinstance(node, Call) and functions.clocked(node) for node in walk(self.node))
+    def __post_init__(self) -> None:
+        # found once, where the expression is read: a reload asks this of ten thousand rules within one turn
+        calls = [node for node in walk(self.node) if isinstance(node, Call)]
+        object.__setattr__(self, "selectors", tuple(_selectors(self.node, 0)))
+        object.__setattr__(self, "flows", any(functions.flows(call) for call in calls))
+        object.__setattr__(self, "clocked", any(functions.clocked(call) for call in calls))
 
     @property
     def experimental(self) -> tuple[str, ...]:

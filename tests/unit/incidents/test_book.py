@@ -190,6 +190,18 @@ def test_unless() -> None:
     assert box.said() == [("playbook:p", "allowed")]
 
 
+def test_an_unless_that_errs_holds_back_and_says_why() -> None:
+    box = one_step("unless: 'resurgam_service_maintenance == 1'")
+    box.erring = {"resurgam_service_maintenance == 1"}
+    (answer,) = box.turn()
+    assert box.said() == [("playbook:p", "unless")]
+    assert "errs, so nobody knows whether it holds" in answer.verdict.text
+    assert box.last.again == box.now + 5
+    box.erring = set()
+    box.turn()
+    assert box.said() == [("playbook:p", "allowed")]
+
+
 def test_what_holds_back_does_not_outrank() -> None:
     text = """
 playbooks:

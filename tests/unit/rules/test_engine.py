@@ -556,14 +556,14 @@ def test_the_timers_do_not_grow_with_what_happened() -> None:
 def test_holds_joins_on_the_alerts_service() -> None:
     box = Box(LOOP)
     box.put(healthy__oracle=1, healthy__letta=0, host=1)
-    engine, oracle, letta = box.engine, {"name": "oracle"}, {"name": "letta"}
-    assert engine.holds(compile_expr("healthy == 1"), oracle, box.now)
-    assert not engine.holds(compile_expr("healthy == 1"), letta, box.now)
-    assert engine.holds(compile_expr("host == 1"), letta, box.now)
-    assert engine.holds(compile_expr("count(healthy) > 1"), letta, box.now)
-    assert engine.holds(compile_expr("1"), letta, box.now)
-    assert not engine.holds(compile_expr("0"), letta, box.now)
-    assert not engine.holds(compile_expr("healthy + on () healthy"), oracle, box.now)  # an error does not hold
+    asking, oracle, letta = box.engine.asking(box.now), {"name": "oracle"}, {"name": "letta"}
+    assert asking.holds(compile_expr("healthy == 1"), oracle) is True
+    assert asking.holds(compile_expr("healthy == 1"), letta) is False
+    assert asking.holds(compile_expr("host == 1"), letta) is True
+    assert asking.holds(compile_expr("count(healthy) > 1"), letta) is True
+    assert asking.holds(compile_expr("1"), letta) is True
+    assert asking.holds(compile_expr("0"), letta) is False
+    assert asking.holds(compile_expr("healthy + on () healthy"), oracle) is None  # an error is no answer
 
 
 def test_what_explains_a_rule_is_found_by_name_id_and_fingerprint_and_shares_nothing() -> None:
@@ -653,3 +653,15 @@ def test_many_alerts_that_are_replaced_once_in_a_while_are_no_such_rule(monkeypa
         box.settle()
         assert len(box.engine.active()) == 110
         box.wait(3600)
+
+
+def test_an_error_that_counts_differently_at_each_look_is_told_once() -> None:
+    box = Box("groups:\n- name: g\n  limit: 1\n  rules:\n  - {alert: A, expr: x > 0}\n")
+    told = []
+    for count in range(2, 12):
+        given = [Sample(labels("x", name=str(n)), 1.0) for n in range(count)]
+        box.engine.arrived("c", box.store.append(box.now, given), box.now)
+        told += [health.text for health in box.engine.evaluate(box.now).health]
+        box.now += 1
+    assert told == ["A: exceeded limit of 1 with 2 alerts"]
+    assert box.engine.health()[0].text == "A: exceeded limit of 1 with 11 alerts"  # whoever asks sees the newest

@@ -3,13 +3,13 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 
 import aiohttp
 import pytest
 
-from supervisor.facts import EngineState
+from supervisor.facts import EngineState, Labels
 from supervisor.web.server import Server, bare_host, host_allowed
 from tests.support.boxes import NOW
 from tests.support.house import FakeHouse, series
@@ -144,3 +144,23 @@ async def test_what_is_no_http_is_answered_and_leaves_no_traceback(url: str, cap
     assert b" 400 " in await reader.readline()
     writer.close()
     assert caplog.records == []
+
+
+async def test_a_crowd_of_scrapers_shares_one_page_and_the_next_second_has_its_own(
+    url: str, house: FakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    before = house.metrics
+
+    def counted(now: float) -> Iterable[tuple[Labels, float]]:
+        asked.append(now)
+        return before(now)
+
+    monkeypatch.setattr(house, "metrics", counted)
+    pages = await asyncio.gather(*[get(url + "/metrics") for _ in range(20)])
+    assert len(asked) == 1
+    assert len(set(pages)) == 1
+    house.series.append((series("resurgam_container_deaths_total", name="new"), 1.0))
+    assert 'name="new"' not in (await get(url + "/metrics"))[2]
+    house.clock.advance(1.0)
+    assert 'name="new"' in (await get(url + "/metrics"))[2]
