@@ -22,10 +22,11 @@ from supervisor.core import ourselves
 from supervisor.errors import ConfigError, Mistake, UsageError
 from supervisor.incidents import binding, playbooks, veto
 from supervisor.journal.recorder import KEEP_MS
-from supervisor.rules import RecordRule, RuleFile, accepts
+from supervisor.rules import RecordRule, RuleFile
+from supervisor.rules.checking import accepts
+from supervisor.rules.checking.lint import lint
 from supervisor.rules.files import Origin, document_of, read, shipped_folder
 from supervisor.rules.files import load as load_rules
-from supervisor.rules.lint import lint
 from supervisor.services import series
 from supervisor.signals import docker_stats, host
 from supervisor.signals.probes import LATER as PROBES_LATER

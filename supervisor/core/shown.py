@@ -10,7 +10,7 @@ from supervisor.core.tape import Older, Tape
 from supervisor.facts import Json, Snapshot
 from supervisor.journal.codec import dump
 from supervisor.rules import EvaluationError
-from supervisor.rules.reasons import HISTORY, Inquiry, explained, untold
+from supervisor.rules.explaining.reasons import HISTORY, Inquiry, explained, untold
 from supervisor.samples import Store
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def explain(core: "Decider", word: str) -> Json:
 
 
 async def reasons(core: "Decider", questions: Asked, word: str, tape: Tape | None = None) -> list[Json]:
-    """Why the rules of that name give what they give (`rules/reasons.py`), found out beside the turns. `tape`: where
+    """Why the rules of that name give what they give (`explaining/`), found out beside the turns. `tape`: where
     samples older than those in memory are."""
 
     def look(history: float) -> Inquiry:

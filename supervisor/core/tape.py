@@ -1,7 +1,7 @@
 """Samples older than those in memory, from the recorder: the past that `explain` tells of.
 
 In: the recorder's blocks, packed as they are kept, through the journal's thread. Out: a copy of some samples that
-begins earlier (`rules/reasons.py` works on it). They are unpacked on the thread of asked questions, the newest first,
+begins earlier (`explaining/` works on it). They are unpacked on the thread of asked questions, the newest first,
 as far as the bounds allow; nothing is unpacked on the loop.
 """
 

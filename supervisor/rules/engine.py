@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from supervisor.facts import Alert, AlertChange, Labels, RuleHealth, Sample
 from supervisor.rules import alerts, query, restoring
 from supervisor.rules.around import Place
-from supervisor.rules.case import Case, blind
+from supervisor.rules.explaining.case import Case, blind
 from supervisor.rules.model import AlertRule, Rule, RuleSet
 from supervisor.rules.outputs import RecordError, recorded, unkept
 from supervisor.rules.promql.evaluate import PURSE, EvaluationError, Options, evaluate_until

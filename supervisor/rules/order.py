@@ -14,10 +14,10 @@ import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from supervisor.rules.checking.shape import ANY, Carries, carries
 from supervisor.rules.model import RecordRule, Rule
 from supervisor.rules.outputs import ALERTS, ALERTS_FOR_STATE
 from supervisor.rules.promql.nodes import Node, Selector, Subquery, children
-from supervisor.rules.shape import ANY, Carries, carries
 from supervisor.samples import exact_name
 from supervisor.units import Matcher
 

@@ -1,7 +1,7 @@
 """Why: one document that answers `resurgam explain ALERT|SERVICE`.
 
 In: the word a person typed, facts.Snapshot, and what only the core can know (the rules of that name with their parts,
-as `rules/reasons.py` tells them, and what else the word stands for). Out: JSON with one plain sentence on top, then
+as `explaining/` tells them, and what else the word stands for). Out: JSON with one plain sentence on top, then
 everything it rests on; times are RFC 3339, in sentences they are the clock of this machine.
 """
 
@@ -28,7 +28,7 @@ from supervisor.views.words import json_safe, when
 def explain_document(subject: str, snapshot: Snapshot, extra: Json | None = None, evidence: Row | None = None) -> Json:
     """Explain an alert (by name) or a service (by id, alias or container name).
 
-    `extra` is the core's own explanation: `found`, `rules` (as rules.reasons.explained gives them), `services` (what
+    `extra` is the core's own explanation: `found`, `rules` (as `explained` gives them), `services` (what
     the word stands for), `names` (of all rules). `evidence` is the journal row with the last log lines before a death
     of the service, if there is one.
     `found` is False where nothing has that name; `near` then lists what comes close.

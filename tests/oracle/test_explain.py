@@ -10,8 +10,8 @@ import pytest
 
 from supervisor.facts import Json
 from supervisor.rules import compile_expr
-from supervisor.rules.gives import Gives, Known, Limits, Piece, look, pieces
-from supervisor.rules.past import History, Past
+from supervisor.rules.explaining.gives import Gives, Known, Limits, Piece, look, pieces
+from supervisor.rules.explaining.past import History, Past
 from supervisor.rules.promql.evaluate import Options
 from supervisor.rules.promql.schedule import NEVER
 from supervisor.samples import Store, to_ms

@@ -7,7 +7,7 @@ from supervisor import rules
 from supervisor.facts import AlertChange, Json, Labels, Sample, labels
 from supervisor.lab.series import Given, Listed, parse_metric, parse_values
 from supervisor.rules import RuleEngine, RuleSet
-from supervisor.rules.reasons import HISTORY, Inquiry, explained
+from supervisor.rules.explaining.reasons import HISTORY, Inquiry, explained
 from supervisor.samples import Store
 
 

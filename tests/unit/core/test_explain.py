@@ -12,7 +12,7 @@ from supervisor.core import asked, shown
 from supervisor.core.asked import MOST_WAITING, TORN, Asked
 from supervisor.facts import Json, Sample, labels
 from supervisor.lab.loop import SimLoop
-from supervisor.rules import reasons
+from supervisor.rules.explaining import reasons
 from tests.support.rules import Box, rule
 
 TEXT = rule("x > 5", for_="1m")

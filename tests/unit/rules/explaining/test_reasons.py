@@ -6,10 +6,10 @@ import math
 import pytest
 
 from supervisor.facts import Sample, labels
-from supervisor.rules import case, reasons
-from supervisor.rules.gives import MOST_PARTS
+from supervisor.rules.explaining import case, reasons
+from supervisor.rules.explaining.gives import MOST_PARTS
+from supervisor.rules.explaining.reasons import MOST_ROWS, VISITS, Inquiry, explained, untold
 from supervisor.rules.promql.evaluate import EvaluationError
-from supervisor.rules.reasons import MOST_ROWS, VISITS, Inquiry, explained, untold
 from supervisor.samples import Store
 from tests.support.rules import Box, rule, ruleset
 

@@ -13,13 +13,14 @@ from typing import Literal
 from supervisor.config.yaml import Document
 from supervisor.errors import Mistake
 from supervisor.facts import Metric
-from supervisor.rules import lint_series, order
-from supervisor.rules.accepts import EXPERIMENTAL
-from supervisor.rules.lint_series import Known, Said
+from supervisor.rules import order
+from supervisor.rules.checking import lint_series
+from supervisor.rules.checking.accepts import EXPERIMENTAL
+from supervisor.rules.checking.lint_series import Known, Said
+from supervisor.rules.checking.shape import ANY, COMPARISONS, Carries, always, carries
 from supervisor.rules.model import AlertRule, RecordRule, Rule, RuleFile
 from supervisor.rules.promql.nodes import Aggregate, Binary, Call, Node, Number, Selector, walk
 from supervisor.rules.promql.show import show
-from supervisor.rules.shape import ANY, COMPARISONS, Carries, always, carries
 from supervisor.units import show_duration
 
 Level = Literal["error", "warning", "hint"]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from supervisor.facts import Metric
+from supervisor.rules.checking.lint import Finding, lint
 from supervisor.rules.files import document_of, parse_rules
-from supervisor.rules.lint import Finding, lint
 
 METRICS = {
     metric.name: metric

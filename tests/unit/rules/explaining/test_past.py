@@ -4,8 +4,8 @@ import pytest
 
 from supervisor.facts import Sample, labels
 from supervisor.rules import compile_expr
-from supervisor.rules.gives import Known, Limits, look, pieces
-from supervisor.rules.past import History, Past
+from supervisor.rules.explaining.gives import Known, Limits, look, pieces
+from supervisor.rules.explaining.past import History, Past
 from supervisor.rules.promql.evaluate import EvaluationError, Options
 from supervisor.samples import STALE, Store
 from tests.support.rules import filled

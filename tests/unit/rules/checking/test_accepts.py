@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.rules.accepts import needs, sentence
+from supervisor.rules.checking.accepts import needs, sentence
 from supervisor.rules.files import document_of, parse_rules
 
 HEAD = "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: "

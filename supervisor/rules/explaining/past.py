@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from supervisor.facts import Labels
 from supervisor.rules.alerts import same
-from supervisor.rules.gives import Gives, Known, Limits, Piece, look
+from supervisor.rules.explaining.gives import Gives, Known, Limits, Piece, look
 from supervisor.rules.promql.evaluate import Options
 from supervisor.rules.promql.nodes import At, Node, Selector, Subquery, Window, children, walk
 from supervisor.rules.promql.parse import CompiledExpr

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from supervisor.rules.engine import RuleEngine
-from supervisor.rules.gives import Gives, Known, Limits, Piece, look
+from supervisor.rules.explaining.gives import Gives, Known, Limits, Piece, look
 from supervisor.rules.model import Rule
 from supervisor.rules.promql.evaluate import Options
 from supervisor.rules.promql.schedule import NEVER

@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from supervisor.facts import Alert, Json
-from supervisor.rules.ahead import Change, Future, Next, Onward, Turn
-from supervisor.rules.case import Case
 from supervisor.rules.engine import RuleEngine
-from supervisor.rules.gives import Gives, Known, Limits, Piece, look, pieces
+from supervisor.rules.explaining.ahead import Change, Future, Next, Onward, Turn
+from supervisor.rules.explaining.case import Case
+from supervisor.rules.explaining.gives import Gives, Known, Limits, Piece, look, pieces
+from supervisor.rules.explaining.past import History, Moved, Past
 from supervisor.rules.model import AlertRule, RecordRule
 from supervisor.rules.outputs import ALERTS, ALERTS_FOR_STATE
-from supervisor.rules.past import History, Moved, Past
 from supervisor.rules.promql.evaluate import PURSE
 from supervisor.rules.promql.schedule import NEVER, needed
 from supervisor.rules.promql.show import show

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from supervisor.facts import Metric
+from supervisor.rules.checking.shape import ANY, COMPARISONS, Carries, always
 from supervisor.rules.model import AlertRule, RecordRule, Rule, RuleFile
 from supervisor.rules.outputs import ALERTS, ALERTS_FOR_STATE
 from supervisor.rules.promql.nodes import Aggregate, Binary, Call, Kind, Node, Selector, Subquery, Window, walk
-from supervisor.rules.shape import ANY, COMPARISONS, Carries, always
 from supervisor.samples import exact_name
 from supervisor.units import show_duration
 
