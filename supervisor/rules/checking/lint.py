@@ -28,6 +28,9 @@ _ACTION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _STRINGS = re.compile(r'"(?:\\.|[^"\\])*"|`[^`]*`')
 _VALUE = re.compile(r"\$value\b|(?<![\w$)])\.Value\b")
 _LABEL = re.compile(r"(?:\$labels|\.Labels)\.([a-zA-Z_][a-zA-Z0-9_]*)")
+_OWN_LABEL = re.compile(r"\$labels\.([a-zA-Z_][a-zA-Z0-9_]*)")
+"""the same where the dot may stand for something else than the alert"""
+_MOVES_DOT = re.compile(r"\{\{-?\s*(?:range|with|define|block|template)\b")
 _META = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _MIRROR = {"==": "==", "!=": "!=", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
@@ -151,8 +154,9 @@ def _lost_labels(rule: AlertRule, known: Known) -> Iterator[Said]:
     told: dict[str, None] = {}
     for part, templates in (("labels", rule.label_templates), ("annotations", rule.annotation_templates)):
         for key, template in templates:
+            label = _OWN_LABEL if _MOVES_DOT.search(template.text) else _LABEL
             for at, inside in _actions(template.text):
-                for name in _LABEL.findall(inside):
+                for name in label.findall(inside):
                     if name in told or by_metric.can(name) or name == "__name__":
                         continue
                     told[name] = None

@@ -126,6 +126,13 @@ def texts(*rules: dict[str, object]) -> list[str]:
     return [one.text for one in found(*rules)]
 
 
+def test_the_labels_of_what_a_template_walks_over_are_not_the_alerts() -> None:
+    walk = '{{ range query "running == 0" }}{{ .Labels.name }}{{ end }}'
+    assert not found(alert("count(running == 0) > 1", for_="1m", annotations={"summary": walk}))
+    (lost,) = found(alert("count(running == 0) > 1", for_="1m", annotations={"summary": walk + "{{ $labels.name }}"}))
+    assert lost.lint == "empty-label"
+
+
 def test_findings_say_what_to_do() -> None:
     (text,) = texts(alert("resurgam_strike > 1"))
     assert text == "no collector here makes resurgam_strike; did you mean 'resurgam_streak'?"
