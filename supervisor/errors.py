@@ -15,6 +15,7 @@ ResurgamError
 └── BrokerError             the broker refused or dropped a message
 """
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,9 @@ class UsageError(ResurgamError):
     """The person asked for something that cannot be."""
 
 
+_WRITTEN = re.compile(r"(.+?):(\d+):(\d+): (.*)", re.DOTALL)
+
+
 @dataclass(frozen=True, slots=True)
 class Mistake:
     """One mistake in one file. `line` and `column` count from 1; 0 is 'the whole file'."""
@@ -41,6 +45,12 @@ class Mistake:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.text}"
+
+    @classmethod
+    def read(cls, line: str, file: str) -> "Mistake":
+        """The mistake that was written as `line`; one about the whole of `file` where it has no place."""
+        match = _WRITTEN.fullmatch(line)
+        return cls(match[1], int(match[2]), int(match[3]), match[4]) if match else cls(file, 0, 0, line)
 
 
 class ConfigError(UsageError):

@@ -38,7 +38,6 @@ Source = tuple[Path, Origin]
 METRICS = {metric.name: metric for made in (host, docker_stats, series, ourselves) for metric in made.METRICS}
 """every metric that is made here, by name"""
 
-_PLACED = re.compile(r"(.+?):(\d+):(\d+): (.*)", re.DOTALL)
 _TESTS = (".test.yaml", ".test.yml", ".actions-test.yaml", ".actions-test.yml")
 _YAML = (".yaml", ".yml")
 
@@ -194,7 +193,7 @@ def _rules(sources: Sequence[Source], settings: config.Settings, report: Report)
     for health in loaded.health:
         file = good.get(health.file)
         if file is None:
-            report.add("error", _mistakes(health.file, health.text))
+            report.add("error", [Mistake.read(line, health.file) for line in health.text.splitlines()])
             report.files.append(Checked(health.file, "rules", ok=False))
             continue
         shipped = health.origin == "shipped"
@@ -262,12 +261,3 @@ def _action(document: Document, place: tuple[str | int, ...], text: str, mapped:
         fix = f"add `kube: {{deployment: {name}}}` to a service under services: in resurgam.yaml"
         said = f"no service here stands for the deployment {name!r}, so nothing would be done; {fix}"
         report.add("hint", [document.mistake(place, said)])
-
-
-def _mistakes(file: str, text: str) -> list[Mistake]:
-    """Mistakes again from their text, one a line."""
-    found = []
-    for line in text.splitlines() or [text]:
-        match = _PLACED.fullmatch(line)
-        found.append(Mistake(match[1], int(match[2]), int(match[3]), match[4]) if match else Mistake(file, 0, 0, line))
-    return found

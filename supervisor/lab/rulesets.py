@@ -3,7 +3,6 @@
 In: paths (rule files, playbook files, folders), or the word `shipped` for ours. Out: a `Loaded`.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,8 +17,6 @@ from supervisor.rules import shipped_folder
 SHIPPED = "shipped"
 Source = tuple[Path, str]
 """a file or folder, and whose it is: `owner` or `shipped`"""
-
-_PLACED = re.compile(r"(.+?):(\d+):(\d+): (.*)", re.DOTALL)
 
 
 def source(path: Path) -> Source:
@@ -57,15 +54,6 @@ def load(settings: Settings, rules: Sequence[Source], books: Sequence[Source]) -
 def look(settings: Settings, rules: Sequence[Source], books: Sequence[Source]) -> tuple[Loaded, list[Mistake]]:
     """What is good in these files and folders, and every mistake in the others."""
     found = load_rules(rules, trust_uid=None, settle=settings.settle)
-    mistakes = [one for health in found.health for text in health.complaints for one in _placed(text, health.file)]
+    mistakes = [Mistake.read(line, health.file) for health in found.health for line in health.complaints]
     playbooks, wrong = load_playbooks(books)
     return Loaded(settings, found, playbooks), [*mistakes, *wrong]
-
-
-def _placed(text: str, file: str) -> list[Mistake]:
-    """Mistakes again from their text, one a line."""
-    found = []
-    for line in text.splitlines():
-        match = _PLACED.fullmatch(line)
-        found.append(Mistake(match[1], int(match[2]), int(match[3]), match[4]) if match else Mistake(file, 0, 0, line))
-    return found

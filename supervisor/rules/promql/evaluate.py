@@ -91,10 +91,6 @@ class Frame:
         """As `nameless`, of a range vector's source."""
         return self.nameless(source.labels) if self.options.delayed_names else source.bare
 
-    def relabelled(self, before: Labels, after: Labels) -> Labels:
-        """The labels `after` for an element that had `before`: a name that was to be dropped still is."""
-        return self.nameless(after) if type(before) is Doomed else after
-
     def spend(self, visits: int) -> None:
         """Pay for sample visits; EvaluationError once the purse is empty."""
         self.purse -= visits

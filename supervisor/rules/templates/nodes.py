@@ -3,6 +3,7 @@
 `at` is where a part stands in the template, in characters, by Go's own reckoning.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,14 +11,14 @@ from supervisor.rules.templates.gotext import quoted
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class Node(ABC):
     """Any part."""
 
     at: int
 
+    @abstractmethod
     def written(self) -> str:
         """As Go writes it down."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,7 @@ def test_what_prometheus_or_we_refuse_is_refused_in_words(text: str, words: str)
     ],
 )
 def test_what_prometheus_takes_is_taken(text: str) -> None:
-    parse_rules(text, "r.yaml")
+    assert parse_rules(text, "r.yaml").path == "r.yaml"
 
 
 def test_recording_rules_groups_and_their_settings() -> None:

@@ -230,7 +230,7 @@ async def test_an_asker_that_goes_away_is_not_worked_for(api: Asker, house: Fake
     waiting = asyncio.ensure_future(api("query", query="1"))
     await asyncio.wait_for(begun.wait(), 5)
     waiting.cancel()
-    await asyncio.wait_for(ended.wait(), 5)
+    assert await asyncio.wait_for(ended.wait(), 5)
 
 
 # ---------------------------------------------------------------- series and labels
