@@ -1,15 +1,13 @@
 """Wires the house, in the order of the flow: signals -> samples -> rules -> incidents -> actions -> bus, web.
 
-No logic lives here. `assemble` builds the decider from what the journal kept (the lab does the same on a virtual
-clock); `House` holds the edges and carries out the effects of a turn; `run` is the life of the process.
+No logic lives here. `House` holds the edges and carries out the effects of a turn; `run` is the life of the process.
 """
 
 import asyncio
 import contextlib
 import os
-import platform
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -24,38 +22,31 @@ from supervisor.clock import Clock, SystemClock
 from supervisor.config import Settings, waits_for_start
 from supervisor.config import load as load_settings
 from supervisor.core import Core
-from supervisor.core.admission import Admission
+from supervisor.core.assembling import assemble, permit_from
 from supervisor.core.decider import Decider
 from supervisor.core.reading import Reader, read_rules, rule_folders
-from supervisor.core.standing import Identity, Loaded, Standing
+from supervisor.core.standing import Loaded
 from supervisor.core.tape import Tape
 from supervisor.engines.docker import DockerEngine
 from supervisor.errors import UsageError
 from supervisor.facts import (
-    Alert,
     BusState,
-    Container,
     EdgeState,
     EngineEvent,
     Plan,
     Reloaded,
     Snapshot,
-    StepAsked,
     Stopping,
 )
-from supervisor.incidents import Book
 from supervisor.journal import Journal, JournalThread, Row, lock_state
-from supervisor.journal.codec import load as decode
 from supervisor.journal.recorder import Recorder
-from supervisor.ports import Ask, Engine, Permit
-from supervisor.rules import RuleEngine
+from supervisor.ports import Engine
 from supervisor.rules.promql.evaluate import Options
-from supervisor.samples import Store
-from supervisor.services import Registry
 from supervisor.signals import pause_file
 from supervisor.signals.docker import Watch
 from supervisor.signals.host import HostWatch, ProcHost
 from supervisor.signals.probes import HttpProber
+from supervisor.signals.room import HostRoom
 from supervisor.signals.rule_folders import watch as watch_folders
 from supervisor.verdicts import Verdict
 from supervisor.views import phrase
@@ -66,45 +57,8 @@ from supervisor.web.where import control_path
 
 log = structlog.get_logger()
 
-SPACES = ("alert", "incident", "plan", "wanted", "proved", "quarantine", "tally", "pause", "run", "spent", "meta")
-LATELY = 10_000
-"""samples among which the newest one is"""
 STOP_DEADLINE = 8.0
 """seconds in which SIGTERM ends us; the unit allows more"""
-
-
-def assemble(
-    loaded: Loaded,
-    journal: Journal,
-    clock: Clock,
-    remembered: Sequence[tuple[tuple[tuple[str, str], ...], int, float]] = (),
-    store: Store | None = None,
-    options: Options = Options(),
-) -> Decider:
-    """The decider, restored: windows, alerts, incidents, wanted states, budgets, pauses, locks of open plans. `store`:
-    an empty one to use, where the lab has its own. `options`: how rules are evaluated."""
-    now = clock.wall()
-    kept: dict[str, Mapping[str, dict[str, object]]] = {space: journal.space(space) for space in SPACES}
-    registry = Registry(loaded.settings, kept, own=platform.node() if Path("/.dockerenv").exists() else "")
-    store = Store() if store is None else store
-    rules = RuleEngine(store, options=options)
-    rules.load(loaded.rules, now, loaded.settings.external_labels, loaded.settings.external_url)
-    store.keep(loaded.retention())
-    store.restore(remembered)
-    alerts = tuple(decode(Alert, value) for _key, value in sorted(kept["alert"].items()))
-    last = journal.rows(limit=1, newest_first=True)
-    newest = [ms / 1000 for _labels, ms, _value in remembered[-LATELY:]]  # a rule with an offset writes into the past
-    looked = max([row.at for row in last] + newest, default=now)
-    lost = rules.restore(alerts, now, max(0.0, now - looked))
-    standing = Standing(load_problems=loaded.problems)
-    standing.pauses = {key: (str(value["why"]), float(str(value["until"]))) for key, value in kept["pause"].items()}
-    standing.confirm = str(kept["meta"].get("confirm", {}).get("text", ""))
-    identity = Identity(loaded.settings.host, __version__, journal.epoch, now)
-    book = Book(loaded.playbooks, kept)
-    decider = Decider(loaded, identity, standing, registry, store, rules, book, Admission(clock, kept))
-    decider.desk.restored(alerts, lost)
-    decider.last_seq = journal.last_seq
-    return decider
 
 
 class House:
@@ -122,7 +76,8 @@ class House:
         self.watches = {name: Watch(engine, submit, clock) for name, engine in self.engines.items()}
         self.host = HostWatch(ProcHost(), submit, clock)
         self.prober = HttpProber(clock)
-        self.runner = Runner(self.engines, self.prober, permit_from(self.core.ask, clock), submit, clock)
+        permit, room = permit_from(self.core.ask, clock), HostRoom(ProcHost())
+        self.runner = Runner(self.engines, self.prober, room, permit, submit, clock)
         self.broker = choose(settings.mqtt, settings.host, settings.state_dir, clock)
         self.pump = self._pump()
         self.notifiers = [
@@ -309,16 +264,6 @@ class House:
         await self.prober.close()
         for engine in self.engines.values():
             await engine.close()
-
-
-def permit_from(ask: Ask, clock: Clock) -> Permit:
-    """`permit(plan, step, seen)` of the runner, as a question to the core."""
-
-    async def permit(plan: int, step: str, seen: tuple[Container, ...]) -> Verdict:
-        answer: Verdict = await ask(StepAsked(clock.wall(), clock.mono(), plan, step, seen))
-        return answer
-
-    return permit
 
 
 def _log_row(row: Row) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from supervisor.facts import Container, EngineEvent, Fact, Image, Json
+from supervisor.facts import Container, EngineEvent, Fact, Image, Json, Needs
 from supervisor.verdicts import Verdict
 
 Submit = Callable[[Fact], None]
@@ -32,6 +32,12 @@ class EngineInfo:
     name: str
     version: str
     api: str
+    os: str = ""
+    architecture: str = ""
+    runtimes: tuple[str, ...] = ()
+    default_runtime: str = ""
+    cdi: bool = False
+    """it knows CDI devices"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,15 @@ class ExecResult:
     code: int
     output: str
     broken: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One path in a container's writable layer that is not as in its image."""
+
+    path: str
+    kind: str
+    """added | modified | deleted"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +92,17 @@ class Engine(Protocol):
     async def images(self) -> Mapping[str, str]:
         """Every tagged reference and the image id it stands for."""
 
+    async def changes(self, key: str) -> tuple[FileChange, ...]:
+        """What it wrote into its own layer, by path; at most 100,000. NotFound if there is no such container."""
+
+    async def get_archive(self, key: str, path: str, limit: int) -> bytes:
+        """A file or folder of it as a tar, also of one that stands still; paths in the tar begin with the last part of
+        `path`. NotFound where there is no such path, EngineError beyond `limit` bytes."""
+
+    async def put_archive(self, key: str, path: str, tar: bytes) -> None:
+        """Unpack a tar at `path` inside it (a folder that is there), owners and modes kept; also into one that was only
+        created."""
+
     async def create(self, name: str, spec: Json) -> str:
         """Create a container from a raw create body, connecting every network in its NetworkingConfig before it can
         be started. Returns the id. Conflict if the name is taken, NotFound if the image is gone."""
@@ -111,7 +137,8 @@ class Engine(Protocol):
         """What it uses now; None if it does not run."""
 
     async def exec(self, key: str, argv: tuple[str, ...], limit: float) -> ExecResult:
-        """Run a command inside, for probes only; argv comes from the configuration or the image's health check."""
+        """Run a command inside, for probes and `before:` only; argv comes from the configuration or the image's health
+        check."""
 
     def events(self, since_ns: int = 0) -> AsyncIterator[EngineEvent]:
         """Events as they happen, after those kept since `since_ns`. The first item is yielded only once the
@@ -124,9 +151,20 @@ class Engine(Protocol):
 class Prober(Protocol):
     """Asks a service whether it is well (real: signals/probes, simulated: lab)."""
 
-    async def probe(self, url: str, container: Container, own_only: bool, timeout: float) -> "ProbeResult":
-        """One probe of `http://:8000/health`, `tcp://:6333` … A host left out means the container itself; with
-        `own_only` any other host is refused as broken."""
+    async def probe(self, needs: Needs, container: Container, timeout: float) -> "ProbeResult":
+        """One probe, as the service declares it (`needs.probe`, `probe_argv` …). A host left out means the container
+        itself; for a probe from a label any other host is refused as broken."""
+
+    async def benchmark(self, needs: Needs, container: Container) -> "ProbeResult":
+        """One completion of `needs.benchmark.tokens` tokens; `rate` says how fast. Broken where it cannot run."""
+
+
+class Room(Protocol):
+    """Tells whether what a container is about to need is free (real: signals/room, simulated: lab)."""
+
+    async def held(self, needs: Needs, container: Container) -> str:
+        """What it would have to wait for, one sentence with who holds it (`port 8000 is held by …`, `40 GiB of memory
+        are free, it needs 90 GiB`); '' if nothing. Never raises: what cannot be measured is not waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +175,8 @@ class ProbeResult:
     text: str
     seconds: float = 0.0
     broken: bool = False
+    rate: float = 0.0
+    """tokens per second, of a benchmark"""
 
 
 @dataclass(frozen=True, slots=True)

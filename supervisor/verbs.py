@@ -20,7 +20,7 @@ class Disturbance(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """One typed parameter. `kind` is `text`, `image`, `count` or `duration`."""
+    """One typed parameter. `kind` is `text`, `image`, `count`, `duration` or `flag` (true | false)."""
 
     kind: str
     default: str = ""
@@ -49,6 +49,8 @@ class Verb:
                 units.duration(value)
             elif param.kind == "count" and not (value.isdigit() and int(value) <= 1000):
                 raise ValueError(f"{self.name} {name}={value!r} is not a count")
+            elif param.kind == "flag" and value not in ("true", "false"):
+                raise ValueError(f"{self.name} {name}={value!r} is neither true nor false")
             elif param.kind == "image" and (not value or value.startswith("-") or len(value) > 512 or " " in value):
                 raise ValueError(f"{self.name} {name}={value!r} is not an image reference")
         return {name: given.get(name, param.default) for name, param in self.params.items()}
@@ -70,6 +72,16 @@ _TABLE = (
         "recreate the container from an image, verified, or put it back",
         {
             "image": Param("image", "last-known-good", "last-known-good, current, or an image reference"),
+            "within": Param("duration", "", "how long it may take to become healthy"),
+        },
+    ),
+    Verb(
+        "rollback",
+        Disturbance.DISRUPTIVE,
+        _SERVICE,
+        "recreate the container from the image it had before, verified",
+        {
+            "retag": Param("flag", "false", "let the tag stand for that image too, so that compose keeps it"),
             "within": Param("duration", "", "how long it may take to become healthy"),
         },
     ),

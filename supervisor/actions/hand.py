@@ -18,7 +18,7 @@ from supervisor import units
 from supervisor.clock import Clock
 from supervisor.errors import EngineError, EngineGone, EngineTimeout, NotFound, ResurgamError
 from supervisor.facts import Container, EngineEvent, Json, Plan, StepEnded
-from supervisor.ports import Engine, Permit, Prober, Submit
+from supervisor.ports import Engine, Permit, Prober, Room, Submit
 from supervisor.verdicts import Reason, Verdict, no
 
 T = TypeVar("T")
@@ -62,9 +62,9 @@ class Hand:
     """Permission, engine, reports and news for one plan. `data` is what the steps so far left, `found` included."""
 
     def __init__(
-        self, plan: Plan, engine: Engine, prober: Prober, permit: Permit, submit: Submit, clock: Clock
+        self, plan: Plan, engine: Engine, prober: Prober, room: Room, permit: Permit, submit: Submit, clock: Clock
     ) -> None:
-        self.plan, self.engine, self.prober, self.clock = plan, engine, prober, clock
+        self.plan, self.engine, self.prober, self.room, self.clock = plan, engine, prober, room, clock
         self._permit, self._submit = permit, submit
         self._phases = {step.name: step.phase for step in plan.steps}
         self._backs = {step.name for step in plan.steps if step.back}

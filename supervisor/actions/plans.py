@@ -47,6 +47,9 @@ def build(intent: Intent, service: Service, *, plan_id: int, op: str, now: float
         key=intent.key,
         found=_found(service, container),
         override=intent.override,
+        approved=intent.approved,
+        rollout=intent.rollout,
+        document=intent.document,
     )
 
 

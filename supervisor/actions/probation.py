@@ -150,4 +150,4 @@ async def _probe(hand: Hand, seen: Container) -> ProbeResult | None:
     needs = hand.plan.needs
     if not needs.probe or not seen.running:
         return None
-    return await hand.prober.probe(needs.probe, seen, needs.probe_from_label, PROBE_TIMEOUT)
+    return await hand.prober.probe(needs, seen, PROBE_TIMEOUT)

@@ -14,13 +14,14 @@ from supervisor.actions.hand import Ending, Hand, LeftOpen
 from supervisor.actions.plans import plain_verb
 from supervisor.clock import Clock
 from supervisor.facts import EngineEvent, Plan, PlanEnded
-from supervisor.ports import Engine, Permit, Prober, Submit
+from supervisor.ports import Engine, Permit, Prober, Room, Submit
 from supervisor.verdicts import Reason, Verdict, no, yes
 
 MANEUVERS: Mapping[str, Callable[[Hand], Awaitable[Ending]]] = {
     "phoenix": phoenix.run,
     "protect": protect.run,
     "restart": restart.run,
+    "rollback": phoenix.run,
     "start": start.run,
     "stop": stop.run,
 }
@@ -32,9 +33,15 @@ class Runner:
     """Every running plan. Its methods return at once; nothing here raises towards the core."""
 
     def __init__(
-        self, engines: Mapping[str, Engine], prober: Prober, permit: Permit, submit: Submit, clock: Clock
+        self,
+        engines: Mapping[str, Engine],
+        prober: Prober,
+        room: Room,
+        permit: Permit,
+        submit: Submit,
+        clock: Clock,
     ) -> None:
-        self._engines, self._prober = engines, prober
+        self._engines, self._prober, self._room = engines, prober, room
         self._permit, self._submit, self._clock = permit, submit, clock
         self._hands: dict[int, Hand] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -50,7 +57,7 @@ class Runner:
             text = f"There is no engine {plan.engine!r} any more; {plan.verb} {plan.service} cannot be done."
             self._ended(plan, Ending(no(Reason.FAILED, text), (), {"why": Reason.ENGINE_ABSENT.value}))
             return
-        hand = Hand(plan, engine, self._prober, self._permit, self._submit, self._clock)
+        hand = Hand(plan, engine, self._prober, self._room, self._permit, self._submit, self._clock)
         self._hands[plan.id] = hand
         self._tasks[plan.id] = asyncio.get_running_loop().create_task(self._run(hand), name=f"plan-{plan.id}")
 

@@ -93,6 +93,36 @@ def probe(value: Any) -> str:
     return value
 
 
+def argv(value: Any) -> tuple[str, ...]:
+    """A command and its arguments, a list: no shell is between."""
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(word, str) for word in value):
+        raise ValueError('a command is a list of its words, like ["pg_isready", "-U", "postgres"]; there is no shell')
+    if not value[0] or len(value) > 64 or any(len(word) > 4096 or "\0" in word for word in value):
+        raise ValueError("a command has 1 to 64 words of at most 4096 characters")
+    return tuple(value)
+
+
+def env_name(value: Any) -> str:
+    """The name of an environment variable."""
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]{0,200}", value):
+        raise ValueError(f"{str(value)[:100]!r} is not the name of a variable; write it like CUDA_VERSION")
+    return value
+
+
+def grpc_method(value: Any) -> str:
+    """The full name of a gRPC method: `/skills.Health/Check`."""
+    if not isinstance(value, str) or (value and not re.fullmatch(r"/[A-Za-z0-9_.]{1,200}/[A-Za-z0-9_]{1,100}", value)):
+        raise ValueError(f"{str(value)[:100]!r} is not a gRPC method; write it like /skills.Health/Check")
+    return value
+
+
+def inside_path(value: Any) -> str:
+    """An absolute path inside a container."""
+    if not isinstance(value, str) or (value and (not value.startswith("/") or len(value) > 1000 or "\0" in value)):
+        raise ValueError(f"{str(value)[:100]!r} is not an absolute path inside the container, like /backup/dump.sql")
+    return value
+
+
 def probe_host(value: str) -> str:
     """The host in a probe that `probe` let pass; '' means the container itself."""
     return urlsplit(value).hostname or ""
@@ -195,4 +225,8 @@ Link = Annotated[str, BeforeValidator(link)]
 BrokerUrl = Annotated[str, BeforeValidator(broker_url)]
 Listen = Annotated[str, BeforeValidator(listen)]
 BudgetText = Annotated[units.Budget, BeforeValidator(budget)]
+Argv = Annotated[tuple[str, ...], BeforeValidator(argv)]
+EnvName = Annotated[str, BeforeValidator(env_name)]
+GrpcMethod = Annotated[str, BeforeValidator(grpc_method)]
+InsidePath = Annotated[str, BeforeValidator(inside_path)]
 Words = Annotated[tuple[Word, ...], Field(max_length=16)]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from supervisor import units
 from supervisor.config import fields
 from supervisor.config.settings import ServiceSettings
-from supervisor.facts import Needs
+from supervisor.facts import Before, Benchmark, Needs
 
 PREFIX = "resurgam."
 KEYS = (
@@ -31,6 +31,22 @@ KEYS = (
     "boot",
 )
 """The labels that people may set, without their prefix."""
+_PLAIN = (
+    "startup",
+    "stop_grace",
+    "exclusive",
+    "priority",
+    "depends",
+    "stateful",
+    "aliases",
+    "memory",
+    "vram",
+    "boot",
+    "probe_method",
+    "probe_model",
+    "keep_env",
+)
+"""keys of an entry that mean what they say"""
 MAX_LABEL = 1000
 MAX_WORDS = 16
 
@@ -41,6 +57,7 @@ def needs_from(labels: Mapping[str, str], entry: ServiceSettings | None = None) 
     """The needs, and a sentence for every label that cannot be read (it then counts as not set)."""
     reader = _Reader(labels)
     none: tuple[str, ...] = ()
+    no_vram: tuple[tuple[str, int], ...] = ()
     probe = reader.take("probe", _own_probe, "")
     said: dict[str, Any] = {
         "probe": probe,
@@ -52,14 +69,25 @@ def needs_from(labels: Mapping[str, str], entry: ServiceSettings | None = None) 
         "depends": reader.take("depends", _words, none),
         "stateful": reader.take("stateful", boolean, False),
         "aliases": reader.take("aliases", _words, none),
+        "memory": reader.take("memory", fields.size, 0),
+        "vram": reader.take("vram", fields.vram, no_vram),
+        "boot": reader.take("boot", _boot, "engine"),
     }
+    said["startup_declared"] = "startup" in reader.taken
     if entry is not None:
-        for key in ("startup", "stop_grace", "exclusive", "priority", "depends", "stateful", "aliases"):
+        for key in _PLAIN:
             value = getattr(entry, key)
             if value is not None:
                 said[key] = value
-        if entry.probe is not None:
-            said["probe"], said["probe_from_label"] = entry.probe, False
+        said["startup_declared"] |= entry.startup is not None
+        if entry.probe is not None or entry.probe_exec is not None:
+            said["probe"], said["probe_from_label"] = entry.probe or "", False
+        said["probe_argv"] = entry.probe_exec or ()
+        if entry.before is not None:
+            said["before"] = Before(entry.before.exec, entry.before.within, entry.before.file)
+        if entry.benchmark is not None:
+            wanted = entry.benchmark
+            said["benchmark"] = Benchmark(wanted.at_least, wanted.tokens, wanted.within)
         if entry.kube is not None:
             said["kube"] = entry.kube.names()
     reader.look_for_typos()
@@ -79,6 +107,8 @@ class _Reader:
     def __init__(self, labels: Mapping[str, str]) -> None:
         self.labels = labels
         self.problems: list[str] = []
+        self.taken: set[str] = set()
+        """labels that could be read"""
 
     def take(self, key: str, read: Callable[[str], T], default: T) -> T:
         text = self.labels.get(PREFIX + key)
@@ -87,7 +117,9 @@ class _Reader:
         try:
             if len(text) > MAX_LABEL:
                 raise ValueError(f"it is longer than {MAX_LABEL} characters")
-            return read(text.strip())
+            found = read(text.strip())
+            self.taken.add(key)
+            return found
         except ValueError as err:
             self.problems.append(units.plain(f"the label {PREFIX}{key} does not count: {err}", 500))
             return default
@@ -113,6 +145,12 @@ def _own_probe(text: str) -> str:
             "or declare it under services: in resurgam.yaml"
         )
     return found
+
+
+def _boot(text: str) -> str:
+    if text not in ("engine", "ordered"):
+        raise ValueError(f"{text[:60]!r} is neither engine nor ordered")
+    return text
 
 
 def _words(text: str) -> tuple[str, ...]:

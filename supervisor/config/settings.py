@@ -16,10 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from supervisor import units
 from supervisor.config import fields
 from supervisor.config.fields import (
+    Argv,
     BrokerUrl,
     BudgetText,
     Duration,
+    EnvName,
+    GrpcMethod,
     HostName,
+    InsidePath,
     Link,
     Listen,
     MetricsUrl,
@@ -29,6 +33,7 @@ from supervisor.config.fields import (
     Size,
     Vram,
     WebUrl,
+    Word,
     Words,
 )
 
@@ -91,6 +96,25 @@ class KubeSettings(_Model):
         return {key: value for key, value in self.model_dump().items() if value}
 
 
+class BeforeSettings(_Model):
+    """A command inside the container that must end well before its image is changed: a backup."""
+
+    exec: Argv
+    within: PositiveDuration = 600.0
+    """seconds"""
+    file: InsidePath = ""
+    """what it must leave behind: a file inside the container, not empty and newer than the command's start"""
+
+
+class BenchmarkSettings(_Model):
+    """How fast a model must answer before it counts as good."""
+
+    at_least: float = Field(alias="at-least", gt=0, le=1_000_000)
+    """tokens per second"""
+    tokens: int = Field(default=64, ge=1, le=4096)
+    within: PositiveDuration = 120.0
+
+
 class ServiceSettings(_Model):
     """One entry of `services:`. None means it says nothing about that, and the label or the default counts."""
 
@@ -101,6 +125,18 @@ class ServiceSettings(_Model):
     aliases: Words | None = None
     probe: Probe | None = None
     """how to ask whether it is well: `http://:8000/health`, `tcp://:6333`, `grpc://:50051`, `completion://:8000`"""
+    probe_exec: Argv | None = Field(default=None, alias="probe-exec")
+    """a command inside the container that asks instead; 0 means well"""
+    probe_method: GrpcMethod | None = Field(default=None, alias="probe-method")
+    """for a gRPC server without `grpc.health.v1`: the method to call, like `/skills.Health/Check`"""
+    probe_model: str | None = Field(default=None, alias="probe-model", max_length=500)
+    """the model a `completion://` probe asks; left out: the first that the server lists"""
+    benchmark: BenchmarkSettings | None = None
+    """for a model: how fast it must be after a Phoenix, or the old one comes back"""
+    before: BeforeSettings | None = None
+    """what must be done, and proved, before its image is changed"""
+    keep_env: tuple[EnvName, ...] | None = Field(default=None, alias="keep-env", max_length=64)
+    """variables that were meant, though the old image sets the same: they do not change with the image"""
     startup: PositiveDuration | None = None
     """seconds: the longest normal load"""
     memory: Size | None = None
@@ -159,6 +195,30 @@ class BudgetSettings(_Model):
         return (value,) if isinstance(value, str) else value
 
 
+class HeavySettings(_Model):
+    """From where on a service counts as heavy: it is not loaded again on suspicion."""
+
+    memory: Size = 64 << 30
+    """bytes declared"""
+    startup: PositiveDuration = 120.0
+    """seconds declared"""
+
+
+class RequestSettings(_Model):
+    """A folder in which a container may ask for a recreation of one compose project."""
+
+    folder: str = Field(min_length=1, max_length=1000)
+    """an absolute path on this machine"""
+    project: Word
+    """the compose project that is recreated"""
+    file: str = Field(default="restart-requested", pattern=r"^[A-Za-z0-9_.-]{1,100}$")
+    """the file that is the request"""
+    compose: str = Field(default="", pattern=r"^([A-Za-z0-9_.-]{1,100})?$")
+    """the compose file in that folder that is applied; empty: the containers are recreated as they are"""
+    grace: Duration = 10.0
+    """seconds between seeing the file and acting on it"""
+
+
 LONGEST_SETTLE = 60.0
 """seconds that rules may wait for readings that belong together: no longer than what repeats them"""
 
@@ -211,6 +271,10 @@ class Settings(_Model):
     consent: Literal["label", "listed"] = "label"
     """who may be healed: `label` is everything that says `resurgam.enable=true` or is listed in `services:` with
     `enable: true`; `listed` only the latter, for a daemon beside another one on the same engine"""
+    heavy: HeavySettings = HeavySettings()
+    brake: BudgetText = units.Budget(3, 3600.0)
+    """so many maneuvers that failed on this host: then rules start nothing disruptive until it was quiet for as long"""
+    requests: tuple[RequestSettings, ...] = Field(default=(), max_length=16)
     proof: PositiveDuration = 600.0
     """seconds: how long healthy makes an image proved"""
     commands: None = None
@@ -264,7 +328,7 @@ class Settings(_Model):
         return value
 
 
-WIRED = ("host", "state_dir", "docker", "mqtt", "http", "notify")
+WIRED = ("host", "state_dir", "docker", "mqtt", "http", "notify", "requests")
 """keys of what is opened once, at the start"""
 
 
@@ -274,18 +338,22 @@ def waits_for_start(running: Settings, read: Settings) -> str:
     return f" What was changed in {', '.join(changed)} counts from the next start." if changed else ""
 
 
-WITHOUT_EFFECT = ("memory", "vram", "priority", "depends", "metrics", "boot")
+WITHOUT_EFFECT = ("priority", "metrics")
 """keys of a service that are read and checked, and change nothing yet"""
 
 
 __all__ = [
     "WITHOUT_EFFECT",
+    "BeforeSettings",
+    "BenchmarkSettings",
     "BudgetSettings",
     "DockerSettings",
+    "HeavySettings",
     "HttpSettings",
     "KubeSettings",
     "MqttSettings",
     "NotifySettings",
+    "RequestSettings",
     "ServiceSettings",
     "Settings",
     "WebhookSettings",

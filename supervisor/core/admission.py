@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from supervisor import verbs
 from supervisor.actions.plans import build
 from supervisor.clock import Clock
+from supervisor.core.consequences import image_for, learn, unwant, want
 from supervisor.facts import (
     Decision,
     EngineEvent,
@@ -22,7 +23,6 @@ from supervisor.facts import (
     Service,
     StepAsked,
     StepEnded,
-    Wanted,
 )
 from supervisor.incidents import Locks, Spend, may_step
 from supervisor.journal.codec import dump, load
@@ -116,7 +116,7 @@ class Admission:
     def decided(self, core: "Decider", decision: Decision) -> Decision:
         """Keep a decision of the incident book; admit it where it says yes."""
         if decision.verdict.ok:
-            decision = self._admit(core, decision.intent)
+            decision = core.rollouts.instead(core, decision.intent) or self.admit(core, decision.intent)
             if not decision.verdict.ok:
                 core.apply(core.book.refused(decision.intent, decision.verdict, core.world()))
         return self._keep(core, decision)
@@ -133,7 +133,8 @@ class Admission:
             core.row("action.refused", intent.target or "host", body, verdict.reason not in QUIET)
         return decision
 
-    def _admit(self, core: "Decider", intent: Intent) -> Decision:
+    def admit(self, core: "Decider", intent: Intent) -> Decision:
+        """Open a plan for an intent that the guard let pass, or say why there can be none."""
         if intent.verb == "notify":
             text = intent.params.get("message") or intent.cause
             core.row("action.verified", intent.target, _body(intent) | {"reason": "verified", "text": text})
@@ -141,7 +142,7 @@ class Admission:
         service = core.registry.get(intent.target)
         if service is None or service.container is None:
             return Decision(core.now, intent, no(Reason.VANISHED, f"{intent.target} has no container now."))
-        image_id = self._image(intent, service)
+        image_id = image_for(intent, service)
         plan = build(intent, service, plan_id=self._next, op=self._clock.token(3), now=core.now, image_id=image_id)
         if isinstance(plan, Verdict):
             return Decision(core.now, intent, plan)
@@ -159,7 +160,7 @@ class Admission:
             self._spent[plan.id] = spend
             core.batch.put("spent", str(plan.id), dump(spend))
             self._forget_spent(core)
-        self._want(core, plan, service)
+        want(core, plan, service)
         core.registry.mark(self.touched())
         waits = self._locks.admit(plan)
         body = _body(intent) | {"plan": plan.id, "steps": [step.name for step in plan.steps if not step.back]}
@@ -187,38 +188,13 @@ class Admission:
             if other.id != plan.id and other.phase == "before" and set(other.locks) & set(plan.locks):
                 self.wish_end(core, other.id, no(Reason.ENDED_EARLY, f"Plan {plan.id} ({plan.verb}) is more urgent."))
 
-    @staticmethod
-    def _image(intent: Intent, service: Service) -> str:
-        """The image id a phoenix goes to, where the core knows it; a reference is resolved by the plan's first look."""
-        if intent.verb == "protect":
-            return intent.params.get("image", "")
-        image = intent.params.get("image", "")
-        container = service.container
-        if image == "last-known-good":
-            return service.proved_image
-        if image == "current" and container is not None:
-            return container.ref_image_id or container.image_id
-        return ""
-
-    def _want(self, core: "Decider", plan: Plan, service: Service) -> None:
-        """Our verbs set what is wanted: stop means stop and keep stopped."""
-        stops = plan.verb == "stop" or (plan.verb == "scale" and plan.params.get("replicas") == "0")
-        starts = plan.verb == "start" or (plan.verb == "scale" and not stops)
-        if not stops and not starts:
-            return
-        policy = service.wanted.policy
-        if stops and service.container is not None and service.container.restart_policy != "no":
-            policy = service.container.restart_policy
-        state = "stopped" if stops else "running"
-        core.registry.want(plan.service, Wanted(state, plan.by, core.now, plan.cause, policy))
-
     def protect(self, core: "Decider", service: str, image_id: str) -> None:
         """An image proved healthy: tag it, so that no clean-up takes it away. Only for services that opted in."""
         found = core.registry.get(service)
         if found is None or not found.owned.ok or core.world().mode != "heal":
             return
         intent = Intent("protect", service, {"image": image_id}, "It proved healthy.", "resurgam")
-        self._admit(core, intent)
+        self.admit(core, intent)
 
     def _forget_spent(self, core: "Decider") -> None:
         for key in [key for key, spend in self._spent.items() if spend.at <= core.now - SPENT_FOR]:
@@ -235,7 +211,7 @@ class Admission:
         step = next((step for step in plan.steps if step.name == fact.step), None)
         if step is None:
             return no(Reason.UNSUPPORTED, f"Plan {plan.id} has no step {fact.step!r}.")
-        verdict = may_step(plan, step, core.world(), fact.seen)
+        verdict = core.approvals.word(plan, step.name) or may_step(plan, step, core.world(), fact.seen)
         body = _about(plan) | {"step": step.name, "phase": step.phase}
         if verdict.ok:
             self._update(core, replace(plan, begun=(*plan.begun, step.name)))
@@ -270,11 +246,15 @@ class Admission:
         body |= {"reason": outcome.reason.value, "text": outcome.text, "left": list(fact.left)}
         body |= {key: data[key] for key in ("old_image", "new_image", "proof", "seconds") if key in data}
         core.row(kind, plan.service, body, not verbs.VERBS[plan.verb].internal)
-        self._learn(core, plan, outcome, data)
+        learn(core, plan, outcome, data)
         if not outcome.ok and plan.phase == "before":
-            self._take_back(core, plan)
+            if self._spent.pop(plan.id, None) is not None:
+                core.batch.put("spent", str(plan.id), None)  # nothing was touched: it costs no budget
+            unwant(core, plan)
         core.registry.mark(self.touched())
         core.apply(core.book.ended(plan, outcome, core.now))
+        core.approvals.ended(core, plan)
+        core.rollouts.ended(core, plan, outcome)
         for waiting in self._locks.release(plan.id):
             self._waiting.discard(waiting.id)
             self._fit(core, self._open[waiting.id])
@@ -287,41 +267,17 @@ class Admission:
         if plan.begun or service is None or service.container is None or service.container.id == plan.container_id:
             return
         intent = Intent(plan.verb, plan.service, plan.params, plan.cause, plan.by, plan.incident, plan.key)
-        image_id = self._image(intent, service)
+        image_id = image_for(intent, service)
         made = build(intent, service, plan_id=plan.id, op=plan.op, now=plan.created_at, image_id=image_id)
         if isinstance(made, Plan):  # else its first look says what is wrong
             found = {**made.found, "wanted": plan.found.get("wanted")}
             self._update(core, replace(made, locks=plan.locks, override=plan.override, found=found))
-
-    def _take_back(self, core: "Decider", plan: Plan) -> None:
-        """Nothing was touched: it costs no budget, and what was wanted before is wanted again."""
-        if self._spent.pop(plan.id, None) is not None:
-            core.batch.put("spent", str(plan.id), None)
-        service = core.registry.get(plan.service)
-        if service is not None and plan.found.get("wanted") and service.wanted.at == plan.created_at:
-            core.registry.want(plan.service, load(Wanted, plan.found["wanted"]))
 
     def gap(self, core: "Decider", seconds: float) -> None:
         """The wall clock jumped: time in which nobody could act does not refill a budget."""
         for key, spend in self._spent.items():
             self._spent[key] = replace(spend, at=spend.at + seconds)
             core.batch.put("spent", str(key), dump(self._spent[key]))
-
-    def _learn(self, core: "Decider", plan: Plan, outcome: Verdict, data: Json) -> None:
-        """An image that a maneuver showed to be bad is quarantined for this service; a stop keeps the policy."""
-        blamed = str(data.get("blame", ""))
-        if blamed:
-            core.registry.quarantine(plan.service, blamed, outcome.text or plan.cause, core.now)
-            body = {"service": plan.service, "image_id": blamed, "text": f"{blamed[:19]} is quarantined: {plan.cause}"}
-            core.row("drift.quarantined", plan.service, body)
-        service = core.registry.get(plan.service)
-        if service is None:
-            return
-        if "policy" in data and service.wanted.state == "stopped":
-            core.registry.want(plan.service, replace(service.wanted, policy=str(data["policy"])))
-        given = plan.verb == "phoenix" or any(name == "policy" and ok for name, ok, _data in plan.marks)
-        if outcome.ok and given and service.wanted.policy and service.wanted.state != "stopped":
-            core.registry.want(plan.service, replace(service.wanted, policy=""))  # the container has it again
 
     def wish_end(self, core: "Decider", plan_id: int, why: Verdict) -> None:
         """End a plan that has not touched anything: one that waits at once, a running one at its next step."""

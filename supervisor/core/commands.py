@@ -22,6 +22,10 @@ def answer_command(core: "Decider", fact: Command) -> Decision:
     """Do what is asked, or say why not."""
     if fact.verb in ("pause", "resume"):
         return _pause_or_resume(core, fact)
+    if fact.verb in ("approve", "deny"):
+        return core.approvals.answer(core, fact)
+    if fact.verb == "silence":
+        return core.silences.answer(core, fact)
     bare = Intent(fact.verb, fact.target, fact.params, "", fact.principal)
     verb = VERBS.get(fact.verb)
     if verb is None or verb.internal:
@@ -33,12 +37,17 @@ def answer_command(core: "Decider", fact: Command) -> Decision:
         params = verb.check(dict(fact.params))
     except ValueError as err:
         return core.admission.refuse(core, bare, no(Reason.BAD_PARAMETER, f"{err}."))
+    begun = core.rollouts.project(core, fact)
+    if begun is not None:
+        return begun
     target, trouble = _target(core, fact.target)
     if trouble is not None:
         return core.admission.refuse(core, bare, trouble)
     override = fact.override if fact.door == "socket" else ""
     cause = f"asked for by {fact.principal}" + (f", overriding: {override}" if override else "")
-    intent = Intent(verb.name, target, params, cause, fact.principal, override=override)
+    intent = Intent(
+        verb.name, target, params, cause, fact.principal, override=override, document=fact.document.get(target, {})
+    )
     verdict = may_run(intent, core.world())
     if not verdict.ok:
         return core.admission.refuse(core, intent, verdict)

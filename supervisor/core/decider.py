@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 from supervisor.core import ourselves, shown
 from supervisor.core.admission import Admission
 from supervisor.core.alerts import AlertDesk
+from supervisor.core.approvals import Approvals
 from supervisor.core.commands import answer_command
 from supervisor.core.lanes import Reply
+from supervisor.core.rollouts import Rollouts
+from supervisor.core.silences import Silences
 from supervisor.core.standing import Identity, Loaded, Standing
 from supervisor.facts import (
     BusState,
@@ -71,10 +74,14 @@ class Decider:
         rules: RuleEngine,
         book: Book,
         admission: Admission,
+        approvals: Approvals,
+        rollouts: Rollouts,
+        silences: Silences,
     ) -> None:
         self.loaded, self.identity, self.standing = loaded, identity, standing
         self.registry, self.store, self.rules, self.book = registry, store, rules, book
         self.admission = admission
+        self.approvals, self.rollouts, self.silences = approvals, rollouts, silences
         self.desk = AlertDesk(rules, registry.find)
         self.replies: list[tuple[Any, Any]] = []
         self.effects: list[Effect] = []
@@ -116,6 +123,8 @@ class Decider:
             self.effects.append(lambda to: to.prune(now))
         self._happened(self.registry.tick(now, mono))
         ourselves.end_pauses(self)
+        self.approvals.tick(self)
+        self.silences.tick(self)
         if not self._begun:
             self._begun = True
             self._first_words()
@@ -151,7 +160,7 @@ class Decider:
         tick = self.registry.due()
         if tick is not None:
             found.append(tick)
-        walls = (self.rules.due(), self._again, ourselves.pause_end(self))
+        walls = (self.rules.due(), self._again, ourselves.pause_end(self), self.approvals.due(), self.silences.due())
         found += [self.mono + max(0.0, wall - self.now) for wall in walls if wall is not None]
         return min(found)
 
@@ -177,6 +186,8 @@ class Decider:
             self.standing.swept[fact.engine] = True
             self.row("daemon.ready", "daemon", {"text": self._watched(len(fact.containers)), "engine": fact.engine})
             self.admission.recover(self, fact.engine)
+            self.rollouts.recover(self)
+            self.rollouts.boot(self)
         self._review = self.stale_snapshot = True
 
     def _watched(self, count: int) -> str:

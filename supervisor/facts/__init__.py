@@ -28,18 +28,16 @@ from supervisor.facts.happened import (
     Sweep,
 )
 from supervisor.facts.metrics import Metric
+from supervisor.facts.needs import Before, Benchmark, Needs
+from supervisor.facts.plans import Approval, Decision, Intent, Plan, Rollout, Stage, Step
 from supervisor.facts.snapshots import (
     Alert,
     AlertChange,
-    Decision,
     Incident,
-    Intent,
-    Needs,
-    Plan,
     RuleHealth,
     Service,
+    Silence,
     Snapshot,
-    Step,
     Wanted,
 )
 from supervisor.facts.words import Json, Labels, labels
@@ -47,6 +45,9 @@ from supervisor.facts.words import Json, Labels, labels
 __all__ = [
     "Alert",
     "AlertChange",
+    "Approval",
+    "Before",
+    "Benchmark",
     "BusState",
     "Command",
     "Container",
@@ -69,10 +70,13 @@ __all__ = [
     "PlanEnded",
     "Readings",
     "Reloaded",
+    "Rollout",
     "RuleHealth",
     "Sample",
     "Service",
+    "Silence",
     "Snapshot",
+    "Stage",
     "Step",
     "StepAsked",
     "StepEnded",

@@ -31,6 +31,14 @@ class Container:
     """no | always | unless-stopped | on-failure | on-failure:N"""
     auto_remove: bool = False
     stop_grace: float = 10.0
+    parents: Mapping[str, str] = field(default_factory=dict)
+    """What it shares with another container: network, pid, ipc, volumes -> that one's id or name."""
+    ports: tuple[str, ...] = ()
+    """What it publishes on the host, sorted: `0.0.0.0:8000/tcp`; an address left out means all of them."""
+    gpu: bool = False
+    """It asks for a GPU: device requests, an NVIDIA runtime, or such devices."""
+    health_output: str = ""
+    """The latest output of its own health check, bounded."""
     network_parent: str = ""
     """The id or name behind `network_mode: container:X`."""
     created_at: float = 0.0

@@ -106,10 +106,12 @@ class Command(Fact):
     principal: str
     """who: `uid:0`, or `file`"""
     door: str
-    """socket | file (PAUSE)"""
+    """socket | file (PAUSE, a request file) | bus"""
     id: str = ""
     override: str = ""
     """the reason given with --override; control socket only"""
+    document: Json = field(default_factory=dict)
+    """the compose services it is to be recreated from (`phoenix --from-compose`), resolved: name -> service"""
 
 
 @dataclass(frozen=True, slots=True)

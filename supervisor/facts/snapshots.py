@@ -5,28 +5,9 @@ from dataclasses import dataclass, field
 
 from supervisor.facts.containers import Container
 from supervisor.facts.happened import BusState, EngineState
-from supervisor.facts.words import Json
+from supervisor.facts.needs import Needs
+from supervisor.facts.plans import Approval, Decision, Plan, Rollout
 from supervisor.verdicts import Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What a service declares about itself, from labels and `services:` (which wins)."""
-
-    probe: str = ""
-    probe_from_label: bool = False
-    """a probe from a label may only reach its own container"""
-    startup: float = 300.0
-    """seconds: the longest normal load"""
-    stop_grace: float = 0.0
-    """seconds; 0: the container's own"""
-    exclusive: tuple[str, ...] = ()
-    priority: int = 0
-    depends: tuple[str, ...] = ()
-    stateful: bool = False
-    aliases: tuple[str, ...] = ()
-    kube: Mapping[str, str] = field(default_factory=dict)
-    """namespace, deployment, container"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +31,7 @@ class Service:
     container: Container | None
     """None while there is no container by that name"""
     owned: Verdict
-    needs: Needs = Needs()
+    needs: Needs = field(default_factory=Needs)
     wanted: Wanted = Wanted()
     healthy: bool = False
     """by the engine's own health check, else plainly running; probes are asked by plans only"""
@@ -66,6 +47,22 @@ class Service:
     last_death_at: float = 0.0
     plan: int = 0
     """the open plan that works on it"""
+    project: str = ""
+    """its compose project; '' for none"""
+    parents: Mapping[str, str] = field(default_factory=dict)
+    """service id -> what of that one it shares (network, pid, ipc, volumes)"""
+    cut_off: str = ""
+    """why its shared namespace is dead though it runs: the parent was started or made anew since; '' if it is not"""
+    needs_first: tuple[str, ...] = ()
+    """ids of the services it depends on, declared or by compose's labels"""
+    previous_image: str = ""
+    """the image id that `rollback` goes to; '' where there is none"""
+    loads: tuple[float, ...] = ()
+    """seconds from start to healthy of its latest loads, newest last"""
+    trouble: str = ""
+    """the likely cause of its latest death or sickness: a word of services/causes.py; '' for none"""
+    trouble_text: str = ""
+    """one sentence about it, with what to do"""
     twins: tuple[str, ...] = ()
     """other living containers that claim the same identity"""
 
@@ -112,34 +109,6 @@ class AlertChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Intent:
-    """What a rule, a playbook or a person wants done."""
-
-    verb: str
-    target: str
-    """the service id, or `host`"""
-    params: Mapping[str, str]
-    cause: str
-    """one sentence: why"""
-    by: str
-    """`rule:NAME`, `playbook:NAME`, `uid:0`, `resurgam`"""
-    incident: str = ""
-    key: str = ""
-    """fingerprint|fired_at|rung: acted on once"""
-    override: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What was decided about an intent, and why. Every one is kept and can be read."""
-
-    at: float
-    intent: Intent
-    verdict: Verdict
-    plan: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Incident:
     """What matters: one per service (or `host`), over all alerts about it, from the first firing to the last proof."""
 
@@ -156,67 +125,22 @@ class Incident:
     """open | acting | verifying | degraded | closed"""
     rungs: Mapping[str, int] = field(default_factory=dict)
     """playbook or rule -> next rung of its ladder"""
+    acked: str = ""
+    """who took it on, and when; '' for nobody"""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One step a plan may take. `phase`: before | inside | after the irreversible part; `back`: a way back."""
+class Silence:
+    """Messages that match are not sent until `ends_at`. Actions go on."""
 
-    name: str
-    phase: str
-    writes: tuple[str, ...] = ()
-    """the engine objects it writes to, as names"""
-    back: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A maneuver that was admitted: everything a fresh process needs to finish or undo it."""
-
-    id: int
-    verb: str
-    service: str
-    engine: str
-    params: Mapping[str, str]
-    cause: str
+    id: str
+    """`si-2`"""
+    matchers: tuple[str, ...]
+    """as they are written: `name="oracle"`; all must hold"""
     by: str
-    created_at: float
-    op: str
-    """a short random word in the names of the objects it makes"""
-    container_id: str
-    """the container it found"""
-    name: str
-    """the canonical container name"""
-    image_id: str = ""
-    """the image it goes to (phoenix, protect)"""
-    locks: tuple[str, ...] = ()
-    steps: tuple[Step, ...] = ()
-    needs: Needs = Needs()
-    incident: str = ""
-    key: str = ""
-    marks: tuple[tuple[str, bool, Json], ...] = ()
-    """steps that ended so far: (name, ok, data), in order"""
-    begun: tuple[str, ...] = ()
-    """steps that were permitted so far, in order: the last one may have had its effect"""
-    recovered: int = 0
-    """how many times a fresh process took it over"""
-    found: Json = field(default_factory=dict)
-    """what was known of the service when the plan was built: a later process cannot ask for it again"""
-    override: str = ""
-    """the reason a person gave to go past budget, cooldown and veto; '' for none"""
-
-    def data(self) -> Json:
-        """Everything the steps so far have left for later ones, merged in order."""
-        merged: Json = {}
-        for _name, _ok, data in self.marks:
-            merged.update(data)
-        return merged
-
-    @property
-    def phase(self) -> str:
-        """Where it stands: that of the last step permitted; `before` while there is none."""
-        phases = {step.name: step.phase for step in self.steps}
-        return phases.get(self.begun[-1], "before") if self.begun else "before"
+    why: str
+    begins_at: float
+    ends_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +187,9 @@ class Snapshot:
     plans: tuple[Plan, ...] = ()
     waiting: tuple[tuple[int, str], ...] = ()
     """(plan id, `waits for …, held by …`)"""
+    rollouts: tuple[Rollout, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+    silences: tuple[Silence, ...] = ()
     decisions: tuple[Decision, ...] = ()
     """the latest, newest first"""
     rules: tuple[RuleHealth, ...] = ()

@@ -15,14 +15,15 @@ from supervisor.bus.connection import Connection
 from supervisor.bus.messages import availability
 from supervisor.bus.pump import Pump
 from supervisor.core import Core
+from supervisor.core.assembling import assemble, permit_from
 from supervisor.core.standing import Loaded
-from supervisor.daemon import assemble, permit_from
 from supervisor.facts import Command, Decision, EngineEvent, Labels, Plan, Snapshot
 from supervisor.journal import Journal, JournalThread, Row
 from supervisor.lab.broker import SimBrokerWorld
 from supervisor.lab.engine import SimEngine
 from supervisor.lab.loop import SimLoop
 from supervisor.lab.prober import SimProber
+from supervisor.lab.room import SimRoom
 from supervisor.ports import Engine
 from supervisor.rules.promql.evaluate import Options
 from supervisor.samples import Store
@@ -105,6 +106,7 @@ class SimWorld:
         self.engine = SimEngine(self.clock, "docker")
         self.broker = SimBrokerWorld(will=availability("sim", online=False))
         self.host = SimHost()
+        self.room = SimRoom()
         self.disk: Journal = Journal.open(None, self.clock)
         self.remembered: list[tuple[Labels, int, float]] = []
         self.points = 0
@@ -178,7 +180,8 @@ class Life:
         submit = self.core.submit
         engine: Engine = Fenced(world.engine, self.fence)
         prober = SimProber(world.engine)
-        self.runner = Runner({"docker": engine}, prober, permit_from(self.core.ask, self.clock), submit, self.clock)
+        permit = permit_from(self.core.ask, self.clock)
+        self.runner = Runner({"docker": engine}, prober, world.room, permit, submit, self.clock)
         self.watch = Watch(engine, submit, self.clock, stats_every=60)
         self.hostwatch = HostWatch(world.host, submit, self.clock, every=15)
         self.pump = Pump(self.thread, self._broker, self.clock, "sim", submit)

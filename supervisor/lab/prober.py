@@ -3,7 +3,7 @@
 From: lab/engine.py, which knows how each container behaves. To: whoever asks a Prober.
 """
 
-from supervisor.facts import Container
+from supervisor.facts import Container, Needs
 from supervisor.lab.engine import SimEngine
 from supervisor.ports import ProbeResult
 
@@ -14,14 +14,20 @@ class SimProber:
     def __init__(self, engine: SimEngine, broken: str = "") -> None:
         self.engine = engine
         self.broken = broken
+        self.rate = 100.0
+        """tokens per second that a benchmark finds"""
         self.asked: list[tuple[str, str]] = []
         """every probe so far: (url, container id)"""
 
-    async def probe(self, url: str, container: Container, own_only: bool, timeout: float) -> ProbeResult:
+    async def probe(self, needs: Needs, container: Container, timeout: float) -> ProbeResult:
         """What the service would answer now."""
-        self.asked.append((url, container.id))
+        self.asked.append((needs.probe, container.id))
         if self.broken:
             return ProbeResult(False, self.broken, broken=True)
         if self.engine.well(container.id):
             return ProbeResult(True, "200 OK", 0.001)
         return ProbeResult(False, "connection refused", 0.001)
+
+    async def benchmark(self, needs: Needs, container: Container) -> ProbeResult:
+        """How fast it answers: as fast as a test says."""
+        return ProbeResult(True, f"{self.rate} tokens/s", 1.0, rate=self.rate)

@@ -11,7 +11,7 @@ from typing import Any
 from supervisor import units
 from supervisor.config import Settings, needs_from
 from supervisor.errors import JournalError
-from supervisor.facts import Container, Json, Plan, Service, Wanted
+from supervisor.facts import Container, Json, Plan, Wanted
 from supervisor.journal.codec import dump, load
 from supervisor.journal.ledger import Ledger, Put
 from supervisor.services import names
@@ -20,6 +20,7 @@ from supervisor.services.identity import Identities, entry_of, ownership
 from supervisor.services.ours import costly, launched
 from supervisor.services.record import Held, Record
 from supervisor.services.series import names_of
+from supervisor.services.snapshot import service_of
 from supervisor.services.tally import Tally, chain
 from supervisor.verdicts import Reason, Verdict, no, yes
 
@@ -278,32 +279,13 @@ class State:
         record.healthy_since = _since(record.healthy_since, watched and healthy and not record.twins, self.mono)
         record.settled = record.settled and record.healthy_since is not None
         self._losing(record, engine)
-        proved = self.ledger.last_known_good(record.id)
-        self._drift(record, container, proved)
+        self._drift(record, container, self.ledger.last_known_good(record.id))
         plan = self.plan_on(record, held)
         owned = self._owned(record, held)
         if container is not None and owned.ok != record.tally.owned:
             record.tally.owned = owned.ok
             self.keep_tally(record)
-        tally = record.tally
-        made = Service(
-            id=record.id,
-            engine=engine,
-            container=container,
-            owned=owned,
-            needs=record.needs,
-            wanted=record.wanted,
-            healthy=healthy,
-            proved_image=proved,
-            quarantined=tuple(bad.image for bad in self.ledger.bad(record.id)),
-            drift=tally.drift,
-            deaths=tally.deaths,
-            streak=tally.streak,
-            last_exit=tally.last_exit,
-            last_death_at=tally.last_death_at,
-            plan=plan.id if plan is not None else 0,
-            twins=record.twins,
-        )
+        made = service_of(record, engine, container, owned, healthy, self.ledger, plan)
         self.touched[record.id] = None
         if made != record.service:
             record.service = made

@@ -15,7 +15,7 @@ import aiohttp
 
 from supervisor import units
 from supervisor.clock import Clock
-from supervisor.facts import Container
+from supervisor.facts import Container, Needs
 from supervisor.ports import ProbeResult
 
 LONGEST_URL = 2048
@@ -33,10 +33,10 @@ class HttpProber:
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
 
-    async def probe(self, url: str, container: Container, own_only: bool, timeout: float) -> ProbeResult:
+    async def probe(self, needs: Needs, container: Container, timeout: float) -> ProbeResult:
         """One probe, answered within `timeout` seconds."""
         began = self._clock.mono()
-        where = target(url, container, own_only)
+        where = target(needs.probe, container, needs.probe_from_label)
         if isinstance(where, ProbeResult):
             return where
         parts, host, port = where
@@ -49,6 +49,10 @@ class HttpProber:
         except TimeoutError:
             ok, text, broken = False, f"no answer within {units.show_duration(timeout)}", False
         return ProbeResult(ok, units.plain(text, 300), self._clock.mono() - began, broken)
+
+    async def benchmark(self, needs: Needs, container: Container) -> ProbeResult:
+        """How fast a model answers."""
+        return _broken("benchmarks are not supported yet")
 
     async def _http(self, parts: SplitResult, host: str, port: int) -> tuple[bool, str, bool]:
         shown = f"[{host}]" if ":" in host else host

@@ -14,7 +14,7 @@ from supervisor.actions import phoenix, probation, spec
 from supervisor.actions.hand import Hand
 from supervisor.actions.probation import Finding
 from supervisor.bus.pump import Pump
-from supervisor.core import Core
+from supervisor.core import Core, admission
 from supervisor.core.admission import Admission
 from supervisor.core.alerts import AlertDesk
 from supervisor.errors import EngineError
@@ -173,7 +173,7 @@ def _not_held_down() -> Any:
 
 def _nothing_learned() -> Any:
     """An image that failed is not quarantined."""
-    return patch.object(Admission, "_learn", lambda *_given: None)
+    return patch.object(admission, "learn", lambda *_given: None)
 
 
 def _compose_up_unseen() -> Any:
@@ -198,7 +198,7 @@ def _jump_refills() -> Any:
 
 def _stop_without_wish() -> Any:
     """Our own stop does not say that the service is to stay down."""
-    return patch.object(Admission, "_want", lambda *_given: None)
+    return patch.object(admission, "want", lambda *_given: None)
 
 
 def _waiting_plan_not_fitted() -> Any:

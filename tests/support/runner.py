@@ -15,6 +15,7 @@ from supervisor.facts import Container, EngineEvent, Fact, Intent, Needs, Plan, 
 from supervisor.lab.engine import SimEngine
 from supervisor.lab.loop import SimLoop
 from supervisor.lab.prober import SimProber
+from supervisor.lab.room import SimRoom
 from supervisor.ports import Engine, Prober
 from supervisor.verdicts import Verdict, yes
 
@@ -44,6 +45,7 @@ class TinyCore:
 
     def __init__(self, engine: Engine, prober: Prober, clock, point: Point | None = None) -> None:
         self.engine, self.prober, self.clock = engine, prober, clock
+        self.room = SimRoom()
         self.point = point or Point()
         self.journal: dict[int, Plan] = {}
         self.unsaved: list[StepEnded] = []
@@ -59,7 +61,7 @@ class TinyCore:
 
     def fresh(self) -> Runner:
         """A runner as a new process would have it."""
-        return Runner({self.engine.name: self.engine}, self.prober, self.permit, self.submit, self.clock)
+        return Runner({self.engine.name: self.engine}, self.prober, self.room, self.permit, self.submit, self.clock)
 
     async def permit(self, plan_id: int, step: str, seen: tuple[Container, ...]) -> Verdict:
         self.point.pass_by(f"permit {step} asked")

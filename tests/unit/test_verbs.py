@@ -6,7 +6,7 @@ from supervisor.verbs import VERBS, Disturbance, disturbance
 
 
 def test_the_table_has_nothing_that_runs_a_command() -> None:
-    assert sorted(VERBS) == ["notify", "phoenix", "protect", "restart", "scale", "start", "stop"]
+    assert sorted(VERBS) == ["notify", "phoenix", "protect", "restart", "rollback", "scale", "start", "stop"]
     assert [name for name, verb in VERBS.items() if verb.internal] == ["protect"]
 
 

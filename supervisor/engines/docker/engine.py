@@ -19,7 +19,7 @@ from supervisor.engines.docker.link import Link
 from supervisor.engines.docker.stream import Stream
 from supervisor.errors import Conflict, EngineTimeout
 from supervisor.facts import Container, EngineEvent, Image, Json
-from supervisor.ports import EngineInfo, ExecResult, Usage
+from supervisor.ports import EngineInfo, ExecResult, FileChange, Usage
 
 LOOK, WRITE, CREATE, START, REMOVE = 20.0, 30.0, 120.0, 300.0, 120.0
 """seconds of silence after which a call counts as late: reads, small writes, and the writes that may take long"""
@@ -151,7 +151,16 @@ class DockerEngine:
 
         return await self._link.run("stats", look, LOOK, long=True)
 
+    async def changes(self, key: str) -> tuple[FileChange, ...]:
+        raise NotImplementedError
+
+    async def get_archive(self, key: str, path: str, limit: int) -> bytes:
+        raise NotImplementedError
+
     # ------------------------------------------------------------ writing
+
+    async def put_archive(self, key: str, path: str, tar: bytes) -> None:
+        raise NotImplementedError
 
     async def create(self, name: str, spec: Json) -> str:
         first, later = shape.split_networks(spec, at_once=self._link.api_at_least(MANY_NETWORKS))

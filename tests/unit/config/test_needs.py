@@ -28,6 +28,9 @@ def test_labels_are_read() -> None:
             "resurgam.depends": "ai.qdrant letta",
             "resurgam.stateful": "True",
             "resurgam.aliases": "oracle",
+            "resurgam.memory": "90GiB",
+            "resurgam.vram": "0:90GiB,1:30GiB",
+            "resurgam.boot": "ordered",
         }
     )
     assert problems == ()
@@ -35,6 +38,10 @@ def test_labels_are_read() -> None:
         probe="http://:8000/health",
         probe_from_label=True,
         startup=1500.0,
+        startup_declared=True,
+        memory=90 << 30,
+        vram=(("0", 90 << 30), ("1", 30 << 30)),
+        boot="ordered",
         stop_grace=90.0,
         exclusive=("gpu:0", "big-model"),
         priority=-5,

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from supervisor.config import Settings
+from supervisor.core.assembling import assemble
 from supervisor.core.decider import Decider
 from supervisor.core.standing import Loaded
-from supervisor.daemon import assemble
 from supervisor.facts import Labels, Readings, Reloaded, Sample, labels
 from supervisor.journal import Journal
 from supervisor.lab.loop import SimLoop

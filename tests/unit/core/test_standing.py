@@ -3,8 +3,8 @@
 import pytest
 
 from supervisor.config import Settings
+from supervisor.core.assembling import assemble
 from supervisor.core.standing import MEMORY, Loaded
-from supervisor.daemon import assemble
 from supervisor.facts import Reloaded
 from supervisor.incidents.playbooks import Playbook
 from supervisor.journal import Journal

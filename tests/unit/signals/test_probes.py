@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from supervisor.clock import ManualClock
-from supervisor.facts import Container
+from supervisor.facts import Container, Needs
 from supervisor.signals.probes import HttpProber, target
 
 BOX = Container("a" * 64, "oracle", "sha256:1", "oracle:1", status="running", address="127.0.0.1")
@@ -47,38 +47,38 @@ async def prober():
 @pytest.mark.parametrize(("status", "ok"), [(200, True), (204, True), (301, True), (404, False), (503, False)])
 async def test_the_status_decides(server, prober, status, ok):
     port, hits = server
-    found = await prober.probe(f"http://:{port}/health?status={status}", BOX, True, 2.0)
+    found = await prober.probe(Needs(probe=f"http://:{port}/health?status={status}", probe_from_label=True), BOX, 2.0)
     assert (found.ok, found.broken) == (ok, False)
     assert str(status) in found.text
     assert hits == [f"/health?status={status}"]
 
 
 async def test_an_unhappy_answer_is_shown_short_and_on_one_line(server, prober):
-    found = await prober.probe(f"http://:{server[0]}/?status=503", BOX, True, 2.0)
+    found = await prober.probe(Needs(probe=f"http://:{server[0]}/?status=503", probe_from_label=True), BOX, 2.0)
     assert "model is loading" in found.text
     assert len(found.text) <= 300
     assert "\n" not in found.text
 
 
 async def test_a_redirect_is_an_answer_and_is_not_followed(server, prober):
-    found = await prober.probe(f"http://:{server[0]}/away", BOX, True, 2.0)
+    found = await prober.probe(Needs(probe=f"http://:{server[0]}/away", probe_from_label=True), BOX, 2.0)
     assert found.ok
 
 
 async def test_no_answer_in_time_is_unwell(server, prober):
-    found = await prober.probe(f"http://:{server[0]}/slow", BOX, True, 0.05)
+    found = await prober.probe(Needs(probe=f"http://:{server[0]}/slow", probe_from_label=True), BOX, 0.05)
     assert (found.ok, found.broken) == (False, False)
     assert "no answer within" in found.text
 
 
 @pytest.mark.parametrize("scheme", ["http", "tcp"])
 async def test_nobody_listening_is_unwell_not_broken(server, prober, scheme, unused_tcp_port):
-    found = await prober.probe(f"{scheme}://:{unused_tcp_port}", BOX, True, 2.0)
+    found = await prober.probe(Needs(probe=f"{scheme}://:{unused_tcp_port}", probe_from_label=True), BOX, 2.0)
     assert (found.ok, found.broken) == (False, False)
 
 
 async def test_an_open_port_is_well(server, prober):
-    found = await prober.probe(f"tcp://:{server[0]}", BOX, True, 2.0)
+    found = await prober.probe(Needs(probe=f"tcp://:{server[0]}", probe_from_label=True), BOX, 2.0)
     assert found.ok
 
 
@@ -88,7 +88,7 @@ async def test_a_name_that_does_not_resolve_is_broken(prober, scheme, monkeypatc
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
-    found = await prober.probe(f"{scheme}://no-such-host.invalid:80/", BOX, False, 5.0)
+    found = await prober.probe(Needs(probe=f"{scheme}://no-such-host.invalid:80/", probe_from_label=False), BOX, 5.0)
     assert (found.ok, found.broken) == (False, True)
 
 
@@ -138,4 +138,4 @@ def test_a_host_left_out_is_the_container():
 
 async def test_proxies_of_the_environment_are_not_asked(server, prober, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://192.0.2.1:1")
-    assert (await prober.probe(f"http://:{server[0]}/", BOX, True, 2.0)).ok
+    assert (await prober.probe(Needs(probe=f"http://:{server[0]}/", probe_from_label=True), BOX, 2.0)).ok

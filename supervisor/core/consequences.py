@@ -1,0 +1,66 @@
+"""What a plan means beyond itself: the image it goes to, what is wanted from now on, what is learned from its end.
+
+From: admission.py, which opens and ends plans. To: the registry (wanted states, quarantine, proofs).
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from supervisor.facts import Intent, Json, Plan, Service, Wanted
+from supervisor.journal.codec import load
+from supervisor.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from supervisor.core.decider import Decider
+
+
+def image_for(intent: Intent, service: Service) -> str:
+    """The image id a plan goes to, where the core knows it; a reference is resolved by the plan's first look."""
+    if intent.verb == "protect":
+        return intent.params.get("image", "")
+    if intent.verb == "rollback":
+        return service.previous_image
+    image = intent.params.get("image", "")
+    container = service.container
+    if image == "last-known-good":
+        return service.proved_image
+    if image == "current" and container is not None:
+        return container.ref_image_id or container.image_id
+    return ""
+
+
+def want(core: "Decider", plan: Plan, service: Service) -> None:
+    """Our verbs set what is wanted: stop means stop and keep stopped."""
+    stops = plan.verb == "stop" or (plan.verb == "scale" and plan.params.get("replicas") == "0")
+    starts = plan.verb == "start" or (plan.verb == "scale" and not stops)
+    if not stops and not starts:
+        return
+    policy = service.wanted.policy
+    if stops and service.container is not None and service.container.restart_policy != "no":
+        policy = service.container.restart_policy
+    state = "stopped" if stops else "running"
+    core.registry.want(plan.service, Wanted(state, plan.by, core.now, plan.cause, policy))
+
+
+def unwant(core: "Decider", plan: Plan) -> None:
+    """The plan touched nothing: what was wanted before it is wanted again."""
+    service = core.registry.get(plan.service)
+    if service is not None and plan.found.get("wanted") and service.wanted.at == plan.created_at:
+        core.registry.want(plan.service, load(Wanted, plan.found["wanted"]))
+
+
+def learn(core: "Decider", plan: Plan, outcome: Verdict, data: Json) -> None:
+    """An image that a maneuver showed to be bad is quarantined for this service; a stop keeps the policy."""
+    blamed = str(data.get("blame", ""))
+    if blamed:
+        core.registry.quarantine(plan.service, blamed, outcome.text or plan.cause, core.now)
+        body = {"service": plan.service, "image_id": blamed, "text": f"{blamed[:19]} is quarantined: {plan.cause}"}
+        core.row("drift.quarantined", plan.service, body)
+    service = core.registry.get(plan.service)
+    if service is None:
+        return
+    if "policy" in data and service.wanted.state == "stopped":
+        core.registry.want(plan.service, replace(service.wanted, policy=str(data["policy"])))
+    given = plan.verb in ("phoenix", "rollback") or any(name == "policy" and ok for name, ok, _data in plan.marks)
+    if outcome.ok and given and service.wanted.policy and service.wanted.state != "stopped":
+        core.registry.want(plan.service, replace(service.wanted, policy=""))  # the container has it again

@@ -1,0 +1,17 @@
+"""Room in a simulated world: a test says what is held."""
+
+from supervisor.facts import Container, Needs
+
+
+class SimRoom:
+    """Implements ports.Room. `wanting`: what is said, '' for room enough."""
+
+    def __init__(self, wanting: str = "") -> None:
+        self.wanting = wanting
+        self.asked: list[str] = []
+        """container ids it was asked about"""
+
+    async def held(self, needs: Needs, container: Container) -> str:
+        """What a test said."""
+        self.asked.append(container.id)
+        return self.wanting
