@@ -34,6 +34,7 @@ test: parts ## everything CI runs
 
 bench: parts ## the figures of docs/performance.md
 	$(BIN)/python -m tests.bench.alert_latency
+	$(BIN)/python -m tests.bench.downtime
 	$(BIN)/python -m tests.bench.footprint
 	$(BIN)/python -m tests.bench.rules_cost
 	$(BIN)/python -m tests.bench.rules_beside_prometheus
@@ -42,7 +43,7 @@ soak: parts ## new seeds and long runs, before a release
 	RESURGAM_SEEDS=$${RESURGAM_SEEDS:-$(NOW):500} $(BIN)/pytest -q -n 2 tests/sim
 	RESURGAM_ORACLE_SEEDS=$${RESURGAM_ORACLE_SEEDS:-$(NOW):200} \
 	RESURGAM_FUZZ=10 RESURGAM_FUZZ_SEED=$${RESURGAM_FUZZ_SEED:-$(NOW)} $(BIN)/pytest -q -n 2 tests/oracle
-	RESURGAM_SOAK=1 $(BIN)/pytest -q tests/real/test_kills.py
+	RESURGAM_SOAK=1 $(BIN)/pytest -q tests/real/test_kills.py tests/real/test_engine_restart.py
 
 lock: venv ## write the lock anew: hashes, no addresses
 	.ci/lock
