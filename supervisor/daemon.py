@@ -13,8 +13,11 @@ from pathlib import Path
 import structlog
 
 from supervisor import __version__
+from supervisor.actions.compose.preview import Previewer
+from supervisor.actions.compose.sources import in_folder
 from supervisor.actions.runner import Runner
 from supervisor.bus.broker import choose
+from supervisor.bus.commands import Commands
 from supervisor.bus.notify import Notifier
 from supervisor.bus.pump import Pump
 from supervisor.bus.systemd import notify as tell_systemd
@@ -45,12 +48,15 @@ from supervisor.rules.promql.evaluate import Options
 from supervisor.signals import pause_file
 from supervisor.signals.docker import Watch
 from supervisor.signals.host import HostWatch, ProcHost
-from supervisor.signals.probes import HttpProber
+from supervisor.signals.machine import boot_id
+from supervisor.signals.probes import ServiceProber
+from supervisor.signals.request_file import RequestWatch, SharedFolder
 from supervisor.signals.room import HostRoom
 from supervisor.signals.rule_folders import watch as watch_folders
 from supervisor.verdicts import Verdict
 from supervisor.views import phrase
 from supervisor.web.control import Control
+from supervisor.web.previewing import Foresight
 from supervisor.web.recording import Recording
 from supervisor.web.server import Server
 from supervisor.web.where import control_path
@@ -75,16 +81,25 @@ class House:
         self.engines: dict[str, Engine] = {"docker": DockerEngine(settings.docker.endpoint, clock)}
         self.watches = {name: Watch(engine, submit, clock) for name, engine in self.engines.items()}
         self.host = HostWatch(ProcHost(), submit, clock)
-        self.prober = HttpProber(clock)
+        self.prober = ServiceProber(clock, self.engines)
         permit, room = permit_from(self.core.ask, clock), HostRoom(ProcHost())
         self.runner = Runner(self.engines, self.prober, room, permit, submit, clock)
-        self.broker = choose(settings.mqtt, settings.host, settings.state_dir, clock)
+        principals = settings.commands.principals
+        self.broker = choose(settings.mqtt, settings.host, settings.state_dir, clock, commanders=principals)
+        self.commands = Commands(settings.commands, settings.host, self.core.ask, clock) if principals else None
         self.pump = self._pump()
         self.notifiers = [
             Notifier(number, entry, self.thread, clock, settings.host) for number, entry in enumerate(settings.notify)
         ]
         tape = Recording(recorder, self.thread)
-        self.control = Control(self.core, control_path(os.environ, settings.state_dir), recording=tape)
+        compose = Previewer(self.engines, lambda: self.core.snapshot.services)
+        socket = control_path(os.environ, settings.state_dir)
+        foresight = Foresight(self.core, self.engines, room)
+        self.control = Control(self.core, socket, recording=tape, compose=compose, foresight=foresight)
+        self.requests = [
+            RequestWatch(entry, SharedFolder(entry, in_folder), self.core.ask, clock, compose.widening)
+            for entry in settings.requests
+        ]
         self.server = Server(self.core, *settings.http.address) if settings.http.address else None
         self.tell: Callable[[Row], None] = _log_row
         self._tasks: list[asyncio.Task[None]] = []
@@ -96,9 +111,12 @@ class House:
         """The message pump, where there is a broker at all."""
         make, submit, clock = self.broker.make, self.core.submit, self.clock
         if make is None:
+            if self.commands is not None:
+                self.commands.trouble = f"No command is heard over the bus: {self.broker.text}."
             submit(BusState(clock.wall(), clock.mono(), False, self.broker.name, self.broker.text))
             return None
-        return Pump(self.thread, make, clock, self.settings.host, submit, broker=self.broker.name)
+        name = self.broker.name
+        return Pump(self.thread, make, clock, self.settings.host, submit, broker=name, commands=self.commands)
 
     # ------------------------------------------------------------ effects of a turn
 
@@ -162,6 +180,8 @@ class House:
         for name, watch in self.watches.items():
             self._keep(f"engine {name}", watch.run)
         self._keep("pause file", self._watch_pause_file)
+        for folder in self.requests:
+            self._keep(f"requests in {folder.entry.folder}", folder.run)
         self._keep("rule folders", self._watch_rules)
         self._keep("edges", self._watch_edges)
 
@@ -190,6 +210,8 @@ class House:
         counted: dict[str, int] = {}
         while True:
             now = {"host": self.host.problem, "recorder": self.recorder.trouble}
+            now |= {"commands": self.commands.trouble} if self.commands is not None else {}
+            now |= {f"request {one.folder.name}": one.trouble for one in self.requests}
             now |= {f"notify {number}": notifier.state.text for number, notifier in enumerate(self.notifiers)}
             for part, text in now.items():
                 if known.get(part, "") != text:
@@ -206,6 +228,8 @@ class House:
         found |= {f"engine_{name}_faults": watch.faults for name, watch in self.watches.items()}
         if self.pump is not None:
             found |= {"pump_crashes": self.pump.crashes, "messages_unheard": self.pump.unheard}
+        if self.commands is not None:
+            found |= {"commands_crashes": self.commands.crashes, "commands_dropped": self.commands.dropped}
         return found
 
     async def _watch_pause_file(self) -> None:
@@ -293,7 +317,7 @@ async def run(settings: Settings, config_path: Path | None, options: Options = O
         caution(journal, clock)
         retention = loaded.retention()
         remembered = list(recorder.read(int((clock.wall() - retention) * 1000)))
-        decider = assemble(loaded, journal, clock, remembered, options=options)
+        decider = assemble(loaded, journal, clock, remembered, options=options, machine=boot_id())
         house = House(decider, journal, recorder, clock, settings)
         batch = journal.batch()
         batch.row(

@@ -38,6 +38,8 @@ class EngineInfo:
     default_runtime: str = ""
     cdi: bool = False
     """it knows CDI devices"""
+    local: bool = False
+    """it runs on this very machine: the paths it binds can be looked at"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,15 @@ class FileChange:
     path: str
     kind: str
     """added | modified | deleted"""
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """A file or folder in a container, without what is in it. `mtime` in unix seconds."""
+
+    size: int
+    mtime: float
+    folder: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,10 @@ class Engine(Protocol):
 
     async def changes(self, key: str) -> tuple[FileChange, ...]:
         """What it wrote into its own layer, by path; at most 100,000. NotFound if there is no such container."""
+
+    async def stat(self, key: str, path: str) -> FileStat | None:
+        """What is at a path of it (a link is followed), also where it stands still; None where nothing is, or no such
+        container."""
 
     async def get_archive(self, key: str, path: str, limit: int) -> bytes:
         """A file or folder of it as a tar, also of one that stands still; paths in the tar begin with the last part of
@@ -187,6 +202,20 @@ class Ack:
     heard: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message that came to us. `payload` is cut after LARGEST_RECEIVED bytes and one."""
+
+    topic: str
+    payload: bytes
+    retained: bool = False
+    """the broker kept it: nobody sends it now"""
+
+
+LARGEST_RECEIVED = 4096
+"""bytes of a message to us; a larger one is no command"""
+
+
 class Broker(Protocol):
     """One connection to a message broker (real: bus/mqtt, simulated: lab). A new object for every connection."""
 
@@ -196,6 +225,13 @@ class Broker(Protocol):
     async def publish(self, topic: str, payload: bytes, qos: int, retain: bool, expiry: float) -> Ack:
         """Publish and wait for the acknowledgement (QoS 1). `expiry` in seconds, 0 for never. BrokerError if the
         connection is lost or the broker refuses."""
+
+    async def subscribe(self, pattern: str) -> None:
+        """Ask for the messages on these topics (QoS 1; `+` and `#` as in MQTT). BrokerError if refused."""
+
+    async def received(self) -> Received:
+        """The next message to us; waits for one. What comes while 64 wait already is dropped. BrokerError when the
+        connection is gone and nothing waits."""
 
     async def closed(self) -> None:
         """Return when the connection is gone."""

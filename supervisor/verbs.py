@@ -109,6 +109,14 @@ _TABLE = (
         {"image": Param("image")},
         internal=True,
     ),
+    Verb(
+        "release",
+        Disturbance.HARMLESS,
+        _SERVICE,
+        "give a container that stands still the restart policy back that we took",
+        {"policy": Param("text")},
+        internal=True,
+    ),
 )
 
 VERBS: dict[str, Verb] = {verb.name: verb for verb in _TABLE}

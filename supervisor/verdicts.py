@@ -10,6 +10,8 @@ class Reason(StrEnum):
     ALLOWED = "allowed"
     # who may be touched
     NOT_OWNED = "not_owned"
+    NOT_ALLOWED = "not_allowed"
+    """who asks may not do that"""
     DUPLICATE_IDENTITY = "duplicate_identity"
     NO_TARGET = "no_target"
     AMBIGUOUS_TARGET = "ambiguous_target"

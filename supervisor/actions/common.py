@@ -1,12 +1,23 @@
-"""What several maneuvers do the same way: the first look at the container, making one, starting it, what is left."""
+"""What several maneuvers do the same way: the first look at the container, making one, waiting for room, starting it,
+what is left."""
+
+import re
 
 from supervisor import units
 from supervisor.actions.hand import Cannot, Hand
 from supervisor.actions.probation import Baseline
-from supervisor.errors import Conflict, EngineError
+from supervisor.errors import Conflict, EngineError, EngineGone, EngineTimeout
 from supervisor.facts import Container, Json
 from supervisor.services import OP_LABEL, ROLES, is_temp, temp_name
+from supervisor.signals.room import clash
 from supervisor.verdicts import Reason, no
+
+ROOM = 60.0
+"""seconds to wait for what a container needs and another still holds: its ports, its memory, its address"""
+_ROOM_AGAIN, _START_AGAIN = 0.5, 1.0
+_HELD = re.compile(
+    r"(?i)port is already allocated|address already in use|failed to bind host port|ports are not available"
+)
 
 
 def must_be(hand: Hand, seen: Container | None) -> Container:
@@ -47,21 +58,75 @@ async def create(hand: Hand, name: str, body: Json) -> Container | None:
     )
 
 
-async def launch(hand: Hand, key: str, step: str, *, before: float, tries: int = 2) -> Baseline:
+async def make_room(hand: Hand, container: Container | None, step: str) -> str:
+    """Wait until what it needs to start is free. '' then; else, at the deadline, what is still held and by whom."""
+    end, told = hand.clock.mono() + ROOM, ""
+    while container is not None:
+        held = await hand.room.held(hand.plan.needs, container)
+        if not held:
+            break
+        if hand.clock.mono() >= end:
+            return held + await _publisher(hand, container)
+        if held != told:
+            told = held
+            hand.mark(step, f"Waits: {held}{await _publisher(hand, container)}.", ok=False)
+        await hand.nap(_ROOM_AGAIN)
+    return ""
+
+
+async def _publisher(hand: Hand, container: Container) -> str:
+    """Which other container publishes one of its ports now, as the end of a sentence; '' if none does."""
+    try:
+        others = await hand.engine.list()
+    except EngineError:
+        return ""
+    for other in others:
+        ports = [port for port in container.ports for its in other.ports if clash(port, its)]
+        if other.id != container.id and other.status in ("running", "paused", "restarting") and ports:
+            return f" (container {other.name} publishes port {ports[0]})"
+    return ""
+
+
+async def _start(hand: Hand, found: Container | None, key: str, step: str, end: float) -> None:
+    """Start it; while somebody holds its port or its address, again and again until `end` (monotonic)."""
+    told = False
+    while True:
+        try:
+            await hand.engine.start(key)
+            return
+        except (EngineGone, EngineTimeout):
+            raise
+        except EngineError as err:
+            if not _HELD.search(str(err)):
+                raise
+            who = await _publisher(hand, found) if found is not None else ""
+            if hand.clock.mono() >= end:
+                raise EngineError(f"{err}{who}", err.status) from err
+            if not told:
+                told = True
+                hand.mark(step, f"Waits: {err}{who}.", ok=False)
+        await hand.nap(_START_AGAIN)
+
+
+async def launch(
+    hand: Hand, key: str, step: str, *, before: float, tries: int = 2, seen: Container | None = None
+) -> Baseline:
     """Start it and remember how it stood right after, for the watch. Marks `step`.
 
     `before`: its StartedAt before this plan started it (0 for never). A later one means that the start was done, by us
-    or an earlier process: one that has died since is not started again.
+    or an earlier process: one that has died since is not started again. `seen`: a look of this very moment.
     """
     hand.watching = key
     hand.deaths.pop(key, None)
-    found = await hand.inspect(key)
+    found = seen if seen is not None else await hand.inspect(key)
     counted = found.restart_count if found is not None else 0
+    end = hand.clock.mono() + ROOM
     seen = await hand.make(
         lambda: hand.engine.inspect(key),
         lambda now: now is None or now.status in ("running", "restarting") or now.started_at > before,
-        lambda now: hand.engine.start(key),
+        lambda now: _start(hand, found, key, step, end),
         tries=tries,
+        seen=found,
     )
     # an engine sets the count to 0 at a start by hand; where it does not, the old count is no death
     kept = seen is not None and found is not None and not found.running and seen.restart_count == counted
@@ -87,14 +152,20 @@ def remaining(hand: Hand, step: str, seconds: float) -> float:
 
 
 async def namespaces(hand: Hand, raw: Json) -> dict[str, str]:
-    """The names behind the container ids in a recipe (`network_mode: container:<id>` and its kin)."""
+    """The names behind the container ids in a recipe (`network_mode: container:<id>` and its kin). Where such a
+    container was replaced, the core knew by which one when the plan was built."""
+    told = hand.data.get("namespaces") or {}
     host = raw.get("HostConfig") or {}
     modes = [str(host.get(field) or "") for field in ("NetworkMode", "PidMode", "IpcMode")]
     keys = [mode.removeprefix("container:") for mode in modes if mode.startswith("container:")]
     keys += [str(source).partition(":")[0] for source in host.get("VolumesFrom") or ()]
     found: dict[str, str] = {}
     for key in keys:
-        if key not in found and (other := await hand.inspect(key)) is not None:
+        if told.get(key):
+            found[key] = str(told[key])
+            if (other := await hand.inspect(found[key])) is not None:
+                found[other.id] = other.name  # what the engine makes of the name, for whoever compares
+        elif key not in found and (other := await hand.inspect(key)) is not None:
             found[key] = other.name
     return found
 

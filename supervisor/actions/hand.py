@@ -4,14 +4,16 @@ From: runner.py, one Hand per running plan. To: the core (permit before a step, 
 The rule all maneuvers live by: look first, do only what is missing, look again. So a step may be taken twice, after a
 late answer or by a later process, and is done once.
 
-What a mark carried is durable before the next permit says yes; nothing here is allowed to tidy the world when it is
-cancelled: a kill would not tidy either.
+What a mark carried is durable before the next permit says yes: marks are handed over together with it, so that both
+cost one turn of the core and one write to its disk. Nothing here is allowed to tidy the world when it is cancelled: a
+kill would not tidy either.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from supervisor import units
@@ -25,6 +27,8 @@ T = TypeVar("T")
 Looking = Callable[[], Awaitable[T]]
 
 ACTIVE = ("running", "restarting", "paused")
+TOOK = "took_"
+"""how the seconds of each step are called among the data of its mark"""
 _LEAVE_OPEN = (Reason.STOPPING, Reason.JOURNAL_FAILED)
 _READ_TRIES = 5
 _TOLD_AFTER = 2.0
@@ -77,11 +81,15 @@ class Hand:
         self.watching = ""
         self.deaths: dict[str, tuple[float, str]] = {}
         """container id -> (engine time in unix seconds, what happened)"""
-        self.asked: dict[str, set[str]] = {}
-        """container id -> `kill` and `stop`, while we watched it: somebody else asked it to end"""
-        self.cuts = 0
-        """how often the engine was gone when we looked"""
+        self.asked: dict[str, dict[str, float]] = {}
+        """container id -> `kill` and `stop`, and when each was heard first (monotonic), while we watched it: somebody
+        else asked it to end"""
+        self.cuts, self.cut_at = 0, -math.inf
+        """how often the engine was gone when we looked, and when it was the last time (monotonic)"""
         self._news = asyncio.Event()
+        self._unsaid: list[StepEnded] = []
+        self._mark = clock.mono()
+        """when the latest step was asked for or ended: where the time of the next one begins"""
 
     # ------------------------------------------------------------ where it stands
 
@@ -94,6 +102,11 @@ class Hand:
     def going_back(self) -> bool:
         """Whether a way back was begun."""
         return any(name in self._backs for name in self.begun)
+
+    def planned(self) -> Plan:
+        """The plan as it stands by now, with what this process has begun and marked."""
+        marks = (*self.plan.marks, ("", True, dict(self.data)))
+        return replace(self.plan, begun=tuple(self.begun), marks=marks)
 
     def has(self, step: str) -> bool:
         """Whether the plan has such a step at all."""
@@ -111,7 +124,7 @@ class Hand:
         if event.object_id not in (self.watching, self.plan.container_id, self.data.get("new_id")):
             return
         if event.object_id == self.watching and event.kind in ("kill", "stop"):
-            self.asked.setdefault(event.object_id, set()).add(event.kind)
+            self.asked.setdefault(event.object_id, {}).setdefault(event.kind, self.clock.mono())
         if event.object_id == self.watching and event.kind in ("die", "oom"):
             code = event.attributes.get("exitCode", "")
             what = (
@@ -123,8 +136,13 @@ class Hand:
                 self.deaths[event.object_id] = (at, what)
         self._news.set()
 
+    def wake(self) -> None:
+        """End the present nap: there is news."""
+        self._news.set()
+
     async def nap(self, seconds: float) -> None:
         """Wait so long, or until there is news."""
+        self.tell()
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
                 await self._news.wait()
@@ -134,20 +152,40 @@ class Hand:
 
     async def step(self, name: str, *seen: Container | None) -> None:
         """Ask whether this step may be taken. `seen`: inspects not older than this call's reason to be made."""
+        await self.steps((name,), *seen)
+
+    async def steps(self, names: Sequence[str], *seen: Container | None) -> None:
+        """Ask for steps that follow each other at once: one turn of the core decides them, in order. For where every
+        turn would be time without the service."""
         self._obey()
-        verdict = await self._permit(self.plan.id, name, tuple(each for each in seen if each is not None))
-        if verdict.ok:
+        self.tell()
+        found = tuple(each for each in seen if each is not None)
+        verdicts = await asyncio.gather(*(self._permit(self.plan.id, name, found) for name in names))
+        self._mark = self.clock.mono()
+        for name, verdict in zip(names, verdicts, strict=True):
+            if not verdict.ok:
+                if verdict.reason in _LEAVE_OPEN and self.phase != "before":
+                    raise LeftOpen(verdict.text)
+                raise Denied(verdict)
             self.begun.append(name)
-            return
-        if verdict.reason in _LEAVE_OPEN and self.phase != "before":
-            raise LeftOpen(verdict.text)
-        raise Denied(verdict)
 
     def mark(self, step: str, text: str = "", *, ok: bool = True, **data: Any) -> None:
-        """Report that a step ended, with what later steps need. `ok` False is a note about trouble, not the end."""
+        """Report that a step ended, with what later steps need and how long it took. `ok` False is a note about
+        trouble, not the end."""
+        wall, mono = self.clock.wall(), self.clock.mono()
+        if ok and step in self._phases:
+            took = f"{TOOK}{step}"
+            data[took] = round(float(self.data.get(took) or 0.0) + mono - self._mark, 3)
+            self._mark = mono
         self.data.update(data)
         clean = units.plain(text, 1000)
-        self._submit(StepEnded(self.clock.wall(), self.clock.mono(), self.plan.id, step, ok, clean, dict(data)))
+        self._unsaid.append(StepEnded(wall, mono, self.plan.id, step, ok, clean, dict(data)))
+
+    def tell(self) -> None:
+        """Hand over the marks now, rather than with the next step."""
+        unsaid, self._unsaid = self._unsaid, []
+        for fact in unsaid:
+            self._submit(fact)
 
     def _obey(self) -> None:
         if self.wish is not None and not self.deaf and self.phase == "before":
@@ -167,8 +205,9 @@ class Hand:
             try:
                 return await look()
             except (EngineGone, EngineTimeout) as err:
-                self.cuts += isinstance(err, EngineGone)
                 now = self.clock.mono()
+                if isinstance(err, EngineGone):
+                    self.cuts, self.cut_at = self.cuts + 1, now
                 if until is not None and now >= until:
                     raise
                 if not told and now - since >= _TOLD_AFTER:
@@ -193,19 +232,23 @@ class Hand:
         *,
         tries: int = 3,
         patience: float = 5.0,
+        seen: T | None = None,
     ) -> T:
         """Bring something about: look, act where it is not so yet, look again. Returns what was seen when it was so.
+        `seen`: a look of this very moment, which spares the first one.
 
         A late answer is never followed by a blind second try: for `patience` seconds it is looked for first. After
         `tries` the last error is raised.
         """
         trouble = EngineError("the engine agreed, but nothing changed")
+        known = seen
         for attempt in range(tries):
-            seen = await self.read(look)
-            if done(seen):
-                return seen
+            now = known if known is not None else await self.read(look)
+            known = None
+            if done(now):
+                return now
             try:
-                await act(seen)
+                await act(now)
                 continue
             except EngineTimeout as err:
                 trouble = err
@@ -215,9 +258,9 @@ class Hand:
             except EngineError as err:
                 trouble = err
                 await asyncio.sleep(0.25 * 2**attempt)
-        seen = await self.read(look)
-        if done(seen):
-            return seen
+        now = await self.read(look)
+        if done(now):
+            return now
         raise trouble
 
     async def _later(self, look: Looking[T], done: Callable[[T], bool], patience: float) -> T | None:
@@ -241,22 +284,47 @@ class Hand:
 
         return await self.make(lambda: self.engine.inspect(key), still, act, tries=tries, patience=15.0)
 
-    async def set_policy(self, key: str, policy: str, tries: int = 3) -> Container | None:
-        """See to it that a container that stands still has this restart policy."""
+    async def set_policy(
+        self, key: str, policy: str, tries: int = 3, seen: Container | None = None
+    ) -> Container | None:
+        """See to it that a container that stands still has this restart policy. `seen`: as it stands at this moment."""
         return await self.make(
             lambda: self.engine.inspect(key),
-            lambda seen: seen is None or seen.restart_policy == policy,
-            lambda seen: self.engine.set_policy(key, policy),
+            lambda now: now is None or now.restart_policy == policy,
+            lambda now: self.engine.set_policy(key, policy),
             tries=tries,
+            seen=seen,
         )
 
-    async def rename(self, key: str, name: str, tries: int = 3) -> Container | None:
-        """See to it that it has this name. Conflict where another container has it."""
+    async def rename(self, key: str, name: str, tries: int = 3, seen: Container | None = None) -> Container | None:
+        """See to it that it has this name. Conflict where another container has it. `seen`: as it stands at this
+        moment."""
         return await self.make(
             lambda: self.engine.inspect(key),
-            lambda seen: seen is None or seen.name == name,
-            lambda seen: self.engine.rename(key, name),
+            lambda now: now is None or now.name == name,
+            lambda now: self.engine.rename(key, name),
             tries=tries,
+            seen=seen,
+        )
+
+    async def turn_over(
+        self, key: str, policy: str, name: str, tries: int = 3, seen: Container | None = None
+    ) -> Container | None:
+        """See to it that a container that stands still has this restart policy and this name, with one look at the end.
+        Conflict where another container has the name. `seen`: as it stands at this moment."""
+
+        async def act(now: Container | None) -> None:
+            if now is not None and now.restart_policy != policy:
+                await self.engine.set_policy(key, policy)
+            if now is not None and now.name != name:
+                await self.engine.rename(key, name)
+
+        return await self.make(
+            lambda: self.engine.inspect(key),
+            lambda now: now is None or (now.restart_policy == policy and now.name == name),
+            act,
+            tries=tries,
+            seen=seen,
         )
 
     async def remove(self, key: str, tries: int = 3) -> None:

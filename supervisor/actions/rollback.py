@@ -4,22 +4,32 @@ From: phoenix.py, when the new container did not prove healthy or something insi
 a later process that finds the way back begun. Verified too: what was healthy before must be healthy again. If even
 this fails, nothing is deleted and a person is told.
 
-The failed container is kept for study, unless it carries compose's labels: compose would take it for the service at
-its next `up`. What it said is kept in the journal either way.
+A service that keeps state is not handed back by itself once the new version ran on its data: the new one is stopped,
+both are kept, and a person is asked. Until the word comes, the new one keeps the service's name, so that nothing is put
+in its place meanwhile.
+
+The failed container is kept for study, unless it carries compose's labels (compose would take it for the service at its
+next `up`) or too many are kept already. How it ended is kept in the journal either way (forensics.py).
 """
 
 from supervisor import units
+from supervisor.actions import forensics, proof
 from supervisor.actions.common import launch, left_over, remaining, sentence
-from supervisor.actions.hand import ACTIVE, Denied, Ending, Hand
+from supervisor.actions.hand import ACTIVE, Cannot, Denied, Ending, Hand
 from supervisor.actions.plans import limit
 from supervisor.actions.probation import watch
 from supervisor.errors import EngineError
 from supervisor.facts import Container, Json
+from supervisor.incidents import permit
 from supervisor.services import OP_LABEL, temp_name
 from supervisor.verdicts import Reason, Verdict, no
 
 TRIES = 6
-_LOG_LINES, _LOG_WIDTH = 10, 200
+ASK_AGAIN = 5.0
+"""seconds between two looks whether a person has said something"""
+_WAITS = (Reason.NEEDS_APPROVAL, Reason.LOCKED)
+_BACK = ("back_stop", "back_aside", "back_name", "back_policy", "back_start")
+"""asked for together: the service is away meanwhile"""
 
 
 async def run(hand: Hand, trouble: str, *, its_fault: bool = False, stay_down: bool = False) -> Ending:
@@ -34,8 +44,9 @@ async def run(hand: Hand, trouble: str, *, its_fault: bool = False, stay_down: b
             kept["stay_down"] = True
         hand.mark("probation", f"Going back: {trouble}.", ok=False, **kept)
     try:
-        stranger = await _stranger(hand)
-        await _aside(hand)
+        new, stranger = await _new(hand), await _stranger(hand)
+        await _permitted(hand, new, stranger)
+        await _aside(hand, new)
         if stranger is not None:
             return await _yield(hand, stranger, trouble)
         old = await _restore(hand)
@@ -43,10 +54,17 @@ async def run(hand: Hand, trouble: str, *, its_fault: bool = False, stay_down: b
             gone = "The old container was removed by somebody, so there is nothing to go back to"
             text = f"{hand.plan.service}: {trouble}. {gone}"
             return await _degraded(hand, text)
-        return await _verify(hand, trouble)
-    except (Denied, EngineError) as err:
-        text = f"{hand.plan.service}: {trouble}. Going back failed too: {err}. Nothing was deleted"
-        return await _degraded(hand, text)
+        return await _verify(hand, old, trouble)
+    except Denied as err:
+        if err.verdict.reason in (Reason.DENIED, Reason.INTERFERED):
+            return await _kept(hand, err.verdict, trouble)
+        return await _degraded(
+            hand, f"{hand.plan.service}: {trouble}. Going back failed too: {err}. Nothing was deleted"
+        )
+    except EngineError as err:
+        return await _degraded(
+            hand, f"{hand.plan.service}: {trouble}. Going back failed too: {err}. Nothing was deleted"
+        )
 
 
 def _blamed(hand: Hand) -> bool:
@@ -74,31 +92,53 @@ async def _stranger(hand: Hand) -> Container | None:
     return holder if holder is not None and holder.id not in ours else None
 
 
-async def _aside(hand: Hand) -> None:
-    """Stop it (which ends the engine's own retries), keep what it said, hold it down, give the name free."""
-    new = await _new(hand)
-    await hand.step("back_stop", new)
-    if new is None:
+async def _permitted(hand: Hand, new: Container | None, stranger: Container | None) -> None:
+    """Have every step of the way back permitted; where the data may have changed, wait for a person's word first."""
+    if stranger is not None:
+        await hand.steps(_BACK[:2], new)
         return
-    new = await hand.stop(new.id, tries=TRIES)
-    await hand.step("back_aside", new)
-    if new is None:
+    asked = permit.needs_word(hand.planned(), () if new is None else (new,))
+    if asked and permit.HANDS_BACK not in hand.begun:
+        if not hand.data.get("asked"):  # else it stands still already, or somebody has started it again
+            await hand.step(_BACK[0], new)
+            await _halt(hand, new)
+            hand.mark("back_stop", "A person is asked whether the old one may have the data back.", asked=True)
+        await _word(hand)
+        await hand.steps(_BACK[2:], new)
         return
-    if "last_words" not in hand.data:
-        words = await _last_words(hand, new)
-        hand.mark("back_stop", last_words=words, exit_code=new.exit_code)
-    await hand.set_policy(new.id, "no", tries=TRIES)
-    await hand.rename(new.id, temp_name(hand.plan.name, "failed", hand.plan.op), tries=TRIES)
+    await hand.steps(_BACK, new)
+
+
+async def _word(hand: Hand) -> None:
+    """Wait until a person has said whether the old one may have the data back. Denied where the answer is no, or where
+    somebody took matters into their own hands."""
+    while True:
+        new, old = await _new(hand), await hand.inspect(hand.plan.container_id)
+        for each in (new, old):
+            if each is not None and each.status in ACTIVE:
+                raise Cannot(no(Reason.INTERFERED, f"Somebody started {each.name} meanwhile"))
+        try:
+            await hand.step(permit.HANDS_BACK, new)
+            return
+        except Denied as err:
+            if err.verdict.reason not in _WAITS:
+                raise
+        await hand.nap(ASK_AGAIN)
+
+
+async def _halt(hand: Hand, new: Container | None, name: str = "") -> None:
+    """Stop it, which ends the engine's own retries, and hold it down: not even a reboot starts it. `name`: what it is
+    called from then on, '' for as it is."""
+    new = await hand.stop(new.id, tries=TRIES) if new is not None else None
+    hand.mark("back_stop", exit_code=new.exit_code if new is not None else None)
+    if new is not None:
+        await hand.turn_over(new.id, "no", name or new.name, tries=TRIES, seen=new)
+
+
+async def _aside(hand: Hand, new: Container | None) -> None:
+    """It stands still, and gives the name free."""
+    await _halt(hand, new, temp_name(hand.plan.name, "failed", hand.plan.op))
     hand.mark("back_aside")
-
-
-async def _last_words(hand: Hand, new: Container) -> list[str]:
-    """The end of its log, bounded and without secrets; best effort."""
-    try:
-        lines = await hand.engine.logs(new.id, _LOG_LINES)
-    except EngineError:
-        return []
-    return [units.mask(units.plain(line, _LOG_WIDTH)) for line in lines[-_LOG_LINES:]]
 
 
 # ------------------------------------------------------------ the old one comes back
@@ -107,32 +147,27 @@ async def _last_words(hand: Hand, new: Container) -> list[str]:
 async def _restore(hand: Hand) -> Container | None:
     plan, data = hand.plan, hand.data
     old = await hand.inspect(plan.container_id)
-    await hand.step("back_name", old)
     if old is None:
         return None
     before = data.get("back_before") or old.started_at
-    if old.name == data.get("parked"):
-        old = await hand.rename(old.id, plan.name, tries=TRIES)
+    name = plan.name if old.name == data.get("parked") else old.name
+    # one that somebody started meanwhile keeps policy `no`: it is only changed on a container that stands still
+    policy = old.restart_policy if old.status in ACTIVE else str(data.get("old_policy") or "no")
+    old = await hand.turn_over(old.id, policy, name, tries=TRIES, seen=old)
     hand.mark("back_name", back_before=before)
-    await hand.step("back_policy", old)
-    if old is not None and old.status not in ACTIVE:
-        # one that somebody started meanwhile keeps policy `no`: it is only changed on a container that stands still
-        old = await hand.set_policy(old.id, str(data.get("old_policy") or "no"), tries=TRIES)
     hand.mark("back_policy")
     return old
 
 
-async def _verify(hand: Hand, trouble: str) -> Ending:
+async def _verify(hand: Hand, old: Container, trouble: str) -> Ending:
     """Start it if it was not stopped when we came, and see whether it is as well as it was."""
     plan, data = hand.plan, hand.data
     service, old_id = plan.service, plan.container_id
     image = units.short_image(str(data.get("old_image") or ""))
-    old = await hand.inspect(old_id)
-    await hand.step("back_start", old)
-    if old is not None and old.name != plan.name:
+    if old.name != plan.name:
         trouble += f"; it is called {old.name} now, by somebody's hand"
     wanted = str(data.get("old_policy") or "no")
-    if old is not None and old.restart_policy != wanted:
+    if old.restart_policy != wanted:
         trouble += f"; it was started by hand, so its restart policy is still no: docker update --restart {wanted}"
     if data.get("stay_down"):
         text = f"{service} was put back on image {image} and stays stopped, as a person wants it: {trouble}"
@@ -140,7 +175,8 @@ async def _verify(hand: Hand, trouble: str) -> Ending:
     if data.get("was") not in ("running", "restarting"):
         text = f"{service} was put back as it was found, not running: {trouble}"
         return await _done(hand, no(Reason.ROLLED_BACK, sentence(text)))
-    base = await launch(hand, old_id, "back_start", before=float(data.get("back_before") or 0.0), tries=TRIES)
+    before = float(data.get("back_before") or 0.0)
+    base = await launch(hand, old_id, "back_start", before=before, tries=TRIES, seen=old)
     await hand.step("back_verify")
     if not data.get("healthy"):
         text = f"{service} was put back as it was found, not healthy, on image {image}: {trouble}"
@@ -149,8 +185,10 @@ async def _verify(hand: Hand, trouble: str) -> Ending:
     if not finding.ok:
         text = f"{service}: {trouble}. The old container was put back but {finding.text}. Nothing was deleted"
         return await _degraded(hand, text)
+    shown = proof.well(hand, finding, "back_start")
+    hand.mark("back_verify", finding.text, back_probes=finding.proof(), **shown)
     text = f"{service} is back on image {image} and healthy ({finding.text}); the new one did not do: {trouble}"
-    return await _done(hand, no(Reason.ROLLED_BACK, sentence(text)), proof=finding.text)
+    return await _done(hand, no(Reason.ROLLED_BACK, sentence(text)))
 
 
 async def _yield(hand: Hand, stranger: Container, trouble: str) -> Ending:
@@ -172,23 +210,29 @@ async def _yield(hand: Hand, stranger: Container, trouble: str) -> Ending:
 # ------------------------------------------------------------ endings
 
 
-async def _done(hand: Hand, outcome: Verdict, **data: str) -> Ending:
-    """It is back. Take away what is not worth keeping, and say what is kept."""
+async def _done(hand: Hand, outcome: Verdict) -> Ending:
+    """It is back. Write down how the failed one ended, take away what is not worth keeping, and say what is kept."""
     try:
-        await hand.step("back_clear")
         failed = await _new(hand)
-        if failed is not None and (hand.data.get("composed") or not failed.started_at):
+        everybody = await hand.others()
+        crowded = ""
+        if failed is not None and "failed" not in hand.data:
+            hand.mark("back_clear", failed=await forensics.evidence(hand, failed))
+        if failed is not None:
+            crowded = await forensics.too_many(hand, failed, tuple(everybody.values()))
+        await hand.step("back_clear")
+        if failed is not None and (hand.data.get("composed") or not failed.started_at or crowded):
             await hand.remove(failed.id)
-        for name, each in sorted((await hand.others()).items()):
+        for name, each in sorted(everybody.items()):
             # one failed container per service is enough: those of earlier plans go
             op = each.labels.get(OP_LABEL, "")
             mine = op and op != hand.plan.op and name == _failed_name(hand, op)
             if mine and each.status not in ACTIVE:
                 await hand.remove(each.id)
-        hand.mark("back_clear")
+        hand.mark("back_clear", f"The failed container was not kept: {crowded}." if crowded else "")
     except (Denied, EngineError) as err:
         hand.mark("back_clear", f"Not all could be cleared: {err}.", ok=False)
-    return Ending(outcome, await left_over(hand), dict(data))
+    return Ending(outcome, await left_over(hand))
 
 
 def _failed_name(hand: Hand, op: str) -> str:
@@ -196,6 +240,23 @@ def _failed_name(hand: Hand, op: str) -> str:
         return temp_name(hand.plan.name, "failed", op)
     except ValueError:
         return ""
+
+
+async def _kept(hand: Hand, why: Verdict, trouble: str) -> Ending:
+    """It is not handed back: a person said no, or has begun something else. Both containers stay."""
+    plan, data = hand.plan, hand.data
+    failed = await _new(hand)
+    if failed is not None and "failed" not in data:
+        hand.mark("back_stop", failed=await forensics.evidence(hand, failed))
+    policy = f"docker update --restart {data.get('old_policy') or 'no'}"
+    text = (
+        f"{plan.service}: {trouble}. {why.text.strip().rstrip('.')}, so it was not put back. Both containers are kept: "
+        f"{failed.name if failed is not None else 'the new one is gone'} (image "
+        f"{units.short_image(str(data.get('new_image') or ''))}) and {data.get('parked')} (image "
+        f"{units.short_image(str(data.get('old_image') or ''))}, the old one). Both have restart policy no: `{policy} "
+        "NAME` once you have chosen one, and remove the other before the next `compose up`."
+    )
+    return Ending(no(Reason.DEGRADED, text), await left_over(hand), {"why": why.reason.value})
 
 
 async def _degraded(hand: Hand, text: str) -> Ending:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from supervisor import units
-from supervisor.actions import phoenix, protect, restart, start, stop
+from supervisor.actions import phoenix, protect, release, restart, start, stop
 from supervisor.actions.hand import Ending, Hand, LeftOpen
 from supervisor.actions.plans import plain_verb
 from supervisor.clock import Clock
@@ -20,6 +20,7 @@ from supervisor.verdicts import Reason, Verdict, no, yes
 MANEUVERS: Mapping[str, Callable[[Hand], Awaitable[Ending]]] = {
     "phoenix": phoenix.run,
     "protect": protect.run,
+    "release": release.run,
     "restart": restart.run,
     "rollback": phoenix.run,
     "start": start.run,
@@ -89,6 +90,7 @@ class Runner:
 
     async def _run(self, hand: Hand) -> None:
         ending = await self._maneuver(hand)
+        hand.tell()
         del self._tasks[hand.plan.id]
         del self._hands[hand.plan.id]
         if ending is not None:

@@ -1,11 +1,14 @@
-"""Start: the container gets its restart policy back, starts, and proves healthy.
+"""Start: the container gets its restart policy back (with boot=ordered: loses it), starts, and proves healthy.
 
 If it dies while it is watched it is stopped and left as it was found: a model that takes 300 GB at every try must not
 be tried by the engine for ever. If it merely takes longer than it should it is left running, and a person is told.
 """
 
+from dataclasses import replace
+
 from supervisor import units
-from supervisor.actions.common import launch, must_be, remaining, sentence, still_there
+from supervisor.actions import proof
+from supervisor.actions.common import launch, make_room, must_be, remaining, sentence, still_there
 from supervisor.actions.hand import ACTIVE, Cannot, Denied, Ending, Hand, cannot, ended_early
 from supervisor.actions.plans import limit
 from supervisor.actions.probation import Baseline, Finding, watch
@@ -16,6 +19,11 @@ from supervisor.verdicts import Reason, no, yes
 
 async def run(hand: Hand) -> Ending:
     """Do it, or go on with it."""
+    ending = await _run(hand)
+    return replace(ending, data=proof.steps(hand) | ending.data)
+
+
+async def _run(hand: Hand) -> Ending:
     if hand.going_back:
         return await _back(hand, str(hand.data.get("trouble") or "the start was given up"))
     try:
@@ -25,6 +33,8 @@ async def run(hand: Hand) -> Ending:
         await hand.step("verify")
         finding = await watch(hand, hand.plan.container_id, remaining(hand, "start", limit(hand.plan)), base)
     except Cannot as err:
+        if err.verdict.reason is Reason.BUSY:
+            return await _back(hand, str(err))
         return cannot(err)
     except Denied as err:
         if hand.phase == "before":
@@ -44,13 +54,17 @@ async def _look(hand: Hand) -> None:
 
 
 async def _start(hand: Hand) -> Baseline:
-    key, policy = hand.plan.container_id, str(hand.data.get("policy") or "")
+    key, policy = hand.plan.container_id, _policy(hand)
     seen = await hand.inspect(key)
     await hand.step("policy", seen)
     seen = still_there(hand, seen)
     if policy and seen.status not in ACTIVE:
         await hand.set_policy(key, policy)
-        hand.mark("policy", f"Its restart policy is {policy} again.")
+        hand.mark("policy", f"Its restart policy is {policy}.")
+    if hand.data.get("was") not in ACTIVE:
+        held = await make_room(hand, seen, "policy")
+        if held:
+            raise Cannot(no(Reason.BUSY, f"there is no room for it: {held}"))
     await hand.step("start", seen)
     if hand.data.get("was") in ACTIVE:
         hand.watching = key
@@ -59,10 +73,16 @@ async def _start(hand: Hand) -> Baseline:
     return await launch(hand, key, "start", before=float(hand.data.get("started_before") or 0.0))
 
 
+def _policy(hand: Hand) -> str:
+    """The policy it is started with, '' for the one it has. What is ours to start after a boot has none of its own."""
+    return "no" if hand.plan.needs.boot == "ordered" else str(hand.data.get("policy") or "")
+
+
 async def _judge(hand: Hand, finding: Finding) -> Ending:
     service = hand.plan.service
     if finding.ok:
-        return Ending(yes(f"{service} runs: {finding.text}.", Reason.VERIFIED), (), {"proof": finding.text})
+        shown = {"probes": finding.proof()} | proof.well(hand, finding, "start")
+        return Ending(yes(f"{service} runs: {finding.text}.", Reason.VERIFIED), (), shown)
     if finding.stopped:  # left as a person left it, with the policy it has again
         return Ending(no(Reason.INTERFERED, f"{service} was started and {finding.text}; it stays down."))
     seen = await hand.inspect(hand.plan.container_id)

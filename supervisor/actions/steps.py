@@ -54,27 +54,38 @@ def restart(name: str) -> tuple[Step, ...]:
     )
 
 
+def release(name: str) -> tuple[Step, ...]:
+    """Give a restart policy back."""
+    return (Step("policy", "inside", (name,)),)
+
+
 def protect(service: str) -> tuple[Step, ...]:
     """Tag the image that proved healthy."""
     return (Step("protect", "before", (lkg_ref(service),)),)
 
 
-def phoenix(service: str, name: str, op: str, *, proved: bool) -> tuple[Step, ...]:
-    """Recreate a container from an image; the order of docs/actions. `proved`: the image is the last known good."""
+def phoenix(
+    service: str, name: str, op: str, *, proved: bool, before: bool = False, retag: str = ""
+) -> tuple[Step, ...]:
+    """Recreate a container from an image; the order of docs/actions. `proved`: the image is the last known good.
+    `before`: a command is run in the old one first. `retag`: the reference that is to stand for the image."""
     new, parked = temp_name(name, "new", op), temp_name(name, "parked", op)
     failed, spare = temp_name(name, "failed", op), temp_name(name, "spare", op)
-    protect_first = (Step("protect", "before", (lkg_ref(service),)),) if proved else ()
+    first: tuple[Step, ...] = (Step("protect", "before", (lkg_ref(service),)),) if proved else ()
+    first += (Step("before", "before", (name,)),) if before else ()
     return (
         Step("look", "before"),
-        *protect_first,
+        *first,
         Step("create", "before", (new,)),
         Step("stop", "inside", (name,)),
         Step("hold", "inside", (name,)),
         Step("park", "inside", (name, parked)),
         Step("adopt", "inside", (new, name)),
+        Step("room", "inside"),
         Step("start", "inside", (name,)),
         Step("probation", "inside"),
         Step("commit", "inside"),
+        *((Step("retag", "after", (retag,)),) if retag else ()),
         Step("spare", "after", (spare,)),
         Step("clear", "after", (parked,)),
         Step("undo", "before", (new,), back=True),

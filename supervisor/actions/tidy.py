@@ -6,9 +6,11 @@ old one. So a copy is created and never started: same recipe and image id, our l
 """
 
 from supervisor import units
-from supervisor.actions import spec
+from supervisor.actions import forensics, recipe
 from supervisor.actions.common import create, left_over, made, namespaces
 from supervisor.actions.hand import ACTIVE, Denied, Ending, Hand
+from supervisor.actions.plans import retags
+from supervisor.actions.protect import tag
 from supervisor.errors import EngineError
 from supervisor.facts import Container, Json
 from supervisor.services import OP_LABEL, ROLE_LABEL, temp_name
@@ -19,11 +21,36 @@ async def run(hand: Hand) -> Ending:
     """Tidy up, or go on with it."""
     warning = ""
     try:
+        warning = await _tag(hand)
         await hand.step("spare", await hand.inspect(hand.plan.container_id))
-        warning = await _tidy(hand)
+        warning += await _tidy(hand)
     except (Denied, EngineError) as err:
-        warning = f" Tidying up was not finished: {units.plain(str(err), 300)}."
+        warning += f" Tidying up was not finished: {units.plain(str(err), 300)}."
     return Ending(yes(_text(hand) + warning, Reason.VERIFIED), await left_over(hand), _data(hand))
+
+
+async def _tag(hand: Hand) -> str:
+    """What the reference stands for from now on: after a rollback with --retag the image that was gone back to. Else a
+    person is told what the next `compose up` would bring. Returns that warning."""
+    plan, ref, image_id = hand.plan, str(hand.data.get("new_ref") or ""), str(hand.data["new_image"])
+    if plan.verb != "rollback" or not ref:
+        return ""
+    if retags(plan):
+        await hand.step("retag")
+        try:
+            await tag(hand, image_id, ref)
+        except EngineError as err:
+            hand.mark("retag", f"{ref} could not be moved: {err}.", ok=False)
+            return f" {ref} could not be moved to it: {units.plain(str(err), 200)}."
+        hand.mark("retag", f"{ref} stands for {units.short_image(image_id)} now.")
+        return f" {ref} stands for it now."
+    now = await hand.read(lambda: hand.engine.image(ref))
+    if now is None or now.id == image_id:
+        return ""
+    return (
+        f" {ref} still stands for {units.short_image(now.id)}: the next `docker compose up` would bring that back. To "
+        f"move the tag, too: resurgam rollback {plan.service} --retag."
+    )
 
 
 async def _tidy(hand: Hand) -> str:
@@ -44,6 +71,8 @@ async def _tidy(hand: Hand) -> str:
     except EngineError as err:
         hand.mark("spare", f"No spare: {err}.", ok=False)
         return f" {parked} is kept, since no spare could be made of it ({units.plain(str(err), 200)})."
+    if "old_log" not in hand.data:
+        hand.mark("spare", old_log=await forensics.last_words(hand, old.id))  # it goes with the container
     await hand.step("clear", old)
     old = await hand.inspect(hand.plan.container_id)
     if old is not None and not _parked(hand, old):
@@ -70,7 +99,7 @@ async def _make_spare(hand: Hand, old: Container) -> None:
     if await hand.read(lambda: made(hand, name)) is None:
         raw: Json = await hand.read(lambda: hand.engine.raw(old.id))
         image = await hand.read(lambda: hand.engine.image(old.image_id))
-        body = spec.spare(raw, image, op=plan.op, names=await namespaces(hand, raw)).body
+        body = recipe.spare(raw, image, op=plan.op, names=await namespaces(hand, raw)).body
         await create(hand, name, body)
     for other, each in sorted((await hand.others()).items()):
         if other != name and _is_spare_of(plan.name, each) and each.status not in ACTIVE:
@@ -90,8 +119,11 @@ def _text(hand: Hand) -> str:
     old, new = units.short_image(str(data.get("old_image") or "")), units.short_image(str(data.get("new_image") or ""))
     moved = f"from image {old} to {new}" if old != new else f"on the same image {new}"
     proof = data.get("proof") or "it proved healthy"
+    away = f", {units.show_duration(float(data['downtime']))} away" if data.get("downtime") else ""
     notes = [str(note) for note in data.get("notes") or ()]
-    return f"{hand.plan.service} rose again {moved}: {proof}." + (f" Note: {' '.join(notes[:3])}" if notes else "")
+    return f"{hand.plan.service} rose again {moved}{away}: {proof}." + (
+        f" Note: {' '.join(notes[:3])}" if notes else ""
+    )
 
 
 def _data(hand: Hand) -> Json:

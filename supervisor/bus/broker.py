@@ -4,14 +4,14 @@ In: `mqtt:` of the settings and the state folder. Out: a `Choice`, from which da
 fresh connection each time, `text` says what was chosen and why.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.bus import mosquitto
 from supervisor.bus.address import parse
 from supervisor.bus.connection import Connection
-from supervisor.bus.messages import availability, encode_level
+from supervisor.bus.messages import availability, encode_level, topic
 from supervisor.bus.mosquitto import Managed, Mosquitto
 from supervisor.bus.mqtt import Door
 from supervisor.clock import Clock
@@ -34,8 +34,16 @@ class Choice:
             await self.managed.close()
 
 
-def choose(settings: MqttSettings, host: str, state_dir: Path, clock: Clock, program: str | None = None) -> Choice:
-    """The broker to use. `program` is the mosquitto to manage; None looks for one, '' is 'there is none'."""
+def choose(
+    settings: MqttSettings,
+    host: str,
+    state_dir: Path,
+    clock: Clock,
+    program: str | None = None,
+    commanders: Iterable[str] = (),
+) -> Choice:
+    """The broker to use. `program` is the mosquitto to manage; None looks for one, '' is 'there is none'. `commanders`:
+    who may command over the bus."""
     client = settings.client_id or f"resurgam-{encode_level(host)}"
     will = availability(host, online=False)
     if settings.url == "none":
@@ -47,7 +55,7 @@ def choose(settings: MqttSettings, host: str, state_dir: Path, clock: Clock, pro
     if not program:
         text = "no messages: no mosquitto is installed here; install it, or set mqtt.url to a broker you have"
         return Choice("none", text)
-    ours = Mosquitto(program, state_dir, clock)
+    ours = Mosquitto(program, state_dir, clock, commanders={name: topic(host, "cmd", name) for name in commanders})
     door = Door(ours.address, client, will)
 
     def connection() -> Connection:

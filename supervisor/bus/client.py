@@ -17,13 +17,17 @@ import aiomqtt
 from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from supervisor.bus.address import Address
 from supervisor.bus.messages import Message
+from supervisor.ports import LARGEST_RECEIVED, Received
 
 KEEPALIVE = 15
 IN_FLIGHT = 20
 QUEUE = 64
+LARGEST_PACKET = 65_536
+"""bytes (MQTT 5): what is larger the broker keeps to itself"""
 WILL_DELAY = 10
 """seconds (MQTT 5): a restart of ours shows nobody an `offline`"""
 SESSION = 60
@@ -54,15 +58,18 @@ class Client(aiomqtt.Client):
         tls: ssl.SSLContext | None,
         limit: float,
         told: Callable[[int, int], None],
+        heard: Callable[[Received], None],
     ) -> None:
-        """`five`: speak MQTT 5; `limit`: seconds to connect; `told(mid, reason code)` hears every acknowledgement."""
-        self.hung_up = False
+        """`five`: speak MQTT 5; `limit`: seconds to connect; `told(mid, reason code)` hears every acknowledgement,
+        `heard` every message to us."""
+        self.hung_up, self._five = False, five
         self._opening = True
-        self._told = told
+        self._told, self._heard = told, heard
         self._limits: Any = None
         self._thread = threading.get_ident()
         session = properties_for(PacketTypes.CONNECT)
         session.SessionExpiryInterval = SESSION
+        session.MaximumPacketSize = LARGEST_PACKET
         delay = properties_for(PacketTypes.WILLMESSAGE)
         delay.WillDelayInterval = WILL_DELAY
         super().__init__(
@@ -129,6 +136,19 @@ class Client(aiomqtt.Client):
     def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any) -> None:
         self._told(mid, int(getattr(reason_code, "value", 0)))
         super()._on_publish(client, userdata, mid, reason_code, properties)
+
+    def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
+        # aiomqtt would make an object of its own and log a line where its queue is full; what we keep is bounded
+        with contextlib.suppress(UnicodeDecodeError):
+            payload = bytes(message.payload[: LARGEST_RECEIVED + 1])
+            self._heard(Received(message.topic, payload, bool(message.retain)))
+
+    async def ask_for(self, pattern: str, limit: float) -> int:
+        """Subscribe with QoS 1; the broker's reason code. With MQTT 5 the retain flag stays as it was sent."""
+        five = self._five
+        options = SubscribeOptions(qos=1, retainAsPublished=True) if five else None
+        codes: Any = await self.subscribe(pattern, 0 if five else 1, options, timeout=limit)
+        return int(getattr(codes[0], "value", codes[0])) if codes else 0
 
     def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
         # aiomqtt always goes through call_soon_threadsafe: a system call more for every message, and by then the

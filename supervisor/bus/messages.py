@@ -29,6 +29,7 @@ _CRITICAL = frozenset({"action.failed", "action.degraded", "container.oom", "dae
 _WARNING = frozenset(
     {
         "action.rolled_back",
+        "action.approval",
         "action.refused",
         "action.ended_early",
         "container.died",

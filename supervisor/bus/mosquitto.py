@@ -3,7 +3,7 @@
 In: the state folder. Out: a running broker, and the `Address` at which `bus/mqtt.py` reaches it. Everything it needs
 is written below `<state_dir>/bus/`, readable by us alone: configuration, passwords, access list, its persistence, its
 log, and `port`, the loopback port that other programs on this machine use (user `listener`, password in
-`listener.password`).
+`listener.password`; whoever may command over the bus is a user too, with a password file of the same kind).
 
 It is a child in a session of its own: it outlives a killed daemon just long enough to tell our last will, and the next
 start finds it on its socket and takes it over. When we end in good order, it ends with us.
@@ -17,7 +17,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from supervisor.bus.address import PORT, Address
@@ -25,7 +25,7 @@ from supervisor.bus.connection import Connection
 from supervisor.bus.messages import BASE
 from supervisor.clock import Clock
 from supervisor.errors import BrokerError
-from supervisor.ports import Ack
+from supervisor.ports import Ack, Received
 
 USERS = ("resurgam", "listener")
 PLACES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", "/usr/local/opt/mosquitto/sbin", "/opt/local/sbin")
@@ -47,8 +47,12 @@ def find(path: str | None = None) -> str:
 class Mosquitto:
     """The one managed broker of a state folder."""
 
-    def __init__(self, program: str, state_dir: Path, clock: Clock, port: int = PORT) -> None:
-        """`port` is the loopback port to try first; if it is taken, another one is used."""
+    def __init__(
+        self, program: str, state_dir: Path, clock: Clock, port: int = PORT, commanders: Mapping[str, str] | None = None
+    ) -> None:
+        """`port` is the loopback port to try first; if it is taken, another one is used. `commanders`: users that may
+        read all and write one topic and what is below it -> that topic."""
+        self._commanders = dict(commanders or {})
         self._program, self._clock, self._wish = program, clock, port
         self.folder = state_dir / "bus"
         self._process: asyncio.subprocess.Process | None = None
@@ -120,13 +124,17 @@ class Mosquitto:
     def _write(self, port: int) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder.chmod(0o700)
-        for user in USERS:
+        users = (*USERS, *self._commanders)
+        for user in users:
             secret = self.folder / f"{user}.password"
             if not secret.exists():
                 _put(secret, self._clock.token(24) + "\n")
-        lines = [f"{user}:{self._hash((self.folder / f'{user}.password').read_text().strip())}" for user in USERS]
+        lines = [f"{user}:{self._hash((self.folder / f'{user}.password').read_text().strip())}" for user in users]
         _put(self.folder / "passwords", "\n".join(lines) + "\n")
-        _put(self.folder / "access", f"user resurgam\ntopic readwrite {BASE}/#\n\nuser listener\ntopic read {BASE}/#\n")
+        access = [f"user resurgam\ntopic readwrite {BASE}/#\n", f"user listener\ntopic read {BASE}/#\n"]
+        for user, where in self._commanders.items():
+            access.append(f"user {user}\ntopic read {BASE}/#\ntopic write {where}/#\n")
+        _put(self.folder / "access", "\n".join(access))
         _put(self.folder / "mosquitto.conf", self._configuration(port))
         _put(self.folder / "port", f"{port}\n")
 
@@ -228,6 +236,16 @@ class Managed:
         if self._inner is None:
             raise BrokerError("there is no connection to the broker")
         return await self._inner.publish(topic, payload, qos, retain, expiry)
+
+    async def subscribe(self, pattern: str) -> None:
+        if self._inner is None:
+            raise BrokerError("there is no connection to the broker")
+        await self._inner.subscribe(pattern)
+
+    async def received(self) -> Received:
+        if self._inner is None:
+            raise BrokerError("there is no connection to the broker")
+        return await self._inner.received()
 
     async def closed(self) -> None:
         if self._inner is not None:

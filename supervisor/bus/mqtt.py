@@ -8,13 +8,15 @@
 6 the warning about pending calls is out of the way
 7 MQTT 5 first, then 3.1.1, remembered; a silent hang-up counts as a refusal, since some brokers refuse that way
 
-In: messages from `bus/pump.py`. Out: acknowledgements. The password is read from its file at every connect.
+In: messages from `bus/pump.py`. Out: acknowledgements, and the messages to us. The password is read from its file at
+every connect.
 """
 
 import asyncio
 import contextlib
 import socket
 import ssl
+from collections import deque
 from dataclasses import dataclass, field
 
 import aiomqtt
@@ -22,12 +24,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from supervisor.bus.address import Address
-from supervisor.bus.client import IN_FLIGHT, Client, properties_for
+from supervisor.bus.client import IN_FLIGHT, QUEUE, Client, properties_for
 from supervisor.bus.connack import Refusal, explain, refusal_of
 from supervisor.bus.messages import Message
 from supervisor.config.files import read_secret
 from supervisor.errors import BrokerError, ConfigError
-from supervisor.ports import Ack
+from supervisor.ports import Ack, Received
 
 CONNECT_LIMIT = 10.0
 ACK_LIMIT = 10.0
@@ -78,6 +80,10 @@ class MqttBroker:
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._five = True
         self._largest = 0
+        self._inbox: deque[Received] = deque()
+        self._came = asyncio.Event()
+        self.dropped = 0
+        """messages to us that nobody had room for"""
 
     async def connect(self) -> None:
         """Connect with MQTT 5, else 3.1.1. BrokerError says in a sentence what is wrong and what to do."""
@@ -129,6 +135,26 @@ class MqttBroker:
             raise BrokerError(f"the broker refused {topic}: {explain(code)}", code)
         return Ack(code, heard=code != NO_SUBSCRIBER)
 
+    async def subscribe(self, pattern: str) -> None:
+        """Ask for messages, QoS 1. BrokerError if refused or lost."""
+        if self._client is None or self._lost.done():
+            raise BrokerError(self._why or "there is no connection to the broker")
+        try:
+            code = await self._client.ask_for(pattern, self._door.ack_limit)
+        except aiomqtt.MqttError as err:
+            raise BrokerError(f"{self._door.address} did not answer our subscription: {err}") from None
+        if code >= 0x80:
+            raise BrokerError(f"the broker does not let us read {pattern}: {explain(code)}", code)
+
+    async def received(self) -> Received:
+        """The next message to us. BrokerError when the connection is gone and nothing waits."""
+        while not self._inbox:
+            if self._lost.done():
+                raise BrokerError(self._why)
+            self._came.clear()
+            await self._came.wait()
+        return self._inbox.popleft()
+
     async def closed(self) -> None:
         """Return when the connection is gone."""
         await asyncio.shield(self._lost)
@@ -164,6 +190,7 @@ class MqttBroker:
             tls=tls,
             limit=self._door.connect_limit,
             told=self._acknowledged,
+            heard=self._heard,
         )
         try:
             await client.__aenter__()
@@ -201,6 +228,13 @@ class MqttBroker:
             properties.MessageExpiryInterval = int(expiry)
         return properties
 
+    def _heard(self, message: Received) -> None:
+        if len(self._inbox) >= QUEUE:
+            self.dropped += 1
+            return
+        self._inbox.append(message)
+        self._came.set()
+
     def _acknowledged(self, mid: int, code: int) -> None:
         waiter = self._acks.pop(mid, None)
         if waiter is not None and not waiter.done():
@@ -212,6 +246,7 @@ class MqttBroker:
             return
         self._why = why
         self._lost.set_result(None)
+        self._came.set()
         for waiter in self._acks.values():
             if not waiter.done():
                 waiter.set_exception(BrokerError(why))

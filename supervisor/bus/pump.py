@@ -1,8 +1,8 @@
 """The message pump: one connection at a time, a window of 16 in flight, everything in the order of the journal.
 
 In: a knock with the rows a turn committed, and the newest snapshot. Out: events and retained documents on the broker,
-marks in the journal's delivery table, and a `BusState` fact for the core whenever the connection changes. Publishing
-never holds up deciding: the core only ever knocks.
+marks in the journal's delivery table, and a `BusState` fact for the core whenever the connection changes. What comes in
+goes to `bus/commands.py`, where that is configured. Publishing never holds up deciding: the core only ever knocks.
 
 When anything goes wrong the connection object is thrown away, the pump waits (full jitter, 0.2 to 30 s) and begins
 again at the lowest row without a mark. A repeat has the same id, so consumers drop it; a loss cannot happen.
@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from supervisor.bus.backoff import FullJitter
+from supervisor.bus.commands import Commands
 from supervisor.bus.connection import Connection
 from supervisor.bus.messages import Message, availability, render
 from supervisor.bus.outbox import Outbox
@@ -56,8 +57,11 @@ class Pump:
         submit: Submit,
         *,
         broker: str = "the broker",
+        commands: Commands | None = None,
     ) -> None:
-        """`broker` is how the broker is called in sentences for people."""
+        """`broker` is how the broker is called in sentences for people; `commands` serves what comes in."""
+        self._commands = commands
+        self._listener: asyncio.Task[None] | None = None
         self._make, self._clock, self._host, self._submit, self._name = make_broker, clock, host, submit, broker
         self._outbox = Outbox(thread, clock)
         self._jitter = FullJitter(clock)
@@ -147,6 +151,8 @@ class Pump:
             await broker.connect()
             self._watcher = asyncio.get_running_loop().create_task(self._watch(broker))
             self._outbox.rewind()
+            if self._commands is not None and await self._commands.subscribe(broker):
+                self._listener = asyncio.get_running_loop().create_task(self._commands.serve(broker))
             await self._birth(broker)
             self._born = self._clock.mono()
             await self._report(True, f"connected to {self._name}")
@@ -282,13 +288,14 @@ class Pump:
         """Let go of a connection: nothing of it may act any more once this returns."""
         for seq in list(self._flying):
             self._failed(seq, self._broken or BrokerError("the connection was given up"))
-        tasks = [*self._flying.values(), *self._posting.values(), *([self._watcher] if self._watcher else [])]
+        beside = [task for task in (self._watcher, self._listener) if task is not None]
+        tasks = [*self._flying.values(), *self._posting.values(), *beside]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._flying.clear()
         self._posting.clear()
-        self._watcher = None
+        self._watcher = self._listener = None
         self._behind = True
         try:
             # Only who has said `offline` says goodbye: else the broker must say it for us, should we not come back.

@@ -1,4 +1,5 @@
-"""`resurgam phoenix|restart|start|stop|scale SERVICE`: ask for a plan, say its number at once, follow it to its end.
+"""`resurgam phoenix|rollback|restart|start|stop|scale SERVICE`: ask for a plan, say its number at once, follow it.
+A compose project (or a service whose namespaces others share) is a rollout: several plans, one after the other.
 
 In: the verb table (its parameters become options). Out: the plan's events; exit 0 verified, 1 any other end, 3 refused.
 Ctrl-C only stops following: the plan goes on.
@@ -6,6 +7,7 @@ Ctrl-C only stops following: the plan goes on.
 
 import argparse
 
+from supervisor.cli import from_compose
 from supervisor.cli.client import Client
 from supervisor.cli.events import Printer
 from supervisor.cli.output import Output
@@ -17,27 +19,39 @@ from supervisor.verbs import VERBS
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The service, and the parameters of the verb with the names they have in rules and playbooks."""
     verb = VERBS[parser.prog.split()[-1]]
-    parser.add_argument("service", metavar="SERVICE", help="a service id, alias or container name")
+    parser.add_argument("service", metavar="SERVICE", help="a service id, alias or container name; a compose project")
     for name, param in verb.params.items():
         text = param.help + (f" (default {param.default})" if param.default else "")
+        if param.kind == "flag":
+            parser.add_argument(f"--{name}", action="store_const", const="true", default="", help=param.help)
+            continue
         needed = verb.name == "scale" and name == "replicas"
         parser.add_argument(f"--{name}", default="", required=needed, metavar=param.kind.upper(), help=text)
     parser.add_argument(
         "--override", default="", metavar="REASON", help="lift budget, cooldown and veto this once, and say why"
     )
     parser.add_argument("--no-follow", action="store_true", help="do not wait for the end")
+    if verb.name == "phoenix":
+        from_compose.arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Ask, tell, follow."""
     client, output = Client.of(args), Output(args.output)
     params = {name: getattr(args, name) for name in VERBS[args.command].params if getattr(args, name)}
-    answer = client.command(args.command, args.service, params, args.override)
+    document: Json | None = {}
+    if args.command == "phoenix" and args.from_compose:
+        document = from_compose.resolve(args, client, output)
+        if document is None:
+            return 3
+    answer = client.command(args.command, args.service, params, args.override, document)
     decision, plan = answer["decision"], answer["plan"]
     if not decision["allowed"]:
         if not output.for_people:
             output.document(answer)
         raise Refused(decision["reason"], f"refused: {decision['text']}")
+    if decision.get("rollout"):
+        return rollout(client, answer, output, wait=not args.no_follow)
     if output.for_people:
         waits = "" if decision["text"] == f"Plan {plan} was started." else f": {decision['text']}"
         output.line(f"plan {plan}: {args.command} {decision['target']}{waits}")
@@ -55,13 +69,36 @@ def run(args: argparse.Namespace) -> int:
     return 0 if ended["state"] == "verified" else 1
 
 
+def rollout(client: Client, answer: Json, output: Output, *, wait: bool) -> int:
+    """Tell of a rollout, and follow it."""
+    ident = answer["decision"]["rollout"]
+    if output.for_people:
+        output.line(answer["decision"]["text"])
+    if not wait:
+        if not output.for_people:
+            output.document(answer)
+        return 0
+    try:
+        ended = _follow(client, "rollout", ident, output)
+    except KeyboardInterrupt:
+        output.line(f"rollout {ident} goes on; `resurgam show rollout:{ident}` tells how it ends")
+        return 130
+    if not output.for_people:
+        output.document(answer | {"outcome": ended})
+    return 0 if ended["state"] == "verified" else 1
+
+
 def follow(client: Client, plan: int, output: Output) -> Json:
     """The plan's events as they come; the plan itself at its end. DaemonAbsent where the daemon goes first."""
+    return _follow(client, "plan", plan, output)
+
+
+def _follow(client: Client, what: str, ident: int, output: Output) -> Json:
     printer = Printer(output)
-    for item in client.stream("plans", str(plan), wait=1):
+    for item in client.stream(f"{what}s", str(ident), wait=1):
         if "event" in item and output.for_people:
             printer.show(item["event"])
-        if item.get("plan"):
-            ended: Json = item["plan"]
+        if item.get(what):
+            ended: Json = item[what]
             return ended
-    raise DaemonAbsent(f"the daemon ended while plan {plan} was open; its next start finishes or undoes it")
+    raise DaemonAbsent(f"the daemon ended while {what} {ident} was open; its next start finishes or undoes it")

@@ -14,7 +14,7 @@ from supervisor import config
 from supervisor.cli import checked
 from supervisor.cli.checked import Checked, Report
 from supervisor.cli.output import Output
-from supervisor.config import trust
+from supervisor.config import probing, trust
 from supervisor.config.reading import read_bytes, read_text
 from supervisor.config.settings import WITHOUT_EFFECT
 from supervisor.config.yaml import MAX_BYTES, Document, load_yaml
@@ -29,7 +29,7 @@ from supervisor.rules.files import Origin, document_of, read, shipped_folder
 from supervisor.rules.files import load as load_rules
 from supervisor.services import series
 from supervisor.signals import docker_stats, host
-from supervisor.signals.probes import LATER as PROBES_LATER
+from supervisor.signals.probes import grpc
 from supervisor.verdicts import Reason, Verdict
 
 Source = tuple[Path, Origin]
@@ -166,22 +166,21 @@ def _config(path: Path | None, report: Report) -> config.Settings | None:
         return None
     report.settings = str(path)
     report.files.append(Checked(str(path), "configuration", len(settings.services)))
-    report.add("hint", [*_doubts(path, set()), *_idle(path)])
+    report.add("hint", [*_doubts(path, set()), *_idle(path, settings)])
     return settings
 
 
-def _idle(path: Path) -> list[Mistake]:
-    """What a good configuration says that has no effect yet, as hints."""
+def _idle(path: Path, settings: config.Settings) -> list[Mistake]:
+    """What a good configuration says that has no effect, as hints."""
     document = load_yaml(read_text(path, MAX_BYTES), str(path))
     found = []
     for name, entry in ((document.data or {}).get("services") or {}).items():
         for key in (key for key in WITHOUT_EFFECT if key in (entry or {})):
             said = f"services.{name}.{key}: this key has no effect yet in this version"
             found.append(document.mistake(("services", name, key), said, key=True))
-        probe = str((entry or {}).get("probe") or "")
-        if probe.partition(":")[0] in PROBES_LATER:
-            said = f"services.{name}.probe: this version cannot ask {probe!r} yet; use http:// or tcp://"
-            found.append(document.mistake(("services", name, "probe"), said))
+    for name, known in settings.services.items():
+        for key, said in probing.doubts(known, grpc=not grpc.missing()):
+            found.append(document.mistake(("services", name, key), f"services.{name}.{key}: {said}", key=True))
     return found
 
 

@@ -83,10 +83,17 @@ class Client:
         finally:
             connection.close()
 
-    def command(self, verb: str, target: str, params: Mapping[str, str], override: str = "") -> Json:
-        """Ask for something: `{"plan": id, "decision": {…}}` once the decision is durable."""
-        body = json.dumps({"verb": verb, "target": target, "params": dict(params), "override": override})
-        connection, response = self._call("POST", _target(("command",), {}), body, _PATIENCE)
+    def command(
+        self, verb: str, target: str, params: Mapping[str, str], override: str = "", document: Json | None = None
+    ) -> Json:
+        """Ask for something: `{"plan": id, "decision": {…}}` once the decision is durable. `document`: the compose
+        services it is to be recreated from."""
+        body: Json = {"verb": verb, "target": target, "params": dict(params), "override": override}
+        return self.post("command", body=body | ({"document": document} if document else {}))
+
+    def post(self, *parts: str, body: Json) -> Json:
+        """Send one document, get one back. Errors as those of `get`."""
+        connection, response = self._call("POST", _target(parts, {}), json.dumps(body), _PATIENCE)
         try:
             return _document(response)
         finally:

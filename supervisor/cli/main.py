@@ -26,13 +26,20 @@ COMMANDS = {
     "explain": ("explain", "why an alert fires, or what is with a service"),
     "history": ("history", "what was done, and how it ended"),
     "show": ("show", "everything about one plan, incident or event"),
+    "plan": ("plan", "what a command would do, exactly, without doing it"),
     "phoenix": ("act", "recreate a container from its last known good image, verified, or put it back"),
+    "rollback": ("act", "recreate a container from the image it had before, verified, or put it back"),
     "restart": ("act", "stop and start the same container, verified"),
     "start": ("act", "start a service and want it running"),
     "stop": ("act", "stop a service and keep it stopped"),
     "scale": ("act", "0 stops and keeps stopped, 1 starts"),
     "pause": ("pause", "start no new plan for a while"),
     "resume": ("pause", "end a pause"),
+    "release": ("release", "give back the restart policies we took, and list what of ours stays"),
+    "approve": ("approve", "say yes to what waits for a person's word"),
+    "deny": ("approve", "say no to what waits for a person's word"),
+    "ack": ("ack", "take an incident on, for everybody to see"),
+    "silence": ("silence", "send no messages about matching alerts for a while; or list what is silenced"),
 }
 """command -> (file in this folder, help)"""
 

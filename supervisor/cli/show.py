@@ -1,4 +1,4 @@
-"""`resurgam show ID`: everything about one plan, incident or event.
+"""`resurgam show ID`: everything about one plan, incident, question or event.
 
 In: /v1/show. Out: a heading and its timeline, or the document itself.
 """
@@ -9,14 +9,18 @@ from supervisor.cli.client import Client
 from supervisor.cli.events import Printer
 from supervisor.cli.output import Output
 from supervisor.facts import Json
+from supervisor.units import short_image, show_duration
 
+_ENDS = ("action.verified", "action.rolled_back", "action.degraded", "action.failed", "action.ended_early")
+"""kinds that end a plan"""
+_LOG_LINES = 5
 _INNER = ("action.begin", "action.end", "incident.changed")
 """kinds that `show PLAN` and -o json tell"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What to show."""
-    parser.add_argument("id", help="a plan's number, an incident's id, or plan:N, incident:ID, seq:N")
+    parser.add_argument("id", help="a plan's number, inc-3, ap-3, or plan:N, incident:ID, seq:N")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,6 +33,10 @@ def run(args: argparse.Namespace) -> int:
         _plan(found["plan"], output)
     elif found["kind"] == "incident":
         _incident(found["incident"], output)
+    elif found["kind"] == "rollout":
+        _rollout(found["rollout"], output)
+    elif found["kind"] == "approval":
+        _approval(found["approval"], output)
     else:
         _row(found["row"], output)
     return 0
@@ -38,18 +46,81 @@ def _plan(plan: Json, output: Output) -> None:
     output.line(f"plan {plan['id']}: {plan['verb']} {plan['service']}, {plan['state']}", "bold")
     _facts(output, ("cause", plan["cause"]), ("by", plan["by"]), ("incident", plan["incident"]))
     _facts(output, *[(name, value) for name, value in plan["params"].items() if value])
-    if plan.get("waiting"):
-        _facts(output, ("waits", plan["waiting"]))
+    _facts(output, ("waits", plan.get("waiting") or ""), ("limit", plan.get("limit_text") or ""))
     for step in plan.get("steps", []):
         if not step["back"] or step["state"] != "ahead":
             output.line(f"  {step['state']:<6}  {step['name']} ({step['phase']})")
     _events(plan["events"], output)
+    ends = [event["body"] for event in plan["events"] if event["kind"] in _ENDS]
+    if ends:
+        _proof(ends[-1], output)
+
+
+def _proof(body: Json, output: Output) -> None:
+    """What the end of a maneuver proves: from which image to which, how long each step took, what showed that it is
+    well, what is left."""
+    _facts(output, ("from", _image(body, "old")), ("to", _image(body, "new")), ("proof", str(body.get("proof") or "")))
+    for name, probes in (("probes", body.get("probes")), ("old one", body.get("back_probes"))):
+        _facts(output, (name, _probes(probes or {})))
+    for name, key in (("away", "downtime"), ("load", "load_seconds")):
+        _facts(output, (name, show_duration(float(body[key])) if body.get(key) else ""))
+    steps = [f"{each['step']} {show_duration(float(each['seconds']))}" for each in body.get("steps") or ()]
+    _facts(output, ("steps", ", ".join(steps)))
+    backup = body.get("backup") or {}
+    if backup:
+        wrote = f", wrote {backup['file']}" if backup.get("file") else ""
+        took = show_duration(float(backup.get("seconds") or 0.0))
+        _facts(output, ("before", f"exit {backup.get('exit_code')} after {took}{wrote}"))
+    _facts(output, ("left", ", ".join(body.get("left") or ())))
+    failed = body.get("failed") or {}
+    for title, log in (
+        (f"{failed.get('name', '')} said", failed.get("log")),
+        ("the old one said", body.get("old_log")),
+    ):
+        if log:
+            output.line(f"  {title}")
+            for text in log[-_LOG_LINES:]:
+                output.line(f"    {text}")
+
+
+def _image(body: Json, which: str) -> str:
+    """`local/oracle:1 4d5c3a98f21b (registry/oracle@sha256:…)`."""
+    ident, digest = str(body.get(f"{which}_image") or ""), str(body.get(f"{which}_digest") or "")
+    words = [str(body.get(f"{which}_ref") or ""), short_image(ident), f"({digest})" if digest else ""]
+    return " ".join(word for word in words if word)
+
+
+def _probes(found: Json) -> str:
+    asked = found.get("probe") or {}
+    said = [f"{asked.get('kind', 'probe')} {asked.get('ok', 0)} ok, {asked.get('failed', 0)} failed"] if asked else []
+    said += [f"broken: {asked['broken']}"] if asked.get("broken") else []
+    said += [f"its own check cannot run: {found['check']}"] if found.get("check") else []
+    said += [f"{found['rate']} tokens/s"] if found.get("rate") else []
+    return "; ".join(said)
 
 
 def _incident(incident: Json, output: Output) -> None:
     output.line(f"incident {incident['id']}: {incident['subject']}, {incident['state']}", "bold")
-    _facts(output, ("title", incident["title"]), ("cause", incident["cause"]))
+    _facts(output, ("title", incident["title"]), ("cause", incident["cause"]), ("acked", incident.get("acked", "")))
     _events([event for event in incident["events"] if event["kind"] not in _INNER], output)
+
+
+def _rollout(rollout: Json, output: Output) -> None:
+    output.line(f"rollout {rollout['id']}: {rollout['verb']} {rollout['target']}, {rollout['state']}", "bold")
+    _facts(output, ("cause", rollout["cause"]), ("by", rollout["by"]), ("left", ", ".join(rollout["left"] or ())))
+    for stage in rollout["stages"] or ():
+        plan = f" (plan {stage['plan']})" if stage["plan"] else ""
+        output.line(f"  {stage['outcome'] or 'ahead':<12}  {stage['verb']} {stage['service']}{plan}")
+    _events([event for event in rollout["events"] if event["kind"] not in _INNER], output)
+
+
+def _approval(asked: Json, output: Output) -> None:
+    output.line(f"{asked['id']}: {asked['verb']} {asked['service']}, {asked['state']}", "bold")
+    plan = f"{asked['plan']}, step {asked['step']}" if asked["plan"] else ""
+    _facts(output, ("by", asked["by"]), ("plan", plan), ("cause", asked["cause"]), ("incident", asked["incident"]))
+    _facts(output, *[(name, value) for name, value in asked["params"].items() if value])
+    _facts(output, ("lapses", asked["expires_at"] if asked["state"] == "open" else ""))
+    _events(asked["events"], output)
 
 
 def _row(row: Json, output: Output) -> None:

@@ -45,14 +45,15 @@ def only(document: Json, word: str) -> Json:
             if alert["fingerprint"] in marks or alert["labels"].get("name") in names
         ],
         "incidents": [incident for incident in document["incidents"] if incident["subject"] in names],
+        "approvals": [asked for asked in document["approvals"] if asked["service"] in names],
         "plans": [plan for plan in document["plans"] if plan["service"] in names],
     }
 
 
 def needs_you(document: Json) -> list[str]:
-    """The services and problems that a person should look at."""
+    """The services, questions and problems that a person should look at."""
     named = [entry["service"] for entry in document["services"] if _troubled(entry)]
-    return named + list(document["daemon"]["problems"])
+    return named + [asked["id"] for asked in document["approvals"]] + list(document["daemon"]["problems"])
 
 
 def _troubled(entry: Json) -> bool:
@@ -82,9 +83,17 @@ def _print(document: Json, output: Output) -> None:
     output.line(headline(document), "bold")
     for problem in daemon["problems"]:
         output.line(f"! {problem}", "red")
+    for asked in document["approvals"]:
+        output.line(f"{asked['id']} waits for your word: {asked['text'].partition(': ')[2]}", "yellow")
     for name, pause in daemon["paused"].items():
         until = "" if pause["until"].startswith("0001") else f" until {pause['until']}"
         output.line(f"paused: {'everything' if name == '*' else name}{until}: {pause['reason']}", "yellow")
+    for one in document["silences"]:
+        mutes = f"{one['id']} mutes {counted(one['muted'], 'alert')} now"
+        output.line(f"{mutes}: {', '.join(one['matchers'])}, until {one['ends_at']}", "yellow")
+    for incident in document["incidents"]:
+        if incident["acked"]:
+            output.line(f"{incident['id']} ({incident['subject']}) was taken on by {incident['acked']}")
     if daemon["services"]["total"] and not daemon["services"]["owned"]:
         output.line("nothing may be healed yet: label a container resurgam.enable=true, or name it under services:")
     if not daemon["broker"]["connected"]:
@@ -99,6 +108,10 @@ def _print(document: Json, output: Output) -> None:
         output.table(
             ("alert", "state", "severity", "for", "about", "summary"), [_alert(a, now) for a in document["alerts"]]
         )
+    for rollout in document.get("rollouts", ()):
+        done = len([stage for stage in rollout["stages"] if stage["outcome"]])
+        what = f"{rollout['verb']} {rollout['target']}, {done} of {len(rollout['stages'])} done, at {rollout['at']}"
+        output.line(f"rollout {rollout['id']}: {what}")
     if document["plans"]:
         output.line()
         output.table(("plan", "verb", "service", "phase", "age", "why"), [_plan(p, now) for p in document["plans"]])
@@ -116,7 +129,7 @@ def _memory(host: Json) -> str:
 def _service(entry: Json, now: str) -> tuple[object, ...]:
     health = "healthy" if entry["healthy"] else entry["health"]
     drift = {"tag_moved": " (tag moved)", "unproved": " (unproved)"}.get(entry["image"]["drift"], "")
-    note = ", ".join(dict.fromkeys(entry["alerts"])) or (entry["blocker"] if entry["owned"] else "")
+    note = ", ".join(dict.fromkeys(entry["alerts"])) or (entry["blocker"] if entry["owned"] else "") or entry["hint"]
     up = ago(entry["started_at"], now) if entry["state"] == "running" else "-"
     return (
         entry["service"],

@@ -72,6 +72,15 @@ def word(value: Any) -> str:
     return value
 
 
+def principal(value: Any) -> str:
+    """Who speaks over the bus: one level of a topic, and the broker's name for that user."""
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", value):
+        raise ValueError(f"{str(value)[:100]!r} cannot be a principal; use up to 64 letters, digits, . _ @ or -")
+    if value in ("resurgam", "listener"):
+        raise ValueError(f"{value!r} is the name of a user that our own broker has already; choose another one")
+    return value
+
+
 def host_name(value: Any) -> str:
     """A host's name as it stands in topics: letters, digits, dots, dashes, underscores, up to 63."""
     if not isinstance(value, str) or not _HOST.fullmatch(value):
@@ -80,7 +89,7 @@ def host_name(value: Any) -> str:
 
 
 def probe(value: Any) -> str:
-    """A probe's address: `http://:8000/health`, `tcp://:6333`, `grpc://:50051`, `completion://:8000`."""
+    """A probe's address: `http://:8000/health`, `tcp://:6333`, `grpc://:50051/skills.Health`, `completion://:8000`."""
     if not isinstance(value, str):
         raise ValueError("a probe is an address like http://:8000/health or tcp://:6333")
     if value == "":
@@ -88,8 +97,12 @@ def probe(value: Any) -> str:
     parts = split_url(value, PROBES, "a probe's address; write it like http://:8000/health or tcp://:6333")
     if parts.port is None and (parts.scheme in ("tcp", "grpc", "completion") or not parts.hostname):
         raise ValueError(f"{value!r} has no port; write it like {parts.scheme}://:8000")
-    if parts.scheme in ("tcp", "grpc") and parts.path.strip("/"):
+    if parts.scheme == "tcp" and parts.path.strip("/"):
         raise ValueError(f"{value!r} has a path, which {parts.scheme} does not know; leave {parts.path!r} away")
+    if parts.scheme == "grpc" and not re.fullmatch(r"/?|/[A-Za-z0-9_.-]{1,200}", parts.path):
+        raise ValueError(f"{value!r} names no gRPC service; write it like grpc://:50051 or grpc://:50051/skills.Health")
+    if parts.scheme not in ("http", "https") and (parts.query or parts.fragment):
+        raise ValueError(f"{value!r} has a ? or #, which {parts.scheme} does not know; leave it away")
     return value
 
 
@@ -217,6 +230,7 @@ Size = Annotated[int, BeforeValidator(size)]
 Vram = Annotated[tuple[tuple[str, int], ...], BeforeValidator(vram)]
 ServiceId = Annotated[str, BeforeValidator(service_id)]
 Word = Annotated[str, BeforeValidator(word)]
+Principal = Annotated[str, BeforeValidator(principal)]
 HostName = Annotated[str, BeforeValidator(host_name)]
 Probe = Annotated[str, BeforeValidator(probe)]
 MetricsUrl = Annotated[str, BeforeValidator(metrics_url)]

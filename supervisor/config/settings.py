@@ -28,6 +28,7 @@ from supervisor.config.fields import (
     Listen,
     MetricsUrl,
     PositiveDuration,
+    Principal,
     Probe,
     ServiceId,
     Size,
@@ -36,6 +37,7 @@ from supervisor.config.fields import (
     Word,
     Words,
 )
+from supervisor.verbs import VERBS
 
 
 class _Model(BaseModel):
@@ -219,6 +221,27 @@ class RequestSettings(_Model):
     """seconds between seeing the file and acting on it"""
 
 
+class CommandsSettings(_Model):
+    """Who may ask for what over the message bus. Nothing by default."""
+
+    principals: Mapping[Principal, tuple[str, ...]] = Field(default_factory=dict, max_length=64)
+    """a level of the topic `resurgam/<host>/cmd/<principal>/<verb>` -> the verbs they may use. The broker's access
+    list must let nobody else write there"""
+
+    @field_validator("principals")
+    @classmethod
+    def _verbs(cls, value: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+        for name, given in value.items():
+            for verb in given:
+                if verb not in BUS_VERBS:
+                    later = verb in VERBS or verb in ("pause", "resume")
+                    text = "comes later over the bus" if later else "is no command"
+                    raise ValueError(f"{name}: {verb!r} {text}; in this version there are {', '.join(BUS_VERBS)}")
+        return value
+
+
+BUS_VERBS = ("approve", "deny", "ack", "silence")
+"""what may be asked for over the bus"""
 LONGEST_SETTLE = 60.0
 """seconds that rules may wait for readings that belong together: no longer than what repeats them"""
 
@@ -277,11 +300,11 @@ class Settings(_Model):
     requests: tuple[RequestSettings, ...] = Field(default=(), max_length=16)
     proof: PositiveDuration = 600.0
     """seconds: how long healthy makes an image proved"""
-    commands: None = None
+    commands: CommandsSettings = CommandsSettings()
     slots: None = None
     scrape: None = None
 
-    @field_validator("commands", "slots", "scrape", mode="before")
+    @field_validator("slots", "scrape", mode="before")
     @classmethod
     def _later(cls, value: Any) -> None:
         if value is not None:
@@ -328,7 +351,7 @@ class Settings(_Model):
         return value
 
 
-WIRED = ("host", "state_dir", "docker", "mqtt", "http", "notify", "requests")
+WIRED = ("host", "state_dir", "docker", "mqtt", "http", "notify", "requests", "commands")
 """keys of what is opened once, at the start"""
 
 
@@ -347,6 +370,7 @@ __all__ = [
     "BeforeSettings",
     "BenchmarkSettings",
     "BudgetSettings",
+    "CommandsSettings",
     "DockerSettings",
     "HeavySettings",
     "HttpSettings",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from supervisor import verbs
 from supervisor.actions.plans import build
 from supervisor.clock import Clock
+from supervisor.core.approvals import hint
 from supervisor.core.consequences import image_for, learn, unwant, want
 from supervisor.facts import (
     Decision,
@@ -25,6 +26,7 @@ from supervisor.facts import (
     StepEnded,
 )
 from supervisor.incidents import Locks, Spend, may_step
+from supervisor.incidents.permit import HANDS_BACK
 from supervisor.journal.codec import dump, load
 from supervisor.verbs import Disturbance
 from supervisor.verdicts import Reason, Verdict, no, yes
@@ -50,7 +52,14 @@ OUTCOMES = {
     Reason.ROLLED_BACK: "action.rolled_back",
     Reason.DEGRADED: "action.degraded",
     Reason.ENDED_EARLY: "action.ended_early",
+    Reason.NEEDS_APPROVAL: "action.ended_early",
 }
+
+PROOF = (
+    *("old_image", "new_image", "old_ref", "new_ref", "old_digest", "new_digest", "proof", "seconds", "downtime"),
+    *("load_seconds", "steps", "probes", "back_probes", "backup", "failed", "old_log", "why"),
+)
+"""what the last row of a plan tells beside its outcome: the proof"""
 
 
 class Admission:
@@ -125,12 +134,24 @@ class Admission:
         """Keep a refusal."""
         return self._keep(core, Decision(core.now, intent, verdict))
 
-    def _keep(self, core: "Decider", decision: Decision) -> Decision:
+    def declined(self, core: "Decider", intent: Intent, verdict: Verdict) -> Decision:
+        """Keep what a person said that means nothing here (a typo, an id that is gone): it is answered, and no news."""
+        decision = Decision(core.now, intent, verdict)
         core.decisions.appendleft(decision)
-        intent, verdict = decision.intent, decision.verdict
+        body = _body(intent) | {"reason": verdict.reason.value, "text": verdict.text}
+        core.row("action.refused", "daemon", body, False)
+        return decision
+
+    def _keep(self, core: "Decider", decision: Decision) -> Decision:
+        intent, verdict, asked = decision.intent, decision.verdict, ""
+        if verdict.reason is Reason.NEEDS_APPROVAL:
+            asked = core.approvals.ask(core, intent, verdict.text)
+            verdict = replace(verdict, text=verdict.text + hint(asked))
+            decision = replace(decision, verdict=verdict)
+        core.decisions.appendleft(decision)
         if not verdict.ok:
             body = _body(intent) | {"reason": verdict.reason.value, "text": verdict.text, "plan": decision.plan}
-            core.row("action.refused", intent.target or "host", body, verdict.reason not in QUIET)
+            core.row("action.refused", intent.target or "host", body, verdict.reason not in QUIET and not asked)
         return decision
 
     def admit(self, core: "Decider", intent: Intent) -> Decision:
@@ -147,7 +168,8 @@ class Admission:
         if isinstance(plan, Verdict):
             return Decision(core.now, intent, plan)
         found = {**plan.found, "wanted": dump(service.wanted)}
-        return self._open_plan(core, intent, replace(plan, override=intent.override, found=found), service)
+        locks = core.rollouts.locks(core, plan)
+        return self._open_plan(core, intent, replace(plan, override=intent.override, found=found, locks=locks), service)
 
     def _open_plan(self, core: "Decider", intent: Intent, plan: Plan, service: Service) -> Decision:
         self._next += 1
@@ -156,14 +178,16 @@ class Admission:
         core.batch.put("meta", "plan", {"last": plan.id})
         cost = verbs.disturbance(plan.verb, dict(plan.params))
         if cost is not Disturbance.HARMLESS:
-            spend = Spend(core.now, plan.service, plan.verb, cost is Disturbance.DISRUPTIVE, plan.id)
+            spend = Spend(core.now, plan.service, plan.verb, cost is Disturbance.DISRUPTIVE, plan.id, plan.rollout)
             self._spent[plan.id] = spend
             core.batch.put("spent", str(plan.id), dump(spend))
             self._forget_spent(core)
+        core.approvals.settled(core, intent)
         want(core, plan, service)
         core.registry.mark(self.touched())
         waits = self._locks.admit(plan)
         body = _body(intent) | {"plan": plan.id, "steps": [step.name for step in plan.steps if not step.back]}
+        body |= {"limit": plan.found["limit_why"]} if plan.found.get("limit_why") else {}
         internal = verbs.VERBS[plan.verb].internal
         if waits.ok:
             core.row(
@@ -211,7 +235,21 @@ class Admission:
         step = next((step for step in plan.steps if step.name == fact.step), None)
         if step is None:
             return no(Reason.UNSUPPORTED, f"Plan {plan.id} has no step {fact.step!r}.")
-        verdict = core.approvals.word(plan, step.name) or may_step(plan, step, core.world(), fact.seen)
+        word = core.approvals.word(plan, step.name)
+        verdict = word if word is not None else may_step(plan, step, core.world(), fact.seen)
+        if verdict.reason is Reason.NEEDS_APPROVAL:
+            waits = core.approvals.waits(plan, step.name)
+            asked = core.approvals.ask(core, _intent(plan), verdict.text, plan.id, step.name)
+            verdict = replace(verdict, text=verdict.text + hint(asked))
+            if waits:
+                return verdict  # it was said when it was asked first
+            plan, others = self._locks.lend(plan)
+            self._update(core, plan)
+            self._go_on(core, others)
+        elif verdict.ok and step.name == HANDS_BACK:
+            plan, free = self._locks.regain(plan)
+            if not free.ok:
+                return free  # the word has come, its turn has not
         body = _about(plan) | {"step": step.name, "phase": step.phase}
         if verdict.ok:
             self._update(core, replace(plan, begun=(*plan.begun, step.name)))
@@ -240,11 +278,11 @@ class Admission:
             return
         self._waiting.discard(plan.id)
         core.batch.put("plan", str(plan.id), None)
-        outcome, data = fact.outcome, plan.data() | fact.data
+        outcome, data = self._ask_after(core, plan, fact.outcome), plan.data() | fact.data
         kind = OUTCOMES.get(outcome.reason, "action.verified" if outcome.ok else "action.failed")
         body = _about(plan) | {"by": plan.by, "cause": plan.cause, "incident": plan.incident}
         body |= {"reason": outcome.reason.value, "text": outcome.text, "left": list(fact.left)}
-        body |= {key: data[key] for key in ("old_image", "new_image", "proof", "seconds") if key in data}
+        body |= {key: data[key] for key in PROOF if key in data}
         core.row(kind, plan.service, body, not verbs.VERBS[plan.verb].internal)
         learn(core, plan, outcome, data)
         if not outcome.ok and plan.phase == "before":
@@ -255,18 +293,29 @@ class Admission:
         core.apply(core.book.ended(plan, outcome, core.now))
         core.approvals.ended(core, plan)
         core.rollouts.ended(core, plan, outcome)
-        for waiting in self._locks.release(plan.id):
+        self._go_on(core, self._locks.release(plan.id))
+        core.reviewed_later()
+
+    def _go_on(self, core: "Decider", plans: tuple[Plan, ...]) -> None:
+        """Plans that waited have their locks now."""
+        for waiting in plans:
             self._waiting.discard(waiting.id)
             self._fit(core, self._open[waiting.id])
             core.effects.append(lambda to, next_plan=waiting: to.start(self._open[next_plan.id]))  # type: ignore[misc]
-        core.reviewed_later()
+
+    def _ask_after(self, core: "Decider", plan: Plan, outcome: Verdict) -> Verdict:
+        """What was begun turned out to need a word (it would widen rights): the question, in the answer."""
+        if outcome.reason is not Reason.NEEDS_APPROVAL or plan.approved or plan.phase != "before":
+            return outcome
+        asked = core.approvals.ask(core, replace(_intent(plan), rollout=0), outcome.text)
+        return replace(outcome, text=outcome.text + hint(asked))
 
     def _fit(self, core: "Decider", plan: Plan) -> None:
         """A plan that waited goes to whatever carries its service now: the one before it may have changed that."""
         service = core.registry.get(plan.service)
         if plan.begun or service is None or service.container is None or service.container.id == plan.container_id:
             return
-        intent = Intent(plan.verb, plan.service, plan.params, plan.cause, plan.by, plan.incident, plan.key)
+        intent = _intent(plan)
         image_id = image_for(intent, service)
         made = build(intent, service, plan_id=plan.id, op=plan.op, now=plan.created_at, image_id=image_id)
         if isinstance(made, Plan):  # else its first look says what is wrong
@@ -303,7 +352,24 @@ class Admission:
 
 
 def _about(plan: Plan) -> Json:
-    return {"plan": plan.id, "verb": plan.verb, "service": plan.service}
+    about: Json = {"plan": plan.id, "verb": plan.verb, "service": plan.service}
+    return about | ({"rollout": plan.rollout} if plan.rollout else {})
+
+
+def _intent(plan: Plan) -> Intent:
+    """What the plan was made from."""
+    return Intent(
+        verb=plan.verb,
+        target=plan.service,
+        params=plan.params,
+        cause=plan.cause,
+        by=plan.by,
+        incident=plan.incident,
+        key=plan.key,
+        override=plan.override,
+        rollout=plan.rollout,
+        document=plan.document,
+    )
 
 
 def _body(intent: Intent) -> Json:
@@ -314,4 +380,4 @@ def _body(intent: Intent) -> Json:
         "by": intent.by,
         "cause": intent.cause,
         "incident": intent.incident,
-    }
+    } | ({"rollout": intent.rollout} if intent.rollout else {})

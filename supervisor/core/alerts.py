@@ -1,12 +1,13 @@
 """Alert changes on their way into the journal and to the incident book.
 
 Changes come from the rule engine; rows `alert.*` and the space `alert` (what is true now, for the next start) go into
-the turn's batch.
+the turn's batch. An alert that a silence matches is journalled all the same, but it is no message.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 
+from supervisor.core.silences import Silences
 from supervisor.facts import Alert, AlertChange, Json
 from supervisor.incidents import target
 from supervisor.incidents.world import Find
@@ -34,8 +35,8 @@ def alert_object(alert: Alert) -> Json:
 class AlertDesk:
     """Journals alert changes and hands them to the review."""
 
-    def __init__(self, rules: RuleEngine, find: Find) -> None:
-        self._rules, self._find = rules, find
+    def __init__(self, rules: RuleEngine, find: Find, silences: Silences) -> None:
+        self._rules, self._find, self._silences = rules, find, silences
         self._kept: dict[str, tuple[str, float, float, float]] = {}
         self._seen: tuple[Alert, ...] | None = None
         """the open alerts as they were last looked at: the engine answers the same tuple while nothing moves"""
@@ -70,8 +71,19 @@ class AlertDesk:
                 text = f"{text} (its rule is gone)"
             told = alert.state == "firing" or (alert.state == "resolved" and change.before == "firing")
             kind = "alert.dropped" if alert.state == "resolved" and not told else f"alert.{alert.state}"
-            row(kind, self.subject(alert), {"alert": alert_object(alert), "text": text, "rule": alert.rule}, told)
+            body = {"alert": alert_object(alert), "text": text, "rule": alert.rule}
+            silenced = self._silences.hears(alert, change.at, batch) if told else ""
+            if silenced:
+                body["silenced"] = silenced
+            row(kind, self.subject(alert), body, told and not silenced)
         return self._keep(batch) or bool(changes)
+
+    def tell_unheard(self, row: WriteRow, batch: Batch, now: float) -> None:
+        """A silence ended: what fires and was not told because of it is told now."""
+        for alert, by in self._silences.unheard(self._rules.active(), now, batch):
+            text = f"{alert.annotations.get('summary', alert.name)} (fires since {iso(alert.fired_at)}; {by} is over)"
+            body = {"alert": alert_object(alert), "text": text, "rule": alert.rule, "was_silenced": by}
+            row("alert.firing", self.subject(alert), body, True)
 
     def _keep(self, batch: Batch) -> bool:
         found = self._rules.active()

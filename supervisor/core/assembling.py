@@ -13,6 +13,7 @@ from supervisor.clock import Clock
 from supervisor.core.admission import Admission
 from supervisor.core.approvals import Approvals
 from supervisor.core.decider import Decider
+from supervisor.core.mail import Mail
 from supervisor.core.rollouts import Rollouts
 from supervisor.core.silences import Silences
 from supervisor.core.standing import Identity, Loaded, Standing
@@ -30,6 +31,7 @@ from supervisor.verdicts import Verdict
 SPACES = (
     "alert",
     "approval",
+    "command",
     "incident",
     "load",
     "meta",
@@ -37,6 +39,7 @@ SPACES = (
     "plan",
     "proved",
     "quarantine",
+    "request",
     "rollout",
     "run",
     "silence",
@@ -55,9 +58,11 @@ def assemble(
     remembered: Sequence[tuple[tuple[tuple[str, str], ...], int, float]] = (),
     store: Store | None = None,
     options: Options = Options(),
+    machine: str = "",
 ) -> Decider:
     """The decider, restored: windows, alerts, incidents, wanted states, budgets, pauses, locks of open plans. `store`:
-    an empty one to use, where the lab has its own. `options`: how rules are evaluated."""
+    an empty one to use, where the lab has its own. `options`: how rules are evaluated. `machine`: what tells one boot
+    of this machine from the next."""
     now = clock.wall()
     kept: dict[str, Mapping[str, dict[str, object]]] = {space: journal.space(space) for space in SPACES}
     registry = Registry(loaded.settings, kept, own=platform.node() if Path("/.dockerenv").exists() else "")
@@ -73,6 +78,7 @@ def assemble(
     lost = rules.restore(alerts, now, max(0.0, now - looked))
     standing = Standing(load_problems=loaded.problems)
     standing.pauses = {key: (str(value["why"]), float(str(value["until"]))) for key, value in kept["pause"].items()}
+    standing.requests = {key: [str(one) for one in value["seen"]] for key, value in kept["request"].items()}  # type: ignore[attr-defined]
     standing.confirm = str(kept["meta"].get("confirm", {}).get("text", ""))
     identity = Identity(loaded.settings.host, __version__, journal.epoch, now)
     book = Book(loaded.playbooks, kept)
@@ -86,8 +92,9 @@ def assemble(
         book,
         Admission(clock, kept),
         Approvals(kept["approval"]),
-        Rollouts(kept["rollout"]),
+        Rollouts(kept["rollout"], kept["meta"], machine),
         Silences(kept["silence"]),
+        Mail(kept["command"]),
     )
     decider.desk.restored(alerts, lost)
     decider.last_seq = journal.last_seq

@@ -7,7 +7,7 @@ was opened.
 from typing import TYPE_CHECKING
 
 from supervisor import units
-from supervisor.core import ourselves
+from supervisor.core import acks, documents, ourselves, release, requests
 from supervisor.facts import Command, Decision, Intent
 from supervisor.incidents import may_run
 from supervisor.signals import pause_file
@@ -20,10 +20,18 @@ if TYPE_CHECKING:
 
 def answer_command(core: "Decider", fact: Command) -> Decision:
     """Do what is asked, or say why not."""
+    if fact.door == "bus":
+        return core.mail.answer(core, fact)
+    if fact.door == "file" and fact.id:
+        return requests.answer(core, fact, answer_command)
     if fact.verb in ("pause", "resume"):
         return _pause_or_resume(core, fact)
     if fact.verb in ("approve", "deny"):
         return core.approvals.answer(core, fact)
+    if fact.verb == "release":
+        return release.answer(core, fact)
+    if fact.verb == "ack":
+        return acks.answer(core, fact)
     if fact.verb == "silence":
         return core.silences.answer(core, fact)
     bare = Intent(fact.verb, fact.target, fact.params, "", fact.principal)
@@ -37,6 +45,8 @@ def answer_command(core: "Decider", fact: Command) -> Decision:
         params = verb.check(dict(fact.params))
     except ValueError as err:
         return core.admission.refuse(core, bare, no(Reason.BAD_PARAMETER, f"{err}."))
+    if fact.widens and not fact.approved:
+        return core.admission.refuse(core, *documents.widening(fact, params))
     begun = core.rollouts.project(core, fact)
     if begun is not None:
         return begun
@@ -45,9 +55,10 @@ def answer_command(core: "Decider", fact: Command) -> Decision:
         return core.admission.refuse(core, bare, trouble)
     override = fact.override if fact.door == "socket" else ""
     cause = f"asked for by {fact.principal}" + (f", overriding: {override}" if override else "")
-    intent = Intent(
-        verb.name, target, params, cause, fact.principal, override=override, document=fact.document.get(target, {})
-    )
+    bare = Intent(verb.name, target, params, cause, fact.principal, override=override, approved=fact.approved)
+    intent = documents.with_document(fact, bare, core.registry.get(target))
+    if isinstance(intent, Verdict):
+        return core.admission.refuse(core, bare, intent)
     verdict = may_run(intent, core.world())
     if not verdict.ok:
         return core.admission.refuse(core, intent, verdict)

@@ -59,8 +59,26 @@ def learn(core: "Decider", plan: Plan, outcome: Verdict, data: Json) -> None:
     service = core.registry.get(plan.service)
     if service is None:
         return
+    if outcome.ok and data.get("load_seconds"):
+        image_id = service.container.image_id if service.container is not None else plan.image_id
+        core.registry.loaded(plan.service, float(data["load_seconds"]), image_id)
     if "policy" in data and service.wanted.state == "stopped":
         core.registry.want(plan.service, replace(service.wanted, policy=str(data["policy"])))
+    if plan.verb == "release" and outcome.ok:
+        core.registry.want(plan.service, replace(service.wanted, policy=""))
+        return
+    if plan.needs.boot == "ordered":
+        _keep_policy(core, plan, service, data)
+        return
     given = plan.verb in ("phoenix", "rollback") or any(name == "policy" and ok for name, ok, _data in plan.marks)
     if outcome.ok and given and service.wanted.policy and service.wanted.state != "stopped":
         core.registry.want(plan.service, replace(service.wanted, policy=""))  # the container has it again
+
+
+def _keep_policy(core: "Decider", plan: Plan, service: Service, data: Json) -> None:
+    """With boot=ordered a container of ours has no restart policy. The one it had is kept, for the day it is given
+    back (`release`, or boot=engine again)."""
+    had = str(data.get("old_policy") or "no")
+    made = service.container is not None and service.container.restart_policy == "no"
+    if made and had != "no" and had != service.wanted.policy:
+        core.registry.want(plan.service, replace(service.wanted, policy=had))

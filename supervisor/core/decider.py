@@ -14,6 +14,7 @@ from supervisor.core.alerts import AlertDesk
 from supervisor.core.approvals import Approvals
 from supervisor.core.commands import answer_command
 from supervisor.core.lanes import Reply
+from supervisor.core.mail import Mail
 from supervisor.core.rollouts import Rollouts
 from supervisor.core.silences import Silences
 from supervisor.core.standing import Identity, Loaded, Standing
@@ -77,12 +78,13 @@ class Decider:
         approvals: Approvals,
         rollouts: Rollouts,
         silences: Silences,
+        mail: Mail,
     ) -> None:
         self.loaded, self.identity, self.standing = loaded, identity, standing
         self.registry, self.store, self.rules, self.book = registry, store, rules, book
         self.admission = admission
-        self.approvals, self.rollouts, self.silences = approvals, rollouts, silences
-        self.desk = AlertDesk(rules, registry.find)
+        self.approvals, self.rollouts, self.silences, self.mail = approvals, rollouts, silences, mail
+        self.desk = AlertDesk(rules, registry.find, silences)
         self.replies: list[tuple[Any, Any]] = []
         self.effects: list[Effect] = []
         self.decisions: deque[Decision] = deque(maxlen=50)
@@ -123,7 +125,6 @@ class Decider:
             self.effects.append(lambda to: to.prune(now))
         self._happened(self.registry.tick(now, mono))
         ourselves.end_pauses(self)
-        self.approvals.tick(self)
         self.silences.tick(self)
         if not self._begun:
             self._begun = True
@@ -147,6 +148,7 @@ class Decider:
 
     def finish(self) -> None:
         """End a turn: look at everything once, and write down what is true now."""
+        self.approvals.tick(self)
         if self._review or (self._again is not None and self._again <= self.now):
             self._look_at_everything()
         for space, entries in self.registry.changed().items():
@@ -186,8 +188,7 @@ class Decider:
             self.standing.swept[fact.engine] = True
             self.row("daemon.ready", "daemon", {"text": self._watched(len(fact.containers)), "engine": fact.engine})
             self.admission.recover(self, fact.engine)
-            self.rollouts.recover(self)
-            self.rollouts.boot(self)
+        self.rollouts.boot(self)
         self._review = self.stale_snapshot = True
 
     def _watched(self, count: int) -> str:
@@ -285,10 +286,12 @@ class Decider:
             alerts=self.rules.active(),
             plans=self.admission.plans(),
             spent=self.admission.spent(self.now),
+            rollouts=self.rollouts.open(),
             settings=self.loaded.settings,
             find=self.registry.find,
             holds=lambda expr, alert: asking.holds(expr, alert.labels),
             action=self.rules.action,
+            maneuvers=self.book.maneuvers(),
             absent=tuple(name for name, state in sorted(standing.engines.items()) if not state.up),
         )
 

@@ -32,6 +32,7 @@ def check_hands(core: "Decider") -> None:
         if abs(gap) > JUMP:
             core.rules.gap(gap, core.now)
             core.admission.gap(core, gap)
+            core.approvals.gap(core, gap)
             core.book.gap(gap)
             if gap < 0:
                 core.registry.gap(gap)

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from supervisor.core.alerts import alert_object
@@ -99,8 +100,9 @@ def explain(core: "Decider", word: str) -> Json:
         "names": sorted({rule.name for rule in core.rules.rules()}),
         "services": [dump(service) for service in services],
         "incidents": [dump(incident) for incident in incidents],
-        "decisions": [dump(decision) for decision in decisions[:20]],
-        "plans": [dump(plan) for plan in core.admission.plans() if plan.service in names],
+        # what a compose file says stays out of sight: its environment can hold secrets
+        "decisions": [dump(replace(one, intent=replace(one.intent, document={}))) for one in decisions[:20]],
+        "plans": [dump(replace(plan, document={})) for plan in core.admission.plans() if plan.service in names],
     }
 
 

@@ -55,3 +55,5 @@ class Standing:
     """part -> what is wrong with it"""
     host_memory: dict[str, float] = field(default_factory=dict)
     load_problems: tuple[str, ...] = ()
+    requests: dict[str, list[str]] = field(default_factory=dict)
+    """request file -> the identities that were decided on, oldest first (space `request`)"""

@@ -64,3 +64,5 @@ class Image:
     config: Json = field(default_factory=dict)
     architecture: str = ""
     os: str = ""
+    variant: str = ""
+    """of the architecture: `v7` of arm"""

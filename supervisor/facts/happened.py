@@ -104,7 +104,7 @@ class Command(Fact):
     target: str
     params: Mapping[str, str]
     principal: str
-    """who: `uid:0`, or `file`"""
+    """who: `uid:0`, `bus:phone`, or `file`"""
     door: str
     """socket | file (PAUSE, a request file) | bus"""
     id: str = ""
@@ -112,6 +112,12 @@ class Command(Fact):
     """the reason given with --override; control socket only"""
     document: Json = field(default_factory=dict)
     """the compose services it is to be recreated from (`phoenix --from-compose`), resolved: name -> service"""
+    widens: str = ""
+    """what of the document would widen rights, as the door found out: a person's word is needed first"""
+    approved: str = ""
+    """who said yes to it; '' for nobody. Set by the core alone, when a question is answered"""
+    refused: Verdict | None = None
+    """the door's own no (a message that is too old, or of somebody who may not): it is only told and answered"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ class Decision:
     intent: Intent
     verdict: Verdict
     plan: int = 0
+    rollout: int = 0
+    """the rollout that was begun; `plan` is its first"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,10 @@ class Rollout:
     key: str = ""
     override: str = ""
     approved: str = ""
+    kind: str = "project"
+    """project | dependents (a service, then those that share its namespaces) | boot"""
+    left: tuple[str, ...] = ()
+    """what is left alone, each with why: `box.db (not owned)`"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,10 +51,15 @@ class Service:
     """its compose project; '' for none"""
     parents: Mapping[str, str] = field(default_factory=dict)
     """service id -> what of that one it shares (network, pid, ipc, volumes)"""
+    reattach: Mapping[str, str] = field(default_factory=dict)
+    """container id that its namespaces name and that carries no service any more -> the name of the container that
+    stands in its place now ('' where nobody knows): a restart cannot work then, a recreation can"""
     cut_off: str = ""
     """why its shared namespace is dead though it runs: the parent was started or made anew since; '' if it is not"""
     needs_first: tuple[str, ...] = ()
     """ids of the services it depends on, declared or by compose's labels"""
+    expected: bool = False
+    """it is to run: wanted running, or (wanted any) it ran when we last looked"""
     previous_image: str = ""
     """the image id that `rollback` goes to; '' where there is none"""
     loads: tuple[float, ...] = ()
@@ -63,6 +68,12 @@ class Service:
     """the likely cause of its latest death or sickness: a word of services/causes.py; '' for none"""
     trouble_text: str = ""
     """one sentence about it, with what to do"""
+    trouble_told: str = ""
+    """the same by the engine's word alone. Its log may make `trouble` more precise; this is what is decided by"""
+    trouble_by: str = ""
+    """the service (or container) that holds what it needs, where one is known"""
+    trouble_at: float = 0.0
+    """when that cause was seen last, unix seconds"""
     twins: tuple[str, ...] = ()
     """other living containers that claim the same identity"""
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from supervisor.facts import Alert, AlertChange, Decision, Incident, Intent, Json, Plan
-from supervisor.incidents import choose, incident, ladder, permit, target
+from supervisor.incidents import brake, choose, guard, incident, ladder, permit, target
 from supervisor.incidents.choose import Candidate
 from supervisor.incidents.deciding import Answer, End, by_target, decide
 from supervisor.incidents.ladder import ENDED, OPEN, VERIFYING, Run
@@ -17,7 +17,7 @@ from supervisor.incidents.memory import Memory, Said
 from supervisor.incidents.playbooks import Playbook
 from supervisor.incidents.target import HOST
 from supervisor.incidents.upkeep import Upkeep, verify_of
-from supervisor.incidents.world import Review, RowOut, World, remembered
+from supervisor.incidents.world import Maneuver, Review, RowOut, World, remembered
 from supervisor.journal.codec import dump
 from supervisor.verbs import VERBS, Disturbance, disturbance
 from supervisor.verdicts import Reason, Verdict, no
@@ -84,6 +84,7 @@ class Book:
         self._wished.pop(plan.id, None)
         if VERBS[plan.verb].internal:
             return Review()
+        self._memory.keep_maneuvers(brake.after(self._memory.maneuvers, plan, outcome, now))
         run = self._memory.of_plan(plan.by, plan.key)
         if run is not None:
             if outcome.reason is Reason.ENDED_EARLY and plan.recovered and not run.wish:
@@ -95,6 +96,10 @@ class Book:
             self._memory.keep_end(plan.service, end)
         return Review(puts=self._memory.take_puts(), again=now)
 
+    def maneuvers(self) -> tuple[Maneuver, ...]:
+        """How the latest maneuvers on this host ended, for the brake."""
+        return self._memory.maneuvers
+
     def gap(self, seconds: float) -> None:
         """The wall clock jumped by so much. The core reviews again in this turn."""
         self._memory.shift(seconds)
@@ -105,6 +110,45 @@ class Book:
         if run is not None:
             self._upkeep.give_back(run, verdict.reason, world)
         return Review(puts=self._memory.take_puts(), again=world.now)
+
+    # ------------------------------------------------------------ a person's word
+
+    def would(self, intent: Intent, world: World) -> Answer | None:
+        """What a review would say now to this intent of a rule. None: it would say nothing, since something is being
+        done already, or no rule asks for it any more (see `wants`)."""
+        world = replace(world, find=remembered(world.find))
+        candidates = choose.gather(world.alerts, self._playbooks, world)
+        asking = [one for one in candidates if one.alert.state != "pending"]
+        for group in by_target(asking).values():
+            for answer in decide(group, choose.owners(candidates), world, self):
+                if (answer.intent.by, answer.intent.key) == (intent.by, intent.key):
+                    return answer
+        return None
+
+    def wants(self, intent: Intent, world: World) -> Candidate | None:
+        """Who asks for this intent; None where nobody does any more: the alert has ended, the playbook is gone."""
+        rung = int(intent.key.split("|")[2])
+        for candidate in choose.gather(world.alerts, self._playbooks, world):
+            firing = candidate.alert.state == "firing" and rung < len(candidate.playbook.steps)
+            if firing and (candidate.by, ladder.intent_key(candidate, rung)) == (intent.by, intent.key):
+                return candidate
+        return None
+
+    def denied(self, intent: Intent, world: World) -> Review:
+        """A person said no to this rung: it counts as tried, and the ladder goes on with the next one."""
+        candidate = self.wants(intent, world)
+        if candidate is not None:
+            rung = int(intent.key.split("|")[2])
+            run = _run(candidate, intent, rung, world.now)
+            self._memory.keep_run(replace(run, state=ENDED, reason=Reason.DENIED.value, ended=world.now, labels={}))
+        return Review(puts=self._memory.take_puts(), again=world.now)
+
+    def acked(self, incident_id: str, who: str) -> Review:
+        """A person took an incident on. `who`: as it is shown."""
+        for known in self.incidents():
+            if known.id == incident_id:
+                self._memory.keep_incident(replace(known, acked=who))
+        return Review(puts=self._memory.take_puts())
 
     # ------------------------------------------------------------ what `deciding` asks
 
@@ -124,18 +168,20 @@ class Book:
         alert = candidate.alert
         does = "has ended" if alert.state == "resolved" else "fires"
         behind = f": {found.cause}" if found is not None and found.cause else ""
+        stays = step is not None and guard.stops(step.verb, dict(step.params))
+        final = f" It stays down until a person starts it: `resurgam start {candidate.target}`." if stays else ""
         return Intent(
             verb=step.verb if step is not None else "",
             target=candidate.target or candidate.subject,
             params=dict(step.params) if step is not None else {},
-            cause=f"{alert.name} {does} for {candidate.subject}{behind}.",
+            cause=f"{alert.name} {does} for {candidate.subject}{behind}.{final}",
             by=candidate.by,
             incident=found.id if found is not None else "",
             key=ladder.intent_key(candidate, rung),
         )
 
-    def stuck(self, intent: Intent, world: World) -> bool:
-        """Whether it was refused when it was built, and nothing about its service has changed since."""
+    def stuck(self, intent: Intent, world: World) -> str:
+        """The reason for which it was refused when it was built, if nothing about its service has changed since."""
         return self._upkeep.stuck(intent, world)
 
     # ------------------------------------------------------------ the parts of a review
@@ -174,6 +220,7 @@ class Book:
                 if answer.verdict.reason is Reason.LADDER_SPENT:
                     spent.append(answer.candidate.subject)
                 self._write_down(answer, world, turn)
+                world = replace(world, trying=world.trying or _tries(answer))
         return tuple(spent)
 
     def _write_down(self, answer: Answer, world: World, turn: _Turn) -> None:
@@ -193,25 +240,10 @@ class Book:
             self._wish(plan_id, why, world, turn)
         step = candidate.playbook.steps[answer.rung]
         tells = disturbance(step.verb, dict(step.params)) is Disturbance.HARMLESS
-        self._memory.keep_run(
-            Run(
-                key=intent.key,
-                by=intent.by,
-                scope=candidate.scope,
-                target=intent.target,
-                alert=alert.fingerprint,
-                fired_at=alert.fired_at,
-                rung=answer.rung,
-                state=ENDED if tells else OPEN,
-                at=world.now,
-                reason=Reason.VERIFIED.value if tells else "",
-                ended=world.now if tells else 0.0,
-                ok=tells,
-                tries=answer.tries,
-                quiet=world.now if alert.state == "resolved" else 0.0,
-                labels=dict(alert.labels) if step.verify.expr is not None and not tells else {},
-            )
-        )
+        run = replace(_run(candidate, intent, answer.rung, world.now), tries=answer.tries)
+        if tells:
+            run = replace(run, state=ENDED, reason=Reason.VERIFIED.value, ended=world.now, ok=True, labels={})
+        self._memory.keep_run(run)
 
     def _ends(self, candidates: Sequence[Candidate], world: World, turn: _Turn) -> None:
         """Plans that have not touched anything yet and have lost their reason, or met a better one."""
@@ -310,6 +342,30 @@ class Book:
             if alert.state == "firing" and alert.fingerprint in self._subjects:
                 found.setdefault(self._subjects[alert.fingerprint], []).append(alert)
         return {subject: incident.worst_first(found[subject]) for subject in sorted(found)}
+
+
+def _run(candidate: Candidate, intent: Intent, rung: int, now: float) -> Run:
+    """A rung that is acted on from now."""
+    alert = candidate.alert
+    return Run(
+        key=intent.key,
+        by=intent.by,
+        scope=candidate.scope,
+        target=intent.target,
+        alert=alert.fingerprint,
+        fired_at=alert.fired_at,
+        rung=rung,
+        state=OPEN,
+        at=now,
+        quiet=now if alert.state == "resolved" else 0.0,
+        labels=dict(alert.labels) if candidate.playbook.steps[rung].verify.expr is not None else {},
+    )
+
+
+def _tries(answer: Answer) -> bool:
+    """Whether a rule may do something disruptive now."""
+    cost = disturbance(answer.intent.verb, dict(answer.intent.params)) if answer.verdict.ok else None
+    return cost is Disturbance.DISRUPTIVE
 
 
 def _active(world: World, fingerprint: str) -> bool:

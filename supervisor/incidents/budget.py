@@ -22,7 +22,9 @@ def full(intent: Intent, world: World) -> tuple[Verdict, float | None] | None:
     if disturbance(intent.verb, dict(intent.params)) is not Disturbance.DISRUPTIVE:
         return None
     own = [spend for spend in world.spent if spend.disruptive and spend.service == intent.target]
-    all_of_them = [spend for spend in world.spent if spend.disruptive]
+    all_of_them = _once_per_rollout(world.spent)
+    if intent.rollout and any(spend.rollout == intent.rollout for spend in all_of_them):
+        all_of_them = []  # its rollout is paid for
     limits = world.settings.budget
     began = _trouble_began(intent, world)
     for reason, budgets, spends, of in (
@@ -36,6 +38,17 @@ def full(intent: Intent, world: World) -> tuple[Verdict, float | None] | None:
             budget, room = refused
             return no(reason, sentence(budget, room, world.now, f"disruptive plans{of}")), room
     return None
+
+
+def _once_per_rollout(spent: Sequence[Spend]) -> list[Spend]:
+    """The disruptive ones, of each rollout only the first: for the host that is one deed."""
+    found: list[Spend] = []
+    seen: set[int] = set()
+    for spend in spent:
+        if spend.disruptive and not (spend.rollout and spend.rollout in seen):
+            found.append(spend)
+            seen.add(spend.rollout)
+    return found
 
 
 def over(

@@ -5,7 +5,7 @@ its verdict. Nothing is changed here; the book writes down what was answered.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from supervisor.facts import Intent, Plan
@@ -38,7 +38,7 @@ class Records(Protocol):
     def runs(self, by: str, scope: str) -> Sequence[Run]: ...
     def end(self, service: str) -> End | None: ...
     def intent(self, candidate: Candidate, rung: int) -> Intent: ...
-    def stuck(self, intent: Intent, world: World) -> bool: ...
+    def stuck(self, intent: Intent, world: World) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ class Answer:
     again: float | None = None
     end: tuple[tuple[int, Verdict], ...] = ()
     tries: int = 0
+    lasting: bool = False
+    """refused for as long as things stand as they do: the ladder goes on with its next rung"""
 
 
 def decide(
@@ -67,7 +69,7 @@ def decide(
         runs = records.runs(candidate.by, candidate.scope)
         following = ladder.next_rung(candidate, runs, world.services.get(candidate.target), world.now)
         rung = candidate.playbook.steps[min(following.rung, len(candidate.playbook.steps) - 1)]
-        intent = records.intent(candidate, following.rung)
+        intent = _intent(candidate, following.rung, world, records)
         harmless = candidate.harmless(rung)
         if following.silent:  # it is being done, or it was: nothing to say, but it keeps its place
             winner = candidate if winner is None and not harmless else winner
@@ -78,13 +80,35 @@ def decide(
         elif winner is not None and not harmless:
             answers.append(Answer(candidate, intent, following.rung, _outranked(candidate, winner)))
         else:
-            answer = _one(candidate, following, intent, world, records)
-            said = answer.verdict.reason if answer is not None else None
+            climbed, harmless = _climb(candidate, following, world, records)
+            said = climbed[-1].verdict.reason if climbed else None
             if not harmless and not candidate.playbook.dry_run and said is not Reason.UNLESS:
                 winner = candidate
-            if answer is not None:
-                answers.append(answer)
+            answers += climbed
     return tuple(answers)
+
+
+def _intent(candidate: Candidate, rung: int, world: World, records: Records) -> Intent:
+    intent = records.intent(candidate, rung)
+    return replace(intent, approved=world.approved.get((intent.by, intent.key), ""))
+
+
+def _climb(candidate: Candidate, following: Next, world: World, records: Records) -> tuple[list[Answer], bool]:
+    """The answer for a candidate that goes first, and whether it only tells people. A rung that cannot be taken as
+    things stand is answered too, and the next one is looked at: nothing of that is remembered, so that a rung whose
+    reason ends is taken after all, as long as no later one was."""
+    found: list[Answer] = []
+    steps = candidate.playbook.steps
+    while True:
+        harmless = candidate.harmless(steps[min(following.rung, len(steps) - 1)])
+        intent = _intent(candidate, following.rung, world, records)
+        answer = _one(candidate, following, intent, world, records)
+        if answer is not None:
+            found.append(answer)
+        lasting = answer.lasting if answer is not None else records.stuck(intent, world) in guard.LASTING
+        if not lasting or len(steps) == 1 or following.rung >= len(steps):
+            return found, harmless
+        following = ladder.above(candidate, following)
 
 
 def _held_back(candidate: Candidate, unknown: bool) -> str:
@@ -115,8 +139,9 @@ def _one(candidate: Candidate, following: Next, intent: Intent, world: World, re
     if following.verdict is not None and following.verdict.reason is Reason.LADDER_SPENT:
         return answer(following.verdict)
     judged = guard.judge(intent, world)
-    if not judged.verdict.ok:
-        return answer(judged.verdict, judged.again)
+    asks = judged.verdict.reason is Reason.NEEDS_APPROVAL
+    if not judged.verdict.ok and not asks:
+        return replace(answer(judged.verdict, judged.again), lasting=judged.lasting)
     if intent.verb == "notify" and _stopped(candidate, world):
         text = f"{candidate.subject} is stopped on purpose; nothing is said about it until it is started again."
         return answer(no(Reason.WANTED_STOPPED, text))
@@ -128,6 +153,11 @@ def _one(candidate: Candidate, following: Next, intent: Intent, world: World, re
     busy, end = _mode(candidate, intent, world)
     if busy is not None:
         return answer(busy)
+    if asks and not book.dry_run:  # nobody is asked for what would not be done even with a yes
+        return answer(judged.verdict)
+    if following.asks and not intent.approved:
+        text = f"{candidate.by} found out that {intent.verb} {intent.target} needs a person's word."
+        return answer(no(Reason.NEEDS_APPROVAL, text))
     return answer(_consent(candidate, intent), None, end)
 
 
@@ -135,8 +165,9 @@ def _consent(candidate: Candidate, intent: Intent) -> Verdict:
     """Whether a person has to say yes first, or only wants to see what would be done."""
     book = candidate.playbook
     disturbs = disturbance(intent.verb, dict(intent.params)) is not Disturbance.HARMLESS
-    if book.approval == "always" or (book.approval == "disruptive" and disturbs):
-        text = f"{candidate.by} needs a person's word: run `resurgam {intent.verb} {intent.target}` to do it."
+    asks = book.approval == "always" or (book.approval == "disruptive" and disturbs)
+    if asks and not intent.approved and not book.dry_run:
+        text = f"{candidate.by} needs a person's word before it may {intent.verb} {intent.target}."
         return no(Reason.NEEDS_APPROVAL, text)
     if book.dry_run:
         step = f"{intent.verb} {intent.target}"

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from supervisor import units
 from supervisor.facts import Container, Intent, Service
-from supervisor.incidents import budget, veto
+from supervisor.incidents import brake, budget, remedies, veto
+from supervisor.incidents.heavy import too_heavy
 from supervisor.incidents.locks import starts
 from supervisor.incidents.target import HOST
 from supervisor.incidents.words import until
@@ -26,7 +27,27 @@ class Judgement:
     verdict: Verdict
     again: float | None = None
 
+    waits: bool = False
+    """it is waited for until the world changes: no reason to go up the ladder"""
 
+    @property
+    def lasting(self) -> bool:
+        """Whether this rung has no future while things stand as they do: the ladder goes on with the next one."""
+        return self.verdict.reason in LASTING and self.again is None and not self.waits
+
+
+LASTING = (
+    Reason.NO_KNOWN_GOOD,
+    Reason.QUARANTINED,
+    Reason.IMAGE_GONE,
+    Reason.NO_USE,
+    Reason.HEAVY,
+    Reason.UNSUPPORTED,
+    Reason.DENIED,
+    Reason.WIDENS,
+    Reason.UNFAITHFUL,
+)
+"""refusals that time does not change"""
 OK = Judgement(yes())
 _NOT_READY = no(Reason.NOT_READY, "The containers are not listed yet; it is looked at again once they are.")
 
@@ -182,8 +203,7 @@ def _image(intent: Intent, service: Service, container: Container, _world: World
     if intent.verb != "phoenix":
         return None
     image = intent.params.get("image") or "last-known-good"
-    known = {"last-known-good": service.proved_image, "current": container.ref_image_id or container.image_id}
-    chosen = known.get(image, container.ref_image_id if image == container.image_ref else image)
+    chosen = _chosen(intent, service, container)
     if image == "last-known-good" and not chosen:
         text = (
             f"No image has proved healthy for {service.id} yet, so there is none to go back to; "
@@ -194,12 +214,58 @@ def _image(intent: Intent, service: Service, container: Container, _world: World
         failed = units.short_image(chosen)
         text = f"The image {failed} failed for {service.id} before and is quarantined; choose another one."
         return Judgement(no(Reason.QUARANTINED, text))
-    if service.needs.stateful and by_rule(intent.by) and chosen != container.image_id:
-        text = (
-            f"{service.id} keeps state that the newer image may have changed, so going to "
-            f"{units.short_image(chosen)} needs a person's word: `resurgam phoenix {service.id}`."
-        )
-        return Judgement(no(Reason.NEEDS_APPROVAL, text))
+    return None
+
+
+def _useful(intent: Intent, service: Service, container: Container, world: World) -> Judgement | None:
+    """Rules do not do what is known not to help, nor load on suspicion what is heavy; a person may."""
+    if not by_rule(intent.by):
+        return None
+    chosen = _goes_to(intent, service, container)
+    refused = remedies.useless(intent, service, container, chosen, world)
+    if refused is not None and refused.waits:
+        return Judgement(refused.verdict, refused.again, waits=True)
+    if refused is not None:
+        return Judgement(refused.verdict)
+    heavy = too_heavy(intent, service, container, chosen, world)
+    return Judgement(heavy) if heavy is not None else None
+
+
+def _word(intent: Intent, service: Service, container: Container, _world: World) -> Judgement | None:
+    """Last of all, so that nobody is asked for what would be refused all the same."""
+    if intent.verb not in ("phoenix", "rollback") or intent.approved or not by_rule(intent.by):
+        return None
+    chosen = _goes_to(intent, service, container)
+    if not service.needs.stateful or chosen == container.image_id:
+        return None
+    text = (
+        f"{service.id} keeps state that the newer image may have changed, so going to "
+        f"{units.short_image(chosen)} needs a person's word."
+    )
+    return Judgement(no(Reason.NEEDS_APPROVAL, text))
+
+
+def _goes_to(intent: Intent, service: Service, container: Container) -> str:
+    """The image any verb goes to."""
+    return service.previous_image if intent.verb == "rollback" else _chosen(intent, service, container)
+
+
+def _chosen(intent: Intent, service: Service, container: Container) -> str:
+    """The image a phoenix goes to: an id where it is known, else the reference; '' where there is none."""
+    image = intent.params.get("image") or "last-known-good"
+    known = {"last-known-good": service.proved_image, "current": container.ref_image_id or container.image_id}
+    return known.get(image, container.ref_image_id if image == container.image_ref else image)
+
+
+def _in_rollout(intent: Intent, service: Service, _container: Container, world: World) -> Judgement | None:
+    """A rule leaves alone what a rollout will come to: its turn mends the same thing. A person may queue, and whoever
+    stops it may at once."""
+    if intent.rollout or not by_rule(intent.by) or stops(intent.verb, dict(intent.params)):
+        return None
+    for rollout in world.rollouts:
+        if any(stage.service == service.id and not stage.outcome for stage in rollout.stages):
+            text = f"Rollout {rollout.id} ({rollout.verb} {rollout.target}) has {service.id} in hand; it is looked at "
+            return Judgement(no(Reason.OWN_ACTION, f"{text}again when that ends."))
     return None
 
 
@@ -208,10 +274,27 @@ def _veto(intent: Intent, service: Service, _container: Container, world: World)
     return Judgement(refused) if refused is not None else None
 
 
+def _brake(intent: Intent, _service: Service, _container: Container, world: World) -> Judgement | None:
+    refused = brake.held(intent, world) if by_rule(intent.by) and not intent.override else None
+    return Judgement(*refused) if refused is not None else None
+
+
 def _budget(intent: Intent, _service: Service, _container: Container, world: World) -> Judgement | None:
     refused = None if intent.override else budget.full(intent, world)
     return Judgement(*refused) if refused is not None else None
 
 
 _Check = Callable[[Intent, Service, Container, World], Judgement | None]
-_CHECKS: tuple[_Check, ...] = (_wanted, _image, _reachable, _held_up, _alone, _veto, _budget)
+_CHECKS: tuple[_Check, ...] = (
+    _wanted,
+    _image,
+    _useful,
+    _reachable,
+    _held_up,
+    _in_rollout,
+    _alone,
+    _veto,
+    _brake,
+    _budget,
+    _word,
+)

@@ -64,6 +64,9 @@ def cause(service: Service | None) -> str:
         parts.append(f"running image {running} is not the one that last proved healthy ({proved})")
     elif service.drift == "tag_moved":
         parts.append(f"running image {running} is not what {container.image_ref} stands for now")
+    if service.trouble_text:
+        known = service.trouble_text.rstrip(".")
+        return "; ".join([*parts, known[:1].lower() + known[1:]])
     if container.oom_killed:
         parts.append("the kernel killed it for want of memory (OOM)")
     died = bool(service.streak) or not container.running

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from supervisor.facts import Service
 from supervisor.incidents import budget
 from supervisor.incidents.choose import Candidate
+from supervisor.incidents.playbooks import Rung
 from supervisor.incidents.words import until
 from supervisor.verdicts import Reason, Verdict, no
 
@@ -82,6 +83,8 @@ class Next:
     again: float | None = None
     silent: bool = False
     tries: int = 0
+    asks: bool = False
+    """its plan was begun, and found out that it needs a person's word"""
 
 
 def intent_key(candidate: Candidate, rung: int) -> str:
@@ -117,6 +120,11 @@ def next_rung(candidate: Candidate, runs: Sequence[Run], service: Service | None
             text = f"The last try ended before it touched anything; the next one comes {until(last.ended + wait, now)}."
             return Next(last.rung, no(Reason.COOLDOWN, text), last.ended + wait, tries=last.tries)
         return Next(last.rung, tries=last.tries)
+    if last.reason == Reason.NEEDS_APPROVAL:  # its plan found out that a person must be asked; nothing was touched
+        same = last.alert == candidate.alert.fingerprint and last.fired_at == candidate.alert.fired_at
+        return Next(last.rung, asks=same)
+    if last.reason == Reason.DENIED and last.rung + 1 >= len(book.steps):
+        return Next(last.rung + 1, _spent(candidate, "its last step was denied"))
     return _up(candidate, last.rung + 1)
 
 
@@ -125,18 +133,45 @@ def _after_success(candidate: Candidate, last: Run, service: Service | None, fir
     ready = last.ended + candidate.playbook.cooldown
     same = last.alert == candidate.alert.fingerprint and last.fired_at == candidate.alert.fired_at
     if fired_at > last.ended and not same:  # asked by name too: a clock that was set back tells nothing
-        if now < ready:
-            return Next(last.rung, _cooling(candidate, ready, now), ready)
-        return Next(last.rung)
+        following = _again(candidate, last, fired_at)
+        if following.verdict is None and now < ready:
+            return Next(following.rung, _cooling(candidate, ready, now), ready)
+        return following
     if not _in_trouble(service, last.ended):
         return Next(last.rung, silent=True)
     steps = candidate.playbook.steps
     if last.rung + 1 >= len(steps) and candidate.harmless(steps[-1]):
         return Next(last.rung, silent=True)  # people were told; that is all it was for
+    if last.rung + 1 >= len(steps) and _stops(steps[-1]):  # a person started it, and it is as it was
+        return Next(last.rung, _cooling(candidate, ready, now), ready) if now < ready else Next(last.rung)
     following = _up(candidate, last.rung + 1)
     if following.verdict is None and now < ready:
         return Next(following.rung, _cooling(candidate, ready, now), ready)
     return following
+
+
+def _again(candidate: Candidate, last: Run, fired_at: float) -> Next:
+    """It is in trouble anew though the last rung verified. What did not last for `reset` did not help: the next rung.
+    A ladder of one rung has no other; and what was stopped, started by a person and fails again, is stopped again."""
+    steps = candidate.playbook.steps
+    lasted = fired_at - last.ended >= candidate.playbook.reset
+    step = steps[last.rung]
+    final = last.rung + 1 >= len(steps) and (candidate.harmless(step) or _stops(step))
+    if lasted or len(steps) == 1 or final:
+        return Next(last.rung)
+    return _up(candidate, last.rung + 1)
+
+
+def _stops(step: Rung) -> bool:
+    return step.verb == "stop" or (step.verb == "scale" and dict(step.params).get("replicas") == "0")
+
+
+def above(candidate: Candidate, following: Next) -> Next:
+    """The next rung after one that cannot be taken as things stand; it has to wait as long as that one had to."""
+    rung = following.rung + 1
+    if rung < len(candidate.playbook.steps):
+        return replace(following, rung=rung, tries=0)
+    return Next(rung, _spent(candidate, "no step that is left could help"))
 
 
 def _in_trouble(service: Service | None, since: float) -> bool:

@@ -6,6 +6,7 @@ front.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from supervisor import verbs
 from supervisor.facts import Needs, Plan
@@ -13,13 +14,19 @@ from supervisor.verbs import Disturbance
 from supervisor.verdicts import Reason, Verdict, no, yes
 
 ENGINE_START = "engine:start"
-_STARTERS = ("restart", "phoenix", "start")
+GPU_TURN = "gpu:turn"
+"""the turn at the GPUs of a box: they are let go of and taken one after the other, also by a stop"""
+_LENT = (ENGINE_START, GPU_TURN)
+_STARTERS = ("restart", "phoenix", "rollback", "start")
 
 
-def names(service: str, needs: Needs, verb: str, params: dict[str, str]) -> tuple[str, ...]:
-    """The locks a plan of this verb takes: the service, its exclusive words, and the right to start something. A
-    container chooses its own words: they live in a namespace of their own, or one could hold up everybody."""
+def names(service: str, needs: Needs, verb: str, params: dict[str, str], *, gpu: bool = False) -> tuple[str, ...]:
+    """The locks a plan of this verb takes: the service, its exclusive words, the turn at the GPUs (`gpu`: its container
+    asks for one), and the right to start something. A container chooses its own words: they live in a namespace of
+    their own, or one could hold up everybody."""
     found = [f"service:{service}"]
+    if gpu or needs.vram:
+        found.append(GPU_TURN)
     if starts(verb, params):
         found += [f"word:{word}" for word in dict.fromkeys(needs.exclusive)]
         found.append(ENGINE_START)
@@ -41,7 +48,7 @@ class Locks:
     def restore(self, plans: Iterable[Plan]) -> tuple[int, ...]:
         """Take back the locks of open plans after a restart: those that had begun hold theirs, the others queue by
         id. Returns the ids of those that wait."""
-        ordered = sorted(plans, key=lambda plan: (not plan.begun, plan.id))
+        ordered = sorted(plans, key=lambda plan: (not plan.begun, not plan.rollout, plan.id))
         return tuple(plan.id for plan in ordered if not self.admit(plan))
 
     def admit(self, plan: Plan) -> Verdict:
@@ -65,6 +72,34 @@ class Locks:
         """Give back everything of a plan that ended (or gave up waiting); returns the plans that hold theirs now."""
         self._drop(plan_id)
         self._holder = {name: plan for name, plan in self._holder.items() if plan.id != plan_id}
+        return self._next()
+
+    def lend(self, plan: Plan) -> tuple[Plan, tuple[Plan, ...]]:
+        """A plan that waits for a person keeps its service, and gives back what would hold up the whole box. Returns
+        the plan with what it holds now, and the plans that hold theirs now; `found` remembers what it lent."""
+        lent = [name for name in plan.locks if name in _LENT]
+        if not lent:
+            return plan, ()
+        kept = tuple(name for name in plan.locks if name not in lent)
+        plan = replace(plan, locks=kept, found={**plan.found, "lent": lent})
+        self._holder = {name: holder for name, holder in self._holder.items() if holder.id != plan.id or name in kept}
+        return plan, self._next()
+
+    def regain(self, plan: Plan) -> tuple[Plan, Verdict]:
+        """The word has come: take back what was lent, all or nothing; LOCKED while somebody else works with it."""
+        lent = tuple(plan.found.get("lent") or ())
+        for name in lent:
+            holder = self._holder.get(name)
+            if holder is not None and holder.id != plan.id:
+                return plan, no(Reason.LOCKED, self._sentence(name, holder, True))
+        if lent:
+            found = {key: value for key, value in plan.found.items() if key != "lent"}
+            plan = replace(plan, locks=(*plan.locks, *lent), found=found)
+            self._take(plan)
+        return plan, yes()
+
+    def _next(self) -> tuple[Plan, ...]:
+        """Let those in the queue have their locks that can; returns them."""
         admitted: list[Plan] = []
         waiting: list[Plan] = []
         for plan in self._queue:
@@ -103,16 +138,21 @@ class Locks:
         return len([waiting for waiting in self._queue if _urgent(waiting)])
 
     def _blocker(self, plan: Plan, ahead: list[Plan]) -> tuple[str, Plan, bool] | None:
-        """The first lock it cannot have, by whom, and whether that one holds it (or only waits ahead)."""
+        """The first lock it cannot have, by whom, and whether that one holds it (or only waits ahead). The next plan of
+        a rollout takes over what the one before it holds: nobody comes in between."""
         for name in plan.locks:
             holder = self._holder.get(name)
-            if holder is not None and holder.id != plan.id:
+            if holder is not None and holder.id != plan.id and not _yields(name, holder, plan):
                 return name, holder, True
         for name in plan.locks:
             for other in ahead:
-                if name in other.locks:
+                if name in other.locks and not self._handed_over(name, plan) and not _reserved(name, other, plan):
                     return name, other, False
         return None
+
+    def _handed_over(self, name: str, plan: Plan) -> bool:
+        holder = self._holder.get(name)
+        return holder is not None and bool(plan.rollout) and holder.rollout == plan.rollout
 
     @staticmethod
     def _sentence(name: str, other: Plan, held: bool) -> str:
@@ -121,8 +161,20 @@ class Locks:
         return f"waits for {shown}, {how} plan {other.id} ({other.verb} {other.service})"
 
 
+def _yields(name: str, holder: Plan, plan: Plan) -> bool:
+    """Whether the holder of a lock does not stand in this plan's way: it is the one before it in the same rollout, or
+    the plan is urgent and the lock only reserved."""
+    return (bool(plan.rollout) and holder.rollout == plan.rollout) or _reserved(name, holder, plan)
+
+
+def _reserved(name: str, other: Plan, plan: Plan) -> bool:
+    """Whether the other plan has the lock only for a later one of its rollout: an emergency does not wait for that."""
+    later = bool(other.rollout) and name.startswith("service:") and name != f"service:{other.service}"
+    return later and _urgent(plan)
+
+
 def _urgent(plan: Plan) -> bool:
     return verbs.disturbance(plan.verb, dict(plan.params)) is Disturbance.EMERGENCY
 
 
-__all__ = ["ENGINE_START", "Locks", "names", "starts"]
+__all__ = ["ENGINE_START", "GPU_TURN", "Locks", "names", "starts"]

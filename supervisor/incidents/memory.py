@@ -2,8 +2,9 @@
 
 Comes from the journal's spaces `incident` and `run` at start; every change is gathered as a put for this turn's
 transaction. Keys in `run`: `RULE|fingerprint|fired_at|rung` for runs, `said|…` for refusals, `end|SERVICE` for ends and
-`#` for the number of the last incident. Entries that cannot be read any more are dropped: nothing is done because of
-what is missing, since the alert that caused it is looked at afresh.
+`#` for the number of the last incident, `#maneuvers` for how the latest maneuvers on this host ended. Entries that
+cannot be read any more are dropped: nothing is done because of what is missing, since the alert that caused it is
+looked at afresh.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -12,13 +13,14 @@ from typing import TypeVar
 
 from supervisor.errors import JournalError
 from supervisor.facts import Incident, Json
+from supervisor.incidents import brake
 from supervisor.incidents.deciding import End
 from supervisor.incidents.ladder import OPEN, Run
-from supervisor.incidents.world import Put
+from supervisor.incidents.world import Maneuver, Put
 from supervisor.journal.codec import dump, load
 
 _Key = TypeVar("_Key", bound=Hashable)
-_SAID, _END, _NUMBER = "said|", "end|", "#"
+_SAID, _END, _NUMBER, _MANEUVERS = "said|", "end|", "#", "#maneuvers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Memory:
         self.runs: dict[str, Run] = {}
         self.said: dict[str, Said] = {}
         self.ends: dict[str, End] = {}
+        self.maneuvers: tuple[Maneuver, ...] = ()
         self._number = 0
         self._ladders: dict[tuple[str, str], dict[str, Run]] = {}
         self._targets: dict[str, dict[str, Run]] = {}
@@ -59,6 +62,8 @@ class Memory:
         try:
             if key == _NUMBER:
                 self._number = int(body.get("incidents", 0))
+            elif key == _MANEUVERS:
+                self.maneuvers = tuple(load(Maneuver, one) for one in body.get("ended", ()))
             elif key.startswith(_SAID):
                 self.said[key.removeprefix(_SAID)] = load(Said, body)
             elif key.startswith(_END):
@@ -117,6 +122,12 @@ class Memory:
         elif self.ends.pop(service, None) is not None:
             self._puts["run", _END + service] = None
 
+    def keep_maneuvers(self, found: tuple[Maneuver, ...]) -> None:
+        """How the latest maneuvers on this host ended."""
+        if found != self.maneuvers:
+            self.maneuvers = found
+            self._puts["run", _MANEUVERS] = {"ended": [dump(one) for one in found]} if found else None
+
     def say(self, place: str, said: Said | None) -> bool:
         """Remember what was said last at `place`; True if it is news."""
         before = self.said.get(place)
@@ -137,6 +148,7 @@ class Memory:
         for run in list(self.runs.values()):
             moved = replace(run, at=_moved(run.at, seconds), ended=_moved(run.ended, seconds))
             self.keep_run(replace(moved, quiet=_moved(run.quiet, seconds), holds=_moved(run.holds, seconds)))
+        self.keep_maneuvers(brake.shifted(self.maneuvers, seconds))
         if seconds < 0:
             for service, end in list(self.ends.items()):
                 self.keep_end(service, replace(end, at=end.at + seconds, since=end.since + seconds))

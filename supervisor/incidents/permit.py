@@ -5,6 +5,7 @@ nothing irreversible was begun, any good reason ends the plan; from then on it g
 person's hand is in it.
 """
 
+from supervisor import units
 from supervisor.facts import Container, Plan, Step
 from supervisor.incidents import guard
 from supervisor.incidents.world import World
@@ -12,6 +13,10 @@ from supervisor.services import OP_LABEL
 from supervisor.verbs import VERBS, Disturbance, disturbance
 from supervisor.verdicts import Reason, Verdict, no, yes
 
+WORDLESS = "back_stop"
+"""the step of the way back that anybody may take: the new container stops and is held down"""
+HANDS_BACK = "back_aside"
+"""the step from which on the old container gets the service, and its data, back"""
 RESOLVED_KEY = "|resolved"
 """the end of an intent's key where the end of its alert is what it acts on"""
 
@@ -19,7 +24,7 @@ RESOLVED_KEY = "|resolved"
 def may_step(plan: Plan, step: Step, world: World, seen: tuple[Container, ...]) -> Verdict:
     """Whether the plan may take this step. `seen`: inspects not older than the step's start."""
     if step.back:
-        return yes()
+        return _back(plan, step, seen)
     if plan.phase == "before":
         refused = reason_to_end(plan, world)
         if refused is None:
@@ -27,6 +32,31 @@ def may_step(plan: Plan, step: Step, world: World, seen: tuple[Container, ...]) 
     else:
         refused = _interfered(plan, seen)
     return refused if refused is not None else yes()
+
+
+def needs_word(plan: Plan, seen: tuple[Container, ...]) -> bool:
+    """Whether handing the service back to its old container needs a person's word: it keeps state, and a container of
+    another image was started and may have changed it. `seen`: the new container, as it stands now."""
+    data = plan.data()
+    if not plan.needs.stateful or data.get("old_image") == data.get("new_image"):
+        return False
+    ran = any(container.id == data.get("new_id") and container.started_at > 0 for container in seen)
+    return ran or bool(data.get("launched_start"))
+
+
+def _back(plan: Plan, step: Step, seen: tuple[Container, ...]) -> Verdict:
+    """The way back is open, except to data that the new version may have changed. A word that was given holds: the
+    first step that follows it was begun then."""
+    if step.name in (WORDLESS, "undo") or HANDS_BACK in plan.begun or not needs_word(plan, seen):
+        return yes()
+    text = (
+        f"{plan.service} keeps state, and its new container ran on image "
+        f"{units.short_image(str(plan.data().get('new_image')))} and may have changed it: "
+        f"{plan.data().get('trouble') or 'it did not prove healthy'}. It is stopped now, and so is the old one (image "
+        f"{units.short_image(str(plan.data().get('old_image')))}). Approve to start the old one on this data; deny to "
+        "leave both as they are."
+    )
+    return no(Reason.NEEDS_APPROVAL, text)
 
 
 def reason_to_end(plan: Plan, world: World) -> Verdict | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from supervisor.facts import Alert, Intent
-from supervisor.incidents import ladder
+from supervisor.incidents import brake, ladder
 from supervisor.incidents.deciding import POLL
 from supervisor.incidents.ladder import ENDED, OPEN, VERIFYING, Run
 from supervisor.incidents.memory import Memory, Said
@@ -79,6 +79,10 @@ class Upkeep:
             keep = max(book.reset, book.cooldown, window) if book is not None else 3600.0
             if ladder.forgettable(run, keep, world.now):
                 self._memory.drop_run(run)
+        limit = world.settings.brake
+        brakes = brake.standing(self._memory.maneuvers, limit)
+        if not brakes.on and all(world.now - one.at > limit.window for one in self._memory.maneuvers):
+            self._memory.keep_maneuvers(())
         for service, end in list(self._memory.ends.items()):
             if service not in self._memory.incidents and world.now >= end.at + SETTLE:
                 self._memory.keep_end(service, None)
@@ -91,10 +95,13 @@ class Upkeep:
         self._stuck[run.place] = stand_of(run.target, world)
         self._memory.say(run.place, Said(reason.value, run.alert, run.fired_at))
 
-    def stuck(self, intent: Intent, world: World) -> bool:
-        """Whether it was refused when it was built, and nothing about its service has changed since."""
+    def stuck(self, intent: Intent, world: World) -> str:
+        """The reason for which it was refused when it was built, if nothing about its service has changed since."""
         place = f"{intent.by}|{intent.key}"
-        return place in self._stuck and self._stuck[place] == stand_of(intent.target, world)
+        if place not in self._stuck or self._stuck[place] != stand_of(intent.target, world):
+            return ""
+        said = self._memory.said.get(place)
+        return said.reason if said is not None else Reason.ENDED_EARLY.value
 
 
 def verify_of(run: Run, playbooks: Sequence[Playbook]) -> Verify | None:

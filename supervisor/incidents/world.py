@@ -5,11 +5,11 @@ values: nothing here reads a clock, a file or an engine.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from supervisor.config import Settings
-from supervisor.facts import Alert, Decision, Json, Plan, Service
+from supervisor.facts import Alert, Decision, Json, Plan, Rollout, Service
 from supervisor.rules.promql.parse import CompiledExpr
 from supervisor.verdicts import Verdict
 
@@ -49,6 +49,19 @@ class Spend:
     verb: str
     disruptive: bool
     plan: int
+    rollout: int = 0
+    """the rollout it is a part of: on the host a rollout counts once; 0 for none"""
+
+
+@dataclass(frozen=True, slots=True)
+class Maneuver:
+    """How one plan that touched something ended, as the brake remembers it. `at` in unix seconds."""
+
+    at: float
+    plan: int
+    verb: str
+    service: str
+    failed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +90,14 @@ class World:
     words before any label's value is filled in"""
     absent: tuple[str, ...] = ()
     """engines that do not answer now"""
+    rollouts: tuple[Rollout, ...] = ()
+    """those that are not over"""
+    approved: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """(by, key) of an intent that a person has just said yes to -> who"""
+    maneuvers: tuple[Maneuver, ...] = ()
+    """those that failed lately, and what went well after them, oldest first"""
+    trying: bool = False
+    """a rule was allowed something disruptive in this very review"""
 
 
 RowOut: TypeAlias = tuple[str, str, Json, bool]

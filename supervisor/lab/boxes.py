@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from supervisor.facts import Json
+from supervisor.lab.files import Files
 from supervisor.lab.images import Behaviour, SimImage
 
 
@@ -26,6 +27,7 @@ class SimContainer:
     networks: dict[str, Json]
     mounts: list[Json]
     created: float
+    files: Files
     status: str = "created"
     health: str = ""
     exit_code: int = 0
@@ -48,6 +50,10 @@ class SimContainer:
     log: list[str] = field(default_factory=list)
     on_end: list[Callable[[], None]] = field(default_factory=list)
     addresses: dict[str, str] = field(default_factory=dict)
+    joined: dict[str, int] = field(default_factory=dict)
+    """network, pid, ipc, volumes -> which life of its parent it was started in"""
+    health_log: list[Json] = field(default_factory=list)
+    """the last five answers of its health check"""
 
     @property
     def alive(self) -> bool:
@@ -75,20 +81,14 @@ class SimContainer:
         """Its labels, the image's among them."""
         return self.config.get("Labels") or {}
 
+    def told(self, status: str, output: str, code: int) -> None:
+        """Its health check answered."""
+        code, output = (0, output) if status == "healthy" else (code, output or self.run.check_output)
+        self.health_log = [*self.health_log, {"ExitCode": code, "Output": output}][-5:]
+
     def env(self) -> set[str]:
         """The names of its variables."""
         return {str(pair).partition("=")[0] for pair in self.config.get("Env") or ()}
-
-    def ports(self) -> set[str]:
-        """The host ports it publishes, as `port/proto`. As with Docker, a binding counts only for an exposed port."""
-        exposed = self.config.get("ExposedPorts") or {}
-        bound = {key: binds for key, binds in (self.host.get("PortBindings") or {}).items() if key in exposed}
-        return {
-            f"{bind['HostPort']}/{inside.partition('/')[2] or 'tcp'}"
-            for inside, binds in bound.items()
-            for bind in binds or ()
-            if bind.get("HostPort")
-        }
 
     def raw(self) -> Json:
         """Docker's inspect of it."""
@@ -106,7 +106,7 @@ class SimContainer:
             "FinishedAt": stamp(self.finished),
         }
         if self.health:
-            state["Health"] = {"Status": self.health, "FailingStreak": 0, "Log": []}
+            state["Health"] = {"Status": self.health, "FailingStreak": 0, "Log": self.health_log}
         shown: Json = {
             "Id": self.id,
             "Created": stamp(self.created),
@@ -148,6 +148,11 @@ class SimContainer:
         return found
 
 
+NO_TOOL = (
+    "OCI runtime exec failed: exec failed: unable to start container process: "
+    'exec: "{}": executable file not found in $PATH: unknown'
+)
+"""what the engine says of a check whose tool is not in the image (exit code -1)"""
 _COPIED = ("WorkingDir", "User", "StopSignal", "Shell", "OnBuild")
 
 

@@ -7,12 +7,13 @@ real one (tests/support/broker.py).
 """
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass, field
 
-from supervisor.bus.client import WILL_DELAY
+from supervisor.bus.client import QUEUE, WILL_DELAY
 from supervisor.bus.messages import Message
 from supervisor.errors import BrokerError
-from supervisor.ports import Ack
+from supervisor.ports import LARGEST_RECEIVED, Ack, Received
 
 NOT_AUTHORIZED = 0x87
 NO_SUBSCRIBER = 0x10
@@ -146,6 +147,8 @@ class SimBrokerWorld:
             if matches(subscriber.filter, topic):
                 subscriber.got.append(Delivery(now, topic, payload))
                 heard = True
+        for connection in self._connections:
+            heard = connection.hear(Received(topic, payload[: LARGEST_RECEIVED + 1], retain)) or heard
         return 0 if heard else NO_SUBSCRIBER
 
     def entered(self, connection: "SimBroker") -> None:
@@ -179,6 +182,9 @@ class SimBroker:
         self._why = "there is no connection"
         self._last_ack = 0.0
         self._inlet = asyncio.Lock()
+        self._patterns: dict[str, None] = {}
+        self._inbox: deque[Received] = deque()
+        self._came = asyncio.Event()
 
     async def connect(self) -> None:
         """Connect, unless the world is down, frozen or refuses."""
@@ -227,6 +233,34 @@ class SimBroker:
         self._alive()
         return code
 
+    async def subscribe(self, pattern: str) -> None:
+        """Ask for messages; what is retained comes first."""
+        self._alive()
+        world = self._world
+        await self._until_thawed()
+        self._alive()
+        if any(pattern.startswith(prefix) for prefix in world.denied):
+            raise BrokerError("the simulated broker does not let us read that", NOT_AUTHORIZED)
+        self._patterns[pattern] = None
+        for topic, payload in world.retained.items():
+            self.hear(Received(topic, payload, True))
+
+    def hear(self, message: Received) -> bool:
+        """A message arrives at the broker; True where we had asked for it."""
+        wanted = self._open and any(matches(pattern, message.topic) for pattern in self._patterns)
+        if wanted and len(self._inbox) < QUEUE:
+            self._inbox.append(message)
+            self._came.set()
+        return wanted
+
+    async def received(self) -> Received:
+        """The next message to us."""
+        while not self._inbox:
+            self._alive()
+            self._came.clear()
+            await self._came.wait()
+        return self._inbox.popleft()
+
     async def closed(self) -> None:
         """Return when the connection is gone."""
         await self._gone.wait()
@@ -237,6 +271,7 @@ class SimBroker:
         self._why = "closed"
         self._world.left(self)
         self._gone.set()
+        self._came.set()
 
     async def abort(self) -> None:
         """Let go without a goodbye."""
@@ -250,6 +285,7 @@ class SimBroker:
         self._open = False
         self._world.left(self)
         self._gone.set()
+        self._came.set()
 
     def _alive(self) -> None:
         if not self._open:

@@ -7,13 +7,15 @@ What was measured on a live engine (20.10) is copied, bad manners included: a fa
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from supervisor.clock import Clock
 from supervisor.engines.docker import shape
 from supervisor.errors import Conflict, EngineError, NotFound
 from supervisor.facts import EngineEvent, Json
-from supervisor.lab.boxes import SimContainer, mounts, settle, signal_number
+from supervisor.lab.boxes import NO_TOOL, SimContainer, mounts, settle, signal_number
+from supervisor.lab.files import FOLDER, Files, image_files
+from supervisor.lab.place import BARE, Place, check_create, check_networks, check_start, cut_off, parents_of
 from supervisor.lab.shelf import Shelf
 from supervisor.lab.timers import Timers
 
@@ -33,6 +35,7 @@ class SimDockerd:
         self.volumes: list[str] = []
         self.ring: deque[EngineEvent] = deque(maxlen=RING)
         self.listeners: list[Callable[[EngineEvent], None]] = []
+        self.place = Place()
         self.lives = 1
         self._made = 0
         self._stamp = 0
@@ -72,22 +75,35 @@ class SimDockerd:
         made = hashlib.sha256(f"{self.name}/{self._made}".encode()).hexdigest()
         self._free_name(name)
         config, host = settle(body, image, made)
-        if config.get("Hostname") and host["NetworkMode"].startswith("container:"):
-            raise EngineError("conflicting options: hostname and the network mode", 400)
-        if host["AutoRemove"] and host["RestartPolicy"]["Name"] != "no":
-            raise EngineError("can't create 'AutoRemove' container with restart policy", 400)
+        host["Runtime"] = host["Runtime"] or self.place.default_runtime
+        for key in ("NetworkMode", "PidMode", "IpcMode"):  # names become ids; a network's parent may still be missing
+            parent = self.find(str(host.get(key) or "").partition("container:")[2])
+            host |= {key: f"container:{parent.id}"} if parent else {}
         asked = dict((body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {})
         mode = "bridge" if host["NetworkMode"] == "default" else host["NetworkMode"]
         if not mode.startswith("container:"):
             asked = {mode: asked.pop(mode, None) or {}, **asked}
-        if len(asked) > 1 and {"host", "none"} & set(asked):  # a missing one is only noticed at the start
-            raise EngineError("container cannot be connected to multiple networks with one of them host or none", 403)
+        check_create(self.place, self.find, config, host, asked)
         box = SimContainer(
-            made, name, image, config, host, asked, mounts(config, host, self._volume), self.clock.wall()
+            made,
+            name,
+            image,
+            config,
+            host,
+            asked,
+            mounts(config, host, self._volume),
+            self.clock.wall(),
+            Files(image_files(image.files)),
         )
         self.containers[made] = box
         self.emit(box, "create")
         return made
+
+    def connect(self, key: str, network: str, endpoint: Json) -> None:
+        """Connect a container that was only created to one more network."""
+        box = self.get(key)
+        check_networks([*box.networks, network])
+        box.networks[network] = endpoint
 
     def start(self, key: str, *, by_policy: bool = False) -> None:
         """Start a container; fine if it runs."""
@@ -99,9 +115,10 @@ class SimDockerd:
         if not by_policy:
             box.restart_count, box.retries, box.backoff = 0, 0, 0.0
         try:
-            self._preflight(box)
+            check_start(self.place, self.find, self.containers.values(), self.networks, box)
         except EngineError as err:
-            box.error, box.exit_code = str(err), box.exit_code or 128
+            if err.status != 400:  # as with a missing bind source: the engine refuses it before it tries
+                box.error, box.exit_code = str(err), box.exit_code or 128
             if box.status == "restarting":
                 box.status = "exited"
             raise
@@ -111,10 +128,14 @@ class SimDockerd:
         box.stopped_by_hand = False
         box.forced = ""
         box.pid = 1000 + self._next()
-        box.addresses = {name: self._address(asked) for name, asked in box.networks.items() if name not in _BARE}
+        box.addresses = {name: self._address(asked) for name, asked in box.networks.items() if name not in BARE}
+        box.joined = {word: found.life for word, found in parents_of(self.find, box).items()}
+        for mount in box.mounts:
+            if box.files.get(mount["Destination"]) is None:
+                box.files.put(mount["Destination"], FOLDER)
         box.log.extend(box.run.log)
         del box.log[:-200]
-        box.health = "starting" if box.checked else ""
+        box.health, box.health_log = ("starting" if box.checked else ""), []
         self.emit(box, "start")
         self._live(box)
 
@@ -223,20 +244,23 @@ class SimDockerd:
         waiting, box.on_end = box.on_end, []
         for done in waiting:
             done()
+        for child in tuple(self.containers.values()):
+            if child.alive and parents_of(self.find, child).get("pid") is box:
+                self.end(child, 137)  # the kernel takes everything in a process namespace along with its first process
         if again:
             life_now = box.life
             self.timers.after(box.backoff, lambda: self._again(box, life_now))
         elif box.host["AutoRemove"] and self.containers.pop(box.id, None):
             self.emit(box, "destroy")
 
-    def set_health(self, box: SimContainer, status: str) -> None:
+    def set_health(self, box: SimContainer, status: str, output: str = "") -> None:
         """Its health check says so from now on (an event only if that is a change)."""
         box.forced = status
-        self._health(box, status)
+        self._health(box, status, output)
 
     def well(self, box: SimContainer) -> bool:
         """Whether it would answer a probe now."""
-        if box.status != "running":
+        if box.status != "running" or cut_off(self.find, box):
             return False
         if box.forced:
             return box.forced == "healthy"
@@ -309,18 +333,24 @@ class SimDockerd:
             after(run.exit_after, lambda: self.end(box, code, oom=run.oom, life=life))
         if run.oom_child_after is not None:
             after(run.oom_child_after, lambda: self.emit(box, "oom") if box.life == life else None)
-        if box.checked:
+        if box.checked and run.check_missing:
+            said = NO_TOOL.format(run.check_missing)
+            after(1.0, lambda: self._check(box, life, "unhealthy", said, -1))
+        elif box.checked:
             soon = 1.0 if run.healthy_after is None else run.healthy_after
             after(soon, lambda: self._check(box, life, "healthy"))
             if run.unhealthy_at is not None:
                 after(run.unhealthy_at, lambda: self._check(box, life, "unhealthy"))
 
-    def _check(self, box: SimContainer, life: int, status: str) -> None:
+    def _check(self, box: SimContainer, life: int, status: str, output: str = "", code: int = 1) -> None:
         if box.life == life and not box.forced:
-            self._health(box, status)
+            self._health(box, status, output, code)
 
-    def _health(self, box: SimContainer, status: str) -> None:
-        if box.checked and box.alive and box.health != status:
+    def _health(self, box: SimContainer, status: str, output: str = "", code: int = 1) -> None:
+        if not box.checked or not box.alive:
+            return
+        box.told(status, output, code)
+        if box.health != status:
             box.health = status
             self.emit(box, "health_status", health_status=status)
 
@@ -346,32 +376,6 @@ class SimDockerd:
         except EngineError:
             return  # the engine gives up here, too
 
-    def _preflight(self, box: SimContainer) -> None:
-        if box.run.start_error:
-            raise EngineError(box.run.start_error, 500)
-        for network in box.networks:
-            if network not in self.networks:
-                raise NotFound(f"network {network} not found", 404)
-        mode = str(box.host["NetworkMode"])
-        if mode.startswith("container:"):
-            parent = self.find(mode.removeprefix("container:"))
-            if parent is None:
-                raise NotFound(f"No such container: {mode.removeprefix('container:')}", 404)
-            if not parent.alive:
-                raise Conflict(f"cannot join network of a non running container: {parent.id}", 409)
-        for other in self.containers.values():
-            taken = sorted(other.ports() & box.ports()) if other.alive and other is not box else []
-            if taken:
-                raise EngineError(
-                    f"driver failed programming external connectivity on endpoint {box.name}: "
-                    f"Bind for 0.0.0.0:{taken[0].partition('/')[0]} failed: port is already allocated",
-                    500,
-                )
-            for asked in box.networks.values() if other.alive and other is not box else ():
-                fixed = ((asked or {}).get("IPAMConfig") or {}).get("IPv4Address")
-                if fixed and fixed in other.addresses.values():
-                    raise EngineError("Address already in use", 403)
-
     def _address(self, asked: Json) -> str:
         fixed = ((asked or {}).get("IPAMConfig") or {}).get("IPv4Address")
         number = self._next()
@@ -394,6 +398,3 @@ class SimDockerd:
     def _next(self) -> int:
         self._made += 1
         return self._made
-
-
-_BARE: Sequence[str] = ("host", "none")

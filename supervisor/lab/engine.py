@@ -5,24 +5,27 @@ A call that was sent has its effect even if the caller is gone by then: the engi
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from supervisor.clock import Clock
 from supervisor.engines.docker import shape
+from supervisor.engines.docker.output import TIMED_OUT
 from supervisor.errors import Conflict, EngineError, EngineGone, EngineTimeout, NotFound
 from supervisor.facts import Container, EngineEvent, Image, Json
 from supervisor.lab.boxes import SimContainer
 from supervisor.lab.dockerd import SimDockerd
+from supervisor.lab.files import SimFile
 from supervisor.lab.images import NEVER, Behaviour, Fault, SimImage
+from supervisor.lab.people import People
 from supervisor.lab.streams import Stream, fail, give
-from supervisor.ports import EngineInfo, ExecResult, Usage
+from supervisor.ports import EngineInfo, ExecResult, FileChange, FileStat, Usage
 
-__all__ = ["NEVER", "WRITES", "Behaviour", "Fault", "SimContainer", "SimEngine", "SimImage"]
+__all__ = ["NEVER", "WRITES", "Behaviour", "Fault", "SimContainer", "SimEngine", "SimFile", "SimImage"]
 
 T = TypeVar("T")
-WRITES = ("create", "start", "stop", "rename", "remove", "set_policy", "tag", "untag")
+WRITES = ("create", "put_archive", "start", "stop", "rename", "remove", "set_policy", "tag", "untag")
 LATENCY: Mapping[str, float] = {
     "create": 0.033,
     "start": 0.25,
@@ -40,13 +43,14 @@ LIMIT: Mapping[str, float] = {"create": 120.0, "start": 120.0, "stop": 30.0, "re
 """seconds a caller waits for an answer (a stop waits its grace on top); 30 s where nothing stands here"""
 
 
-class SimEngine:
-    """An engine in memory. `world` is its inside; the `human_*` methods are people's hands on it."""
+class SimEngine(People):
+    """An engine in memory. `world` is its inside, `world.place` what it stands on; `human_*` (lab/people.py) are
+    people's hands on it."""
 
     def __init__(self, clock: Clock, name: str = "sim") -> None:
         self.name = name
         self.clock = clock
-        self.world = SimDockerd(clock, name)
+        super().__init__(SimDockerd(clock, name))
         self.latency = dict(LATENCY)
         self.limit = dict(LIMIT)
         self.fault: Callable[[str, str], Fault | None] | None = None
@@ -55,6 +59,9 @@ class SimEngine:
         """told (operation, key, `before` | `after`) around every write; it may raise: a kill point"""
         self.writes: list[tuple[str, str, float]] = []
         """every write that had its effect: (operation, key, unix time)"""
+        self.execs: list[tuple[str, tuple[str, ...], float]] = []
+        """every command that was run inside: (name of the container, argv, unix time)"""
+        self._exec_answers: list[tuple[str, tuple[str, ...], ExecResult, float]] = []
         self.away = False
         self._streams: list[Stream] = []
         self._waiting: list[asyncio.Future[Any]] = []
@@ -64,7 +71,7 @@ class SimEngine:
 
     async def info(self) -> EngineInfo:
         identity = f"{self.name}-{self.world.lives}"
-        return await self._call("info", "", lambda: EngineInfo(identity, self.name, "20.10.24", "1.41"))
+        return await self._call("info", "", lambda: self.world.place.info(identity, self.name))
 
     async def list(self) -> tuple[Container, ...]:
         return await self._call("list", "", self.containers)
@@ -111,14 +118,51 @@ class SimEngine:
             box = self.world.get(key)
             if not box.alive:
                 raise Conflict(f"Container {box.id} is not running", 409)
+            if box.status == "paused":
+                raise Conflict(f"Container {box.id} is paused, unpause the container before exec", 409)
+            self.execs.append((box.name, argv, self.clock.wall()))
+            for name, begins, told, seconds in reversed(self._exec_answers):
+                if name in (box.name, box.id) and argv[: len(begins)] == begins:
+                    takes.append(seconds)
+                    return told
             return ExecResult(0 if self.world.well(box) else 1, "")
 
-        return await self._call("exec", key, look)
+        takes: list[float] = []
+        result = await self._call("exec", key, look)
+        for seconds in takes:
+            await asyncio.sleep(min(seconds, limit))
+        return ExecResult(TIMED_OUT, "") if takes and takes[0] > limit else result
+
+    async def changes(self, key: str) -> tuple[FileChange, ...]:
+        return await self._call("changes", key, lambda: self.world.get(key).files.changes())
+
+    async def stat(self, key: str, path: str) -> FileStat | None:
+        def look() -> FileStat | None:
+            box = self.world.find(key)
+            return box.files.stat(path) if box else None
+
+        return await self._call("stat", key, look)
+
+    async def get_archive(self, key: str, path: str, limit: int) -> bytes:
+        def look() -> bytes:
+            box = self.world.get(key)
+            return box.files.archive(path, limit, box.id)
+
+        return await self._call("get_archive", key, look)
 
     # ------------------------------------------------------------ ports.Engine: writing
 
+    async def put_archive(self, key: str, path: str, tar: bytes) -> None:
+        def act() -> None:
+            box = self.world.get(key)
+            if box.host.get("ReadonlyRootfs"):
+                raise EngineError("container rootfs is marked read-only", 500)
+            box.files.unpack(path, tar, box.id)
+
+        await self._call("put_archive", key, act)
+
     async def create(self, name: str, spec: Json) -> str:
-        return await self._call("create", name, lambda: self.world.create(name, spec))
+        return await self._call("create", name, lambda: self.made(name, spec))
 
     async def start(self, key: str) -> None:
         await self._call("start", key, lambda: self.world.start(key))
@@ -228,9 +272,18 @@ class SimEngine:
         self.world.timers.run_due()
         self.world.end(self.world.get(name), code, oom=oom)
 
-    def set_health(self, name: str, status: str) -> None:
-        """It is `healthy` or `unhealthy` from now on, until its next start."""
-        self.world.set_health(self.world.get(name), status)
+    def set_health(self, name: str, status: str, output: str = "") -> None:
+        """It is `healthy` or `unhealthy` from now on, until its next start; its check prints `output`."""
+        self.world.set_health(self.world.get(name), status, output)
+
+    def set_exec(self, name: str, result: ExecResult, *argv: str, seconds: float = 0.0) -> None:
+        """Commands that begin with `argv` (all, if none) end so from now on, after `seconds`, in whatever container has
+        this name (or id) then. What was set last wins. Without any, a command fails where the service is not well."""
+        self._exec_answers.append((name, argv, result, seconds))
+
+    def write_file(self, name: str, path: str, content: bytes | SimFile) -> None:
+        """It wrote a file into its own layer (or somebody copied it there)."""
+        self.world.get(name).files.put(path, content)
 
     def well(self, key: str) -> bool:
         """Whether it would answer a probe now."""
@@ -248,71 +301,6 @@ class SimEngine:
         self.world.timers.run_due()
         box = self.world.find(key)
         return self._shape(box) if box else None
-
-    # ------------------------------------------------------------ people's hands
-
-    def human_run(
-        self,
-        name: str,
-        image: str,
-        labels: Mapping[str, str] | None = None,
-        policy: str = "no",
-        *,
-        start: bool = True,
-        env: Sequence[str] = (),
-        ports: Mapping[str, str] | None = None,
-        networks: Sequence[str] = (),
-        host: Json | None = None,
-        **config: Any,
-    ) -> str:
-        """`docker run -d`. `ports` maps `8000/tcp` to a host port; `host` adds to HostConfig, `config` to the body."""
-        body: Json = {"Image": image, "Env": list(env), "Labels": dict(labels or {}), **config}
-        body["HostConfig"] = {"RestartPolicy": shape.policy_json(policy), **(host or {})}
-        if ports:
-            body["ExposedPorts"] = {inside: {} for inside in ports}
-            body["HostConfig"]["PortBindings"] = {
-                inside: [{"HostIp": "", "HostPort": outside}] for inside, outside in ports.items()
-            }
-        if networks:
-            self.world.networks.update(networks)
-            body["HostConfig"]["NetworkMode"] = networks[0]
-            body["NetworkingConfig"] = {"EndpointsConfig": {network: {} for network in networks}}
-        made = self.world.create(name, body)
-        if start:
-            self.world.start(made)
-        return made
-
-    def human_start(self, name: str) -> None:
-        """`docker start`."""
-        self.world.start(name)
-
-    def human_stop(self, name: str, grace: float = 10.0) -> None:
-        """`docker stop`, without waiting for its end."""
-        self.world.stop(name, grace, lambda: None)
-
-    def human_kill(self, name: str, signal: str = "9") -> None:
-        """`docker kill`."""
-        self.world.kill(name, signal)
-
-    def human_remove(self, name: str, force: bool = False) -> None:
-        """`docker rm [-f]`."""
-        self.world.remove(name, force=force)
-
-    def human_rename(self, name: str, new: str) -> None:
-        """`docker rename`."""
-        self.world.rename(name, new)
-
-    def human_pause(self, name: str, paused: bool = True) -> None:
-        """`docker pause`, or `docker unpause`."""
-        self.world.pause(name, paused)
-
-    def human_tag(self, image: str, ref: str) -> None:
-        """`docker tag`."""
-        self.world.shelf.tag(image, ref)
-
-    def human_untag(self, ref: str, force: bool = False) -> None:
-        """`docker rmi [-f]`."""
-        self.world.shelf.untag(ref, force=force)
 
     # ------------------------------------------------------------ inside
 

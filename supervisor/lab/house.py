@@ -10,7 +10,9 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
+from supervisor.actions.compose.preview import Previewer
 from supervisor.actions.runner import Runner
+from supervisor.bus.commands import Commands
 from supervisor.bus.connection import Connection
 from supervisor.bus.messages import availability
 from supervisor.bus.pump import Pump
@@ -23,12 +25,14 @@ from supervisor.lab.broker import SimBrokerWorld
 from supervisor.lab.engine import SimEngine
 from supervisor.lab.loop import SimLoop
 from supervisor.lab.prober import SimProber
+from supervisor.lab.requests import SimFolder
 from supervisor.lab.room import SimRoom
 from supervisor.ports import Engine
 from supervisor.rules.promql.evaluate import Options
 from supervisor.samples import Store
 from supervisor.signals.docker import Watch
 from supervisor.signals.host import HostWatch
+from supervisor.signals.request_file import RequestWatch
 from supervisor.verdicts import Verdict
 
 IDLE = 15.0
@@ -107,6 +111,9 @@ class SimWorld:
         self.broker = SimBrokerWorld(will=availability("sim", online=False))
         self.host = SimHost()
         self.room = SimRoom()
+        self.folders = {entry.folder: SimFolder(entry.folder, self.point) for entry in loaded.settings.requests}
+        self.machine = "boot-1"
+        """which boot of the machine this is"""
         self.disk: Journal = Journal.open(None, self.clock)
         self.remembered: list[tuple[Labels, int, float]] = []
         self.points = 0
@@ -175,16 +182,25 @@ class Life:
         self.journal = world.disk
         self.journal.on_commit = self._on_commit
         self.thread = JournalThread(self.journal)
-        decider = assemble(world.loaded, self.journal, self.clock, world.remembered, world.store(), world.options)
+        kept = (world.remembered, world.store(), world.options, world.machine)
+        decider = assemble(world.loaded, self.journal, self.clock, *kept)
         self.core = Core(decider, self.journal, self.thread, self, self.clock, idle=IDLE)
         submit = self.core.submit
         engine: Engine = Fenced(world.engine, self.fence)
         prober = SimProber(world.engine)
         permit = permit_from(self.core.ask, self.clock)
-        self.runner = Runner({"docker": engine}, prober, world.room, permit, submit, self.clock)
+        self.engines = {"docker": engine}
+        self.runner = Runner(self.engines, prober, world.room, permit, submit, self.clock)
         self.watch = Watch(engine, submit, self.clock, stats_every=60)
         self.hostwatch = HostWatch(world.host, submit, self.clock, every=15)
-        self.pump = Pump(self.thread, self._broker, self.clock, "sim", submit)
+        allowed = world.loaded.settings.commands
+        self.commands = Commands(allowed, "sim", self.core.ask, self.clock) if allowed.principals else None
+        tells = Previewer(self.engines, lambda: self.core.snapshot.services).widening
+        self.requests = [
+            RequestWatch(entry, Fenced(world.folders[entry.folder], self.fence), self.core.ask, self.clock, tells)
+            for entry in world.loaded.settings.requests
+        ]
+        self.pump = Pump(self.thread, self._broker, self.clock, "sim", submit, commands=self.commands)
         self.rows: list[Row] = []
         self.trouble: list[BaseException] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -232,7 +248,8 @@ class Life:
 
     async def open(self) -> None:
         """Start every edge."""
-        for body in (self.core.run, self.pump.run, self.hostwatch.run, self.watch.run):
+        requests = [watch.run for watch in self.requests]
+        for body in (self.core.run, self.pump.run, self.hostwatch.run, self.watch.run, *requests):
             self._tasks.append(asyncio.ensure_future(self._live(body())))
 
     async def _live(self, body: Any) -> None:

@@ -5,10 +5,12 @@ From: tests and simulated worlds. To: lab/dockerd.py, which lives by it.
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from supervisor.facts import Json
+from supervisor.lab.files import SimFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,10 @@ class Behaviour:
     """its end is the kernel's out-of-memory killer's doing (exit code 137)"""
     oom_child_after: float | None = None
     """a child is killed by the kernel: an `oom` event, no death, and inspect says nothing"""
+    check_missing: str = ""
+    """its health check is there, but this tool of it is not: always `unhealthy`, while it may well serve"""
+    check_output: str = ""
+    """what its health check prints when it fails"""
     needs_env: tuple[str, ...] = ()
     """without these variables it ends with exit code 1 at once"""
     stop_takes: float | None = 0.05
@@ -39,6 +45,8 @@ class Behaviour:
     memory: float = 50 * 2**20
     cpu: float = 0.01
     """CPU seconds it uses each second"""
+    speed: float = 100.0
+    """tokens per second, where it is a model that is measured"""
 
     def changed(self, **changes: Any) -> "Behaviour":
         """The same with some things different."""
@@ -56,14 +64,18 @@ class SimImage:
     run: Behaviour = Behaviour()
     digests: tuple[str, ...] = ()
     architecture: str = "amd64"
+    files: Mapping[str, bytes | SimFile] = field(default_factory=dict)
+    """path -> content; the folders around them, and a few that every image has, come by themselves"""
 
     def full(self) -> "SimImage":
         """The same with its id, and with a health check where the behaviour speaks of health."""
         config = dict(self.config)
-        if "Healthcheck" not in config and (self.run.healthy_after is not None or self.run.unhealthy_at is not None):
+        speaks = (self.run.healthy_after is not None, self.run.unhealthy_at is not None, bool(self.run.check_missing))
+        if "Healthcheck" not in config and any(speaks):
             config["Healthcheck"] = {"Test": ["CMD", "/check"], "Interval": 1_000_000_000, "Retries": 1}
         config.setdefault("Cmd", ["/serve"])
         seed = repr((self.tags, sorted(config.items(), key=lambda item: item[0]), self.run))
+        seed += repr(sorted(self.files.items(), key=lambda item: item[0])) if self.files else ""
         made = "sha256:" + hashlib.sha256(seed.encode()).hexdigest()
         return replace(self, id=self.id or made, config=config)
 

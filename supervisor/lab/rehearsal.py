@@ -21,6 +21,7 @@ from supervisor.lab.loop import SimLoop
 from supervisor.lab.troupe import Actor, Troupe
 from supervisor.rules.promql.evaluate import Options
 from supervisor.samples import Series, Store
+from supervisor.verdicts import Reason
 
 SETTLED = 30.0
 """Seconds before the first sample in which the house comes to rest, besides the time an image needs to prove itself."""
@@ -253,7 +254,7 @@ def _deed(row: Row, start: float, last: Row | None, outcome: str) -> Deed:
         text=str(said.get("text", "")),
         plan=int(body.get("plan") or 0),
         ended=last.at - start if last is not None else 0.0,
-        quiet=outcome == "refused" and not row.public,
+        quiet=outcome == "refused" and not row.public and said.get("reason") != Reason.NEEDS_APPROVAL,
     )
 
 

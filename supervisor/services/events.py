@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from supervisor import units
 from supervisor.facts import Container, EngineEvent, Wanted
+from supervisor.services import trouble
 from supervisor.services.happening import death_text
 from supervisor.services.record import Held, Record
 from supervisor.services.state import State
@@ -42,6 +43,8 @@ def on_event(state: State, held: Held, event: EngineEvent) -> None:
         handler(state, held, record, event)
     if held.service:
         settle(state, held)
+    if kind == "health_status":
+        _learn_load(state, held, record, engine_time(event))
 
 
 def settle(state: State, held: Held) -> None:
@@ -50,6 +53,8 @@ def settle(state: State, held: Held) -> None:
     if record is not None:
         before = record.service.container if record.service is not None else None
         state.choose(record)
+        if trouble.seen(state, record):
+            state.refresh(record)
         tell_health(state, record, before)
 
 
@@ -104,6 +109,7 @@ def _die(state: State, held: Held, record: Record | None, event: EngineEvent) ->
     elif code is not None:
         record.tally.last_exit = code
     state.keep_tally(record)
+    trouble.died(state, record, held, code)
     held.unproven_log = event.at
     state.tell(
         "container.died",
@@ -116,6 +122,7 @@ def _die(state: State, held: Held, record: Record | None, event: EngineEvent) ->
         counted=news,
         deaths=record.tally.deaths,
         streak=record.tally.streak,
+        cause=record.tally.trouble_told,
         text=death_text(record.id, code, uptime, record.tally.streak, held.oom),
     )
 
@@ -205,6 +212,7 @@ def _start(state: State, held: Held, record: Record | None, event: EngineEvent) 
         )
         held.start_seen = True
     held.asked = held.stopped = held.by_hand = held.killed = held.nudged = held.oom = held.counted = False
+    held.loaded = False
     held.died_when = 0.0
     if record is None:
         return
@@ -221,6 +229,8 @@ def want_running(state: State, held: Held, record: Record, at: float, why: str) 
     """A person started what was to stay stopped: from now on it is to run. The policy we took away is kept for the
     next time it stands still, unless the container has one again."""
     policy = record.wanted.policy if held.container.restart_policy == "no" else ""
+    if record.wanted.by != PERSON:  # a person's own stop and start (a `compose up`) is no new beginning
+        trouble.fresh_start(state, record)
     state.set_wanted(record, Wanted("running", PERSON, at, why, policy))
 
 
@@ -229,6 +239,7 @@ def _oom(state: State, held: Held, record: Record | None, _event: EngineEvent) -
     if record is not None:
         record.tally.ooms += 1
         state.keep_tally(record)
+        trouble.child_killed(state, record)
         text = f"The kernel killed a process in {record.id} for want of memory."
         state.tell("container.oom", record, held.container, text=text)
 
@@ -253,6 +264,16 @@ def _rename(state: State, held: Held, _record: Record | None, event: EngineEvent
 def _health(held: Held, status: str) -> None:
     if status in ("starting", "healthy", "unhealthy") and held.container.running:
         held.container = replace(held.container, health=status)
+
+
+def _learn_load(state: State, held: Held, record: Record | None, when: float) -> None:
+    """The engine's own check says healthy for the first time in this run: so long its start took. Starts by a plan are
+    told by the plan."""
+    if held.container.health != "healthy" or not held.container.running:
+        return
+    first, held.loaded = not held.loaded, True
+    if first and record is not None and record.current == held.key and state.plan_on(record, held) is None:
+        state.learn_load(record, when - held.container.started_at, held.container.image_id)
 
 
 def _ignore(_state: State, _held: Held, _record: Record | None, _event: EngineEvent) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from supervisor import units
 from supervisor.facts import Container, EngineEvent, Sweep
+from supervisor.services import trouble
 from supervisor.services.events import on_event, remove, settle, want_running
 from supervisor.services.identity import tame, trusted
 from supervisor.services.record import Held, Record
@@ -92,6 +93,9 @@ def look(
     if container.started_at != held.run:
         held.asked = held.asked and not container.running
         held.stopped = held.stopped and not container.running
+    if first or (not held.start_seen and 0 < held.run < container.started_at):
+        held.loaded = container.health == "unhealthy"  # it may have been healthy before we came
+    held.loaded |= container.health == "healthy"  # no event said when
     held.run, held.start_seen = container.started_at, False
     held.died_when = 0.0 if container.running else max(held.died_when, container.finished_at)
     if record is not None:
@@ -130,7 +134,9 @@ def _catch_up(state: State, held: Held, record: Record, missed: int, log: tuple[
     if held.counted and ended and record.tally.last_exit is None:
         record.tally.last_exit = container.exit_code
     if log and held.unproven_log:
+        trouble.said(state, record, log)
         evidence = {"log": list(log), "died_at": held.unproven_log, "exit_code": container.exit_code}
+        evidence |= {"cause": record.tally.trouble, "cause_text": record.tally.trouble_text}
         oom = held.oom or container.oom_killed
         text = f"The last {len(log)} lines of {record.id} before it ended."
         state.tell("container.evidence", record, container, **evidence, oom=oom, text=text)

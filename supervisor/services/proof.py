@@ -5,9 +5,10 @@ The registry asks when the next of these is due and lets it happen. All of it ru
 
 from supervisor import units
 from supervisor.facts import Needs
+from supervisor.services import trouble
 from supervisor.services.record import Record
 from supervisor.services.state import State
-from supervisor.services.tally import chain
+from supervisor.services.tally import CHAIN, chain
 from supervisor.units import show_duration
 
 GRACE = 60.0
@@ -24,7 +25,8 @@ class Timers:
 
     def due(self) -> float | None:
         """The next monotonic instant at which something happens."""
-        found = [at for record in self._state.records.values() for at in self._of(record) if at is not None]
+        records = self._state.records.values()
+        found = [at for record in records for at in (*self._of(record), self._eases(record)) if at is not None]
         return min(found, default=None)
 
     def tick(self) -> None:
@@ -36,8 +38,18 @@ class Timers:
                 self._settle(record)
             if calms is not None and calms <= mono:
                 self._calm(record)
+            eases = self._eases(record)
+            if eases is not None and eases <= mono:
+                trouble.clear(self._state, record)
+                self._state.refresh(record)
             if ends is not None and ends <= mono:
                 self._end(record)
+
+    def _eases(self, record: Record) -> float | None:
+        """When the cause of its last trouble counts no more: it has run well since, for as long as ends a streak."""
+        if not record.tally.trouble or record.tally.streak or record.healthy_since is None:
+            return None
+        return max(record.healthy_since, record.trouble_since or 0.0) + CHAIN
 
     def _of(self, record: Record) -> tuple[float | None, float | None, float | None]:
         """(when its image is proved, when its streak is over, when it is gone)."""
@@ -45,16 +57,23 @@ class Timers:
         if record.healthy_since is not None and not record.settled:
             settles = record.healthy_since + self._proof_time(record)
         if record.running_since is not None and record.tally.streak:
-            calms = record.running_since + chain(record.needs)
+            # not well yet: a load that takes long and then dies is a loop all the same
+            calms = record.running_since + chain(record.needs, unwell=self._loads(record))
         if record.lost_since is not None and self._state.plan_on(record, None) is None:
             ends = record.lost_since + GRACE
         return settles, calms, ends
 
+    def _loads(self, record: Record) -> bool:
+        """Whether its own check has not said yet that it is well."""
+        found = record.service.container if record.service is not None else None
+        return found is not None and found.health in ("starting", "unhealthy")
+
     def _proof_time(self, record: Record) -> float:
-        """Seconds it must be healthy. Where plainly running is all we can see, a declared long load is no proof."""
+        """Seconds it must be healthy. Where plainly running is all we can see, a declared long load is no proof: the
+        time counts from its end."""
         service, proof = record.service, self._state.settings.proof
         blind = service is not None and service.container is not None and service.container.health == "none"
-        return max(proof, record.needs.startup) if blind and record.needs.startup > Needs().startup else proof
+        return proof + record.needs.startup if blind and record.needs.startup > Needs().startup else proof
 
     def _settle(self, record: Record) -> None:
         """Healthy for the whole proof time without a break."""
@@ -100,5 +119,5 @@ class Timers:
     def _forget(self, service: str) -> None:
         self._state.remembered.pop(service, None)
         self._state.counted.pop(service, None)
-        for space in ("tally", "wanted", "proved", "quarantine"):
+        for space in ("tally", "wanted", "proved", "quarantine", "load"):
             self._state.put((space, service, None))

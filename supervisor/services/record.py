@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from supervisor.config import ServiceSettings
 from supervisor.facts import Container, Needs, Service, Wanted
+from supervisor.services.loads import Load
 from supervisor.services.series import Names
 from supervisor.services.tally import Life, Tally
 
@@ -44,6 +45,8 @@ class Held:
     oom: bool = False
     counted: bool = False
     """the end of this run was counted as a death"""
+    loaded: bool = False
+    """this run was seen healthy, or may have been: what comes now is no load any more"""
     unproven_log: float = 0.0
     """when the end happened whose log was not seen yet"""
     doubted: bool = False
@@ -78,12 +81,16 @@ class Record:
     healthy_since: float | None = None
     died_mono: float | None = None
     """the last counted death, where this process saw it"""
+    loads: tuple[Load, ...] = ()
+    """its latest loads, newest last"""
     settled: bool = False
     """this healthy stretch has lasted the whole proof time"""
     wish: tuple[float, Wanted] | None = None
     """a person's stop that this process saw: when (mono), and what was wanted before"""
     lost_since: float | None = None
     """mono: since when it has no container"""
+    trouble_since: float | None = None
+    """mono: when its latest cause of trouble came up, where this process saw it"""
     service: Service | None = None
     names: Names | None = None
     described: tuple[Mapping[str, str], ServiceSettings | None, Mapping[str, str]] | None = None

@@ -3,7 +3,8 @@
 The core calls it inside its turn: `fold` with every fact about containers, `tick` when a timer is due; then it takes
 what changed (`changed` for the journal, `gone` and `samples` for the rules, `services` for everything that is shown).
 No await, no clock: time comes with the facts. It is restored from the journal's spaces wanted, proved, quarantine and
-tally. looks.py and events.py say what facts mean, state.py what follows.
+tally, and from meta (`carried`). looks.py and events.py say what facts mean, state.py what follows, graph.py what
+services are to each other.
 """
 
 from collections.abc import Mapping
@@ -13,10 +14,11 @@ from supervisor.config import Settings
 from supervisor.facts import EngineEvent, EngineState, ImageRef, Json, Looked, Plan, Sample, Service, Sweep, Wanted
 from supervisor.journal.codec import dump
 from supervisor.journal.ledger import Ledger
-from supervisor.services import finding
+from supervisor.services import finding, graph, trouble
 from supervisor.services.events import PERSON, on_event, remove
 from supervisor.services.happening import Happening
 from supervisor.services.looks import first_look, look, sweep
+from supervisor.services.names import canonical, is_temp
 from supervisor.services.ours import costly
 from supervisor.services.proof import Timers
 from supervisor.services.record import Record
@@ -31,6 +33,12 @@ ENGINE_ENDS = 30.0
 """seconds an engine may take from the first container it stops to its own end (Docker gives them 15)"""
 MOST_EARLY = 64
 """events that wait for one container's first inspect"""
+CARRIED_FOR = 86400.0
+"""seconds for which it is remembered which service a container carried that carries it no more"""
+CARRIED = "carried"
+"""the key in the space meta: those that somebody's namespaces still name"""
+ASKED_TO_END = (0, 130, 137, 143)
+"""exit codes of a container that was asked to end"""
 
 Space = Mapping[str, Json]
 ContainerFact = EngineEvent | Looked | ImageRef | Sweep | EngineState
@@ -47,6 +55,12 @@ class Registry:
         self._strangers: dict[Key, list[EngineEvent]] = {}
         self._known: dict[tuple[str, str, str, int], None] = {}
         self._services: tuple[Service, ...] = ()
+        self._by_id: dict[str, Service] = {}
+        self._carried: dict[Key, tuple[str, float]] = {}
+        """container → the service it carries or carried, and the mono at which it was last seen to"""
+        for cid, (engine, service) in sorted(kept.get("meta", {}).get(CARRIED, {}).items()):
+            self._carried[(str(engine), cid)] = (str(service), 0.0)
+        self._kept_carried: Json = dict(kept.get("meta", {}).get(CARRIED, {}))
         self._lives: dict[str, str] = {}
         self._lost: dict[str, float] = {}
 
@@ -85,12 +99,19 @@ class Registry:
 
     def want(self, service: str, wanted: Wanted) -> None:
         """Set what is wanted of a service."""
-        self._state.set_wanted(self._state.record(service), wanted)
+        record = self._state.record(service)
+        if record.wanted.state == "stopped" and wanted.state == "running":
+            trouble.fresh_start(self._state, record)
+        self._state.set_wanted(record, wanted)
 
     def quarantine(self, service: str, image_id: str, why: str, at: float) -> None:
         """An image failed for this service: it is not last known good any more."""
         self._state.put(*self._state.ledger.quarantine(service, image_id, why, at))
         self._state.refresh(self._state.record(service))
+
+    def loaded(self, service: str, seconds: float, image_id: str) -> None:
+        """A maneuver saw a service become healthy so long after its start."""
+        self._state.learn_load(self._state.record(service), seconds, image_id)
 
     def gap(self, seconds: float) -> None:
         """The wall clock was set back by so much (`seconds` < 0): what was, is not to lie in the future."""
@@ -117,20 +138,25 @@ class Registry:
         """All services, by id. The very same tuple as long as nothing changed."""
         if self._state.dirty:
             records = sorted(self._state.records.items())
-            self._services = tuple(record.service for _id, record in records if record.service is not None)
+            self._relate(tuple(record.service for _id, record in records if record.service is not None))
             self._state.dirty = False
         return self._services
 
     def get(self, service: str) -> Service | None:
         """One service by its id."""
-        record = self._state.records.get(service)
-        return record.service if record is not None else None
+        self.services()
+        return self._by_id.get(service)
 
     def find(self, target: str | Mapping[str, str]) -> tuple[str, ...]:
         """The ids a word or a set of labels stands for: an id, an alias, a Kubernetes name, a compose service or a
         container's name, the first of these that matches anything. Several: the word is ambiguous."""
         records = self._state.records
         return finding.find([(service, records[service.id].tally.series) for service in self.services()], target)
+
+    def aside(self) -> tuple[tuple[str, str], ...]:
+        """(the name it stands aside for, its own name) of every container under a temporary name, by name."""
+        found = [(held.container.name, held.container.labels) for held in self._state.held.values() if not held.service]
+        return tuple(sorted((canonical(name, labels), name) for name, labels in found if is_temp(name)))
 
     def problems(self) -> tuple[str, ...]:
         """What people should know about declarations that do not count, one sentence each."""
@@ -152,17 +178,19 @@ class Registry:
         """Event-sourced samples: all of them with `full`, else those that changed since the last call. Services whose
         engine does not answer say nothing: nobody looks."""
         state = self._state
+        self.services()  # what a service is to others may have changed with them
         wanted = sorted(state.records if full else state.touched)
         state.touched = {}
         found: list[Sample] = []
         for service in wanted:
             record = state.records.get(service)
-            if record is None or record.service is None or record.names is None:
+            shown = self._by_id.get(service)
+            if record is None or shown is None or record.names is None:
                 continue
-            if record.service.engine in state.down or (not record.members and not record.sent):
+            if shown.engine in state.down or (not record.members and not record.sent):
                 continue
             held = state.current(record)
-            current = values(record.service, record.tally, held.run if held is not None else 0.0)
+            current = values(shown, record.tally, held.run if held is not None else 0.0)
             found += samples_of(record.names, current, record.sent, full=full, born=record.born)
             record.sent, record.born = current, False
         return tuple(found)
@@ -170,6 +198,62 @@ class Registry:
     def changed(self) -> Mapping[str, Mapping[str, Json | None]]:
         """What the journal must keep since the last call, by space and key; None deletes."""
         return self._state.take_puts()
+
+    def found_down(self, engine: str) -> None:
+        """This life saw the engine's containers for the first time, and the engine is in the same life as when we last
+        looked: what stands still and was asked to end was stopped by somebody meanwhile, and is not to run."""
+        state = self._state
+        for record in list(state.records.values()):
+            held = state.current(record)
+            if held is None or held.engine != engine or held.living or not record.tally.ran:
+                continue
+            if held.container.exit_code in ASKED_TO_END and not held.container.oom_killed:
+                record.tally.ran = False
+                state.keep_tally(record)
+                state.refresh(record)
+
+    # ------------------------------------------------------------ what they are to each other
+
+    def _relate(self, plain: tuple[Service, ...]) -> None:
+        """Show each service with its relations; what is sampled of them is sampled anew where it changed."""
+        state, before = self._state, self._by_id
+        for service in plain:
+            if service.container is not None:
+                self._carried[(service.engine, service.container.id)] = (service.id, state.mono)
+        for plan in state.plans.values():
+            self._carried.setdefault((plan.engine, plan.container_id), (plan.service, state.mono))
+        self._services = plain
+        if any(map(graph.tied, plain)):
+            boxes = [graph.Box(held.engine, held.container, held.service) for held in state.held.values()]
+            carried = {key: service for key, (service, _at) in self._carried.items()}
+            self._services = graph.related(plain, boxes, carried)
+        self._by_id = {service.id: service for service in self._services}
+        for service in self._services:
+            old = before.get(service.id)
+            if (old.cut_off if old is not None else "") != service.cut_off:
+                state.touched[service.id] = None
+        self._forget_carried()
+
+    def _forget_carried(self) -> None:
+        """Keep what is still named beyond a restart of ours, and let go of what is old."""
+        state = self._state
+        named = {
+            (service.engine, cid)
+            for service in self._services
+            if service.reattach and service.container is not None
+            for cid in graph.shared(service.container).values()
+        }
+        if len(self._carried) > len(state.held):
+            oldest = state.mono - CARRIED_FOR
+            self._carried = {key: one for key, one in self._carried.items() if one[1] >= oldest or key in named}
+        kept: Json = {
+            cid: [engine, service]
+            for (engine, cid), (service, _at) in sorted(self._carried.items())
+            if (engine, cid) in named and (engine, cid) not in state.held
+        }
+        if kept != self._kept_carried:
+            self._kept_carried = kept
+            state.put(("meta", CARRIED, kept or None))
 
     # ------------------------------------------------------------ inside
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from supervisor import units
 from supervisor.facts import Labels, Metric, Sample, Service
-from supervisor.services import names
+from supervisor.services import causes, names
 from supervisor.services.tally import Tally, exit_signal
 
 STATES = ("running", "stopped", "any")
@@ -29,9 +29,12 @@ _PLAIN: dict[str, Literal["counter", "gauge"]] = {
     "resurgam_container_running": "gauge",
     "resurgam_container_unhealthy": "gauge",
     "resurgam_service_healthy": "gauge",
+    "resurgam_container_cut_off": "gauge",
+    "resurgam_service_ordered_down": "gauge",
     "container_start_time_seconds": "gauge",
 }
 _DRIFT, _WANTED = "resurgam_container_image_drift", "resurgam_service_wanted"
+_TROUBLE = "resurgam_service_trouble"
 _KUBE: dict[str, Literal["counter", "gauge"]] = {
     "kube_pod_container_status_restarts_total": "counter",
     "kube_pod_container_status_ready": "gauge",
@@ -41,6 +44,7 @@ METRICS = (
     *(Metric(name, kind, names.SERIES_LABELS, EVERY, events=True) for name, kind in _PLAIN.items()),
     Metric(_DRIFT, "gauge", (*names.SERIES_LABELS, "kind"), EVERY, events=True),
     Metric(_WANTED, "gauge", (*names.SERIES_LABELS, "state"), EVERY, events=True),
+    Metric(_TROUBLE, "gauge", (*names.SERIES_LABELS, "cause"), EVERY, events=True),
     *(Metric(name, kind, ("namespace", "pod", "container"), EVERY, events=True) for name, kind in _KUBE.items()),
 )
 """what is made here"""
@@ -62,6 +66,7 @@ def names_of(service: str, base: Mapping[str, str], kube: Mapping[str, str]) -> 
     made = [(name, _labels(name, base)) for name in _PLAIN]
     made += [(f"{_DRIFT}/{kind}", _labels(_DRIFT, {**base, "kind": kind})) for kind in DRIFTS]
     made += [(f"{_WANTED}/{state}", _labels(_WANTED, {**base, "state": state})) for state in STATES]
+    made += [(f"{_TROUBLE}/{cause}", _labels(_TROUBLE, {**base, "cause": cause})) for cause in causes.TOLD]
     pod = kube_labels(service, base, kube)
     made += [(name, _labels(name, pod)) for name in _KUBE]
     return Names(tuple(made), (dict(base), pod))
@@ -94,6 +99,8 @@ def values(service: Service, tally: Tally, started: float) -> dict[str, float]:
         "resurgam_container_running": container is not None and container.running,
         "resurgam_container_unhealthy": container is not None and container.running and container.health == "unhealthy",
         "resurgam_service_healthy": service.healthy,
+        "resurgam_container_cut_off": bool(service.cut_off),
+        "resurgam_service_ordered_down": ordered_down(service),
         "kube_pod_container_status_restarts_total": tally.restarts,
         "kube_pod_container_status_ready": service.healthy,
     }
@@ -105,9 +112,22 @@ def values(service: Service, tally: Tally, started: float) -> dict[str, float]:
         found["container_start_time_seconds"] = started
     for kind in DRIFTS:
         found[f"{_DRIFT}/{kind}"] = service.drift == kind
+    if service.trouble_told:  # the engine's word: rules are not to act on what a container writes into its log
+        found[f"{_TROUBLE}/{service.trouble_told}"] = True
     for state in STATES:
         found[f"{_WANTED}/{state}"] = service.wanted.state == state
     return {name: float(value) for name, value in found.items()}
+
+
+def ordered_down(service: Service) -> bool:
+    """Whether it is ours to start after a boot (boot=ordered), is to run, and does not: nobody else starts it."""
+    container = service.container
+    if container is None or service.needs.boot != "ordered" or not service.expected:
+        return False
+    # one that was made and never started waits for whoever made it
+    return container.status in ("exited", "dead") or (
+        container.status == "created" and service.wanted.state == "running"
+    )
 
 
 def samples(
@@ -120,6 +140,8 @@ def samples(
     found: list[Sample] = []
     for name, label_set in known.series:
         value = now.get(name)
+        if value is None and name.startswith(_TROUBLE) and sent.get(name):
+            value = 0.0  # that trouble is over; there is a series only for what there is or just was
         if value is None:
             continue
         if name not in sent:

@@ -17,6 +17,7 @@ from supervisor.journal.ledger import Ledger, Put
 from supervisor.services import names
 from supervisor.services.happening import Happening, about
 from supervisor.services.identity import Identities, entry_of, ownership
+from supervisor.services.loads import Loads, with_one_more
 from supervisor.services.ours import costly, launched
 from supervisor.services.record import Held, Record
 from supervisor.services.series import names_of
@@ -75,6 +76,10 @@ class State:
             wanted = self._read(Wanted, value, service)
             if wanted is not None:
                 self.record(service).wanted = wanted
+        for service, value in sorted(kept.get("load", {}).items()):
+            known = self._read(Loads, value, service) if service in self.records else None
+            if known is not None:
+                self.record(service).loads = known.loads
         for record in list(self.records.values()):
             self.describe(record)
             self.refresh(record)
@@ -126,6 +131,14 @@ class State:
         """Something happened to a service, at the fact's own time."""
         body = about(container) if container is not None else {}
         self.told.append(Happening(kind, record.id, self.at, {**body, **data}, public=kind != "container.evidence"))
+
+    def learn_load(self, record: Record, seconds: float, image: str) -> None:
+        """It took so long from its start to healthy."""
+        loads = with_one_more(record.loads, seconds, image, self.at)
+        if loads != record.loads:
+            record.loads = loads
+            self.put(("load", record.id, dump(Loads(loads))))
+            self.refresh(record)
 
     def set_wanted(self, record: Record, wanted: Wanted) -> None:
         """What the person wants of a service, from now on."""
@@ -274,6 +287,9 @@ class State:
         container = held.container if held is not None else None
         engine = held.engine if held is not None else record.tally.engine
         watched = container is not None and container.running and engine not in self.down
+        if watched and not record.tally.ran:
+            record.tally.ran = True
+            self.keep_tally(record)
         healthy = container is not None and container.running and container.health in ("none", "healthy")
         record.running_since = _since(record.running_since, watched, self.mono)
         record.healthy_since = _since(record.healthy_since, watched and healthy and not record.twins, self.mono)
@@ -285,7 +301,8 @@ class State:
         if container is not None and owned.ok != record.tally.owned:
             record.tally.owned = owned.ok
             self.keep_tally(record)
-        made = service_of(record, engine, container, owned, healthy, self.ledger, plan)
+        mates = (one.container for one in self.held.values() if one.engine == engine)
+        made = service_of(record, engine, container, owned, healthy, self.ledger, plan, mates)
         self.touched[record.id] = None
         if made != record.service:
             record.service = made
@@ -338,8 +355,10 @@ class State:
 
     def count_deaths(self, record: Record, number: int, at: float, code: int | None) -> None:
         """`number` deaths of a service, the last at `at`."""
-        tied = chain(record.needs)
         gap = at - record.tally.last_death_at if record.died_mono is None else self.mono - record.died_mono
+        shown = record.service.container if record.service is not None else None
+        unwell = shown is not None and shown.health != "none" and record.healthy_since is None
+        tied = chain(record.needs, unwell=unwell)
         record.tally.died(number, at, code, bool(record.tally.streak) and gap <= tied)
         record.died_mono = self.mono
         self.keep_tally(record)

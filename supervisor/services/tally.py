@@ -10,13 +10,16 @@ from supervisor.facts import Needs
 
 CHAIN = 600.0
 """seconds: deaths with no longer gap belong together, and so long a run ends a streak"""
+SLOW = 3600.0
+"""seconds: deaths with no longer gap belong together where it was not well in between, by its own check"""
 _BEFORE_START = 1.0
 _KEPT_STAMPS = 32
 
 
-def chain(needs: Needs) -> float:
-    """Seconds that tie two deaths together: longer for what takes long to load, or a slow loop would not be seen."""
-    return max(CHAIN, 2 * needs.startup)
+def chain(needs: Needs, *, unwell: bool = False) -> float:
+    """Seconds that tie two deaths together: longer for what takes long to load, or a slow loop would not be seen.
+    `unwell`: by its own check it never got well in between."""
+    return max(SLOW if unwell else CHAIN, 2 * needs.startup)
 
 
 @dataclass(slots=True)
@@ -95,8 +98,18 @@ class Tally:
     down: bool = False
     """it died and did not start again yet"""
     drift: str = ""
+    trouble: str = ""
+    """the cause people are told: a word of causes.py"""
+    trouble_text: str = ""
+    trouble_told: str = ""
+    """the cause by the engine's word alone"""
+    trouble_by: str = ""
+    """who holds what it needs, where somebody is known"""
+    trouble_at: float = 0.0
     gone_at: float = 0.0
     """when it lost its last container, 0 while it has one"""
+    ran: bool = False
+    """it ran when we last looked: where nobody says otherwise it is to run"""
     lives: dict[str, Life] = field(default_factory=dict)
     """by container id"""
 

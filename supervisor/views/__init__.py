@@ -5,6 +5,7 @@ Pure: nothing here reads a clock, a file or the network.
 """
 
 from supervisor.units import iso
+from supervisor.views.asked import approval_document, past_approval_document
 from supervisor.views.documents import (
     alert_document,
     alerts_document,
@@ -18,6 +19,7 @@ from supervisor.views.documents import (
 )
 from supervisor.views.explain import explain_document, explained_service
 from supervisor.views.history import OUTCOMES, incident_of, outcome_of, past_incident_document, past_plan_document
+from supervisor.views.rollouts import ended_rollout, past_rollout_document, rollout_document
 from supervisor.views.sentences import event_document, headline, phrase
 from supervisor.views.words import clock_text, when
 
@@ -25,10 +27,12 @@ __all__ = [
     "OUTCOMES",
     "alert_document",
     "alerts_document",
+    "approval_document",
     "clock_text",
     "container_document",
     "daemon_document",
     "decision_document",
+    "ended_rollout",
     "event_document",
     "explain_document",
     "explained_service",
@@ -38,10 +42,13 @@ __all__ = [
     "incident_of",
     "iso",
     "outcome_of",
+    "past_approval_document",
     "past_incident_document",
     "past_plan_document",
+    "past_rollout_document",
     "phrase",
     "plan_document",
+    "rollout_document",
     "status_document",
     "when",
 ]

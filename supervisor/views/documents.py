@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from supervisor.facts import Alert, Container, Decision, Incident, Json, Plan, Service, Snapshot
 from supervisor.units import exit_words, iso, short_image
 from supervisor.verbs import VERBS, disturbance
+from supervisor.views.asked import approval_document, muted_by, silences_document
+from supervisor.views.rollouts import rollout_document
 from supervisor.views.words import json_number, json_safe
 
 
@@ -35,7 +37,8 @@ def alerts_document(snapshot: Snapshot) -> list[Json]:
     grave = {"critical": 0, "warning": 1, "info": 2}
     active = [alert for alert in snapshot.alerts if alert.state in ("pending", "firing")]
     active.sort(key=lambda a: (a.state != "firing", grave[a.severity], a.active_at, a.name, a.fingerprint))
-    return [alert_document(alert) for alert in active]
+    muted = muted_by(snapshot)
+    return [alert_document(alert) | {"silenced": muted.get(alert.fingerprint, "")} for alert in active]
 
 
 def host_document(snapshot: Snapshot) -> Json:
@@ -88,6 +91,8 @@ def container_document(service: Service, snapshot: Snapshot) -> Json:
         "exit": service.last_exit,
         "exit_text": "" if service.last_exit is None else exit_words(service.last_exit),
         "last_death_at": iso(service.last_death_at),
+        "trouble": service.trouble,
+        "trouble_text": service.trouble_text,
         "image": {
             "ref": box.image_ref if box else "",
             "name": image_name(box) if box else "",
@@ -105,7 +110,25 @@ def container_document(service: Service, snapshot: Snapshot) -> Json:
         "alerts": [alert.name for alert in alerts_about(service, snapshot)],
         "twins": list(service.twins),
         "blocker": blocker(service, snapshot),
+        "project": service.project,
+        "needs_first": list(service.needs_first),
+        "shares": dict(service.parents),
+        "boot": service.needs.boot,
+        "hint": hint(service),
     }
+
+
+def hint(service: Service) -> str:
+    """What is odd about how it stands though nothing stands in the way, one sentence; '' for nothing."""
+    if service.cut_off:
+        return f"cut off: {service.cut_off}"
+    box = service.container
+    if service.owned.ok and service.needs.boot == "ordered" and box is not None and box.restart_policy != "no":
+        return (
+            f"the engine starts it at boot as well (restart policy {box.restart_policy}); "
+            f"`resurgam phoenix {service.id} --image current` hands that over"
+        )
+    return ""
 
 
 def pause_text(service: str, snapshot: Snapshot) -> str:
@@ -145,6 +168,7 @@ def incident_document(incident: Incident) -> Json:
         "cause": incident.cause,
         "opened_at": iso(incident.opened_at),
         "closed_at": iso(incident.closed_at),
+        "acked": incident.acked,
         "alerts": list(incident.alerts),
         "rungs": dict(incident.rungs),
     }
@@ -176,6 +200,8 @@ def plan_document(plan: Plan, waiting: str = "") -> Json:
         "steps": steps,
         "locks": list(plan.locks),
         "waiting": waiting,
+        "limit": plan.found.get("limit"),
+        "limit_text": str(plan.found.get("limit_why") or ""),
         "recovered": plan.recovered,
     }
 
@@ -195,6 +221,7 @@ def decision_document(decision: Decision) -> Json:
         "reason": str(decision.verdict.reason),
         "text": decision.verdict.text,
         "plan": decision.plan,
+        "rollout": decision.rollout,
     }
 
 
@@ -223,7 +250,9 @@ def daemon_document(snapshot: Snapshot) -> Json:
             "owned": len([service for service in snapshot.services if service.owned.ok]),
             "healthy": len([service for service in snapshot.services if service.healthy]),
         },
-        "alerts": {"firing": firing, "pending": pending},
+        "alerts": {"firing": firing, "pending": pending, "silenced": len(muted_by(snapshot))},
+        "approvals": [approval_document(one) for one in snapshot.approvals],
+        "silences": len(snapshot.silences),
         "incidents": len([incident for incident in snapshot.incidents if incident.state != "closed"]),
         "plans": [plan.id for plan in snapshot.plans],
         "rules": {
@@ -257,6 +286,9 @@ def status_document(snapshot: Snapshot) -> Json:
         "alerts": alerts_document(snapshot),
         "incidents": [incident_document(incident) for incident in snapshot.incidents],
         "plans": [plan_document(plan, waiting.get(plan.id, "")) for plan in snapshot.plans],
+        "rollouts": [rollout_document(rollout) for rollout in snapshot.rollouts],
+        "approvals": [approval_document(one) for one in snapshot.approvals],
+        "silences": silences_document(snapshot),
         "decisions": [decision_document(decision) for decision in snapshot.decisions],
         "rules": rules,
         "outbox": {"waiting": snapshot.bus.waiting if snapshot.bus else 0},

@@ -201,6 +201,10 @@ def _service_sentence(service: Service, alerts: list[Alert], snapshot: Snapshot)
     parts = [f"{service.id} {state}" + (", healthy" if service.healthy else "")]
     if service.last_exit is not None and service.streak:
         parts.append(f"died {service.streak} times in a row, last with {exit_words(service.last_exit)}")
+    if service.trouble_text:
+        parts.append(service.trouble_text.rstrip("."))
+    if service.cut_off:
+        parts.append(service.cut_off)
     if service.drift == "tag_moved" and box is not None:
         parts.append(f"{box.image_ref} now stands for another image than the one it runs")
     if service.drift == "unproved" and box is not None:

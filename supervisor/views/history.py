@@ -31,7 +31,7 @@ def past_plan_document(plan_id: int, rows: Sequence[Row]) -> Json:
     told: Json = {}
     state, text, ended_at = "open", "", 0.0
     for row in rows:
-        for key in ("verb", "service", "by", "cause", "incident", "params", "image"):
+        for key in ("verb", "service", "by", "cause", "incident", "params", "image", "limit"):
             if row.body.get(key):
                 told.setdefault(key, row.body[key])
         if outcome_of(row):
@@ -46,6 +46,7 @@ def past_plan_document(plan_id: int, rows: Sequence[Row]) -> Json:
         "cause": told.get("cause", ""),
         "by": told.get("by", ""),
         "incident": told.get("incident", ""),
+        "limit_text": told.get("limit", ""),
         "created_at": iso(rows[0].at if rows else 0.0),
         "ended_at": iso(ended_at),
         "text": text,

@@ -88,6 +88,11 @@ def _action(what: str, body: Json) -> str:
             return f"{head} step {step} begins"
         # What it found says more than that it is done; some steps tell that before their last write.
         return f"{head} step {step}: {text}" if ok and text else _join(f"{head} step {step} {_WELL[ok]}", text)
+    if what == "rollout":
+        planned = "" if _text(body, "state") == "planned" else f" {_text(body, 'state')}"
+        return _join(f"rollout {body.get('rollout')}{planned}", text)
+    if what in ("approval", "approved", "denied", "withdrawn", "acked"):
+        return text
     words = {"rolled_back": "rolled back", "ended_early": "ended early", "halt": "stops here"}.get(what, what)
     return _join(f"{head} {words}" + (f" ({reason})" if reason and reason != what else ""), text)
 

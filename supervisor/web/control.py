@@ -8,17 +8,18 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from supervisor import views
+from supervisor.actions.compose.preview import Previewer
 from supervisor.errors import AlreadyRunning, ResurgamError
 from supervisor.facts import Command, Decision, Json
 from supervisor.web import lookup
-from supervisor.web.commands import parse
+from supervisor.web.commands import Wish, parse
 from supervisor.web.house import House, answer, problem
 from supervisor.web.peer import Peer, group_id, may_enter, peer_of
 from supervisor.web.prometheus import Api
@@ -28,6 +29,9 @@ from supervisor.web.stream import Stream
 _LONGEST_PATH = 100  # a unix address holds 108 bytes on Linux and 104 on macOS
 _BIGGEST = 64 * 1024
 _FOLLOWERS = 64
+
+Foresight = Callable[[Command], Awaitable[Json]]
+"""What a command would do, found out without doing it."""
 
 
 class Control:
@@ -39,8 +43,12 @@ class Control:
         path: Path,
         admit: Callable[[Peer], bool] = may_enter,
         recording: Recording | None = None,
+        compose: Previewer | None = None,
+        foresight: Foresight | None = None,
     ) -> None:
+        """`compose`: who tells what a compose file would do; `foresight`: what any command would."""
         self._house, self._path, self._admit, self._recording = house, path, admit, recording
+        self._compose, self._foresight = compose, foresight
         self._runner: web.AppRunner | None = None
         self._inode = (0, 0)
         self._followers: dict[asyncio.Task[None] | None, None] = {}
@@ -54,8 +62,11 @@ class Control:
         app.router.add_get("/v1/show/{id}", self._show)
         app.router.add_get("/v1/explain/{word}", self._explain)
         app.router.add_get("/v1/plans/{id}", self._plan)
+        app.router.add_get("/v1/rollouts/{id}", self._rollout)
         app.router.add_get("/v1/recording", self._tape)
         app.router.add_post("/v1/command", self._command)
+        app.router.add_post("/v1/compose", self._prospects)
+        app.router.add_post("/v1/preview", self._foresee)
         Api(self._house).add_to(app)
         bound = _bind(self._path)
         stat = self._path.stat()
@@ -187,9 +198,53 @@ class Control:
             door="socket",
             id=clock.token(),
             override=wish.override,
+            document=wish.document,
+            widens=await self._widening(wish),
         )
         decision: Decision = await self._house.ask(command)
         return answer({"plan": decision.plan, "decision": views.decision_document(decision)})
+
+    async def _prospects(self, request: web.Request) -> web.Response:
+        """What a compose file would do (`phoenix --from-compose` before it asks): the body of a command; reads only."""
+        if request.content_type != "application/json":
+            return problem("send application/json", 415)
+        try:
+            wish = parse(await request.text())
+        except ValueError as err:
+            return problem(str(err), 400)
+        if self._compose is None:
+            return problem("this daemon cannot look at compose files", 404)
+        return answer(await self._compose.of(wish.target, wish.document))
+
+    async def _foresee(self, request: web.Request) -> web.Response:
+        """What a command would do now (`resurgam plan`): the body of a command; nothing is touched or kept."""
+        if request.content_type != "application/json":
+            return problem("send application/json", 415)
+        try:
+            wish = parse(await request.text())
+        except ValueError as err:
+            return problem(str(err), 400)
+        if self._foresight is None:
+            return problem("this daemon makes no previews", 404)
+        peer, clock = _peer(request), self._house.clock
+        assert peer is not None  # the guard let nobody else in
+        command = Command(
+            at=clock.wall(),
+            mono=clock.mono(),
+            verb=wish.verb,
+            target=wish.target,
+            params=wish.params,
+            principal=peer.principal,
+            door="socket",
+            override=wish.override,
+            document=wish.document,
+        )
+        return answer(await self._foresight(command))
+
+    async def _widening(self, wish: Wish) -> str:
+        if not wish.document or self._compose is None:
+            return ""
+        return await self._compose.widening(wish.target, wish.document)
 
     async def _plan(self, request: web.Request) -> web.StreamResponse:
         word = request.match_info["id"]
@@ -219,6 +274,33 @@ class Control:
                     if views.outcome_of(row):
                         break
             await stream.write({"plan": await lookup.plan_document(self._house, plan_id)})
+        return stream.response
+
+    async def _rollout(self, request: web.Request) -> web.StreamResponse:
+        """A rollout. With `wait` NDJSON: `{"event": …}` for every row of it and its plans; at its end `{"rollout": …}`.
+        """
+        word = request.match_info["id"]
+        ident = int(word) if word.isascii() and word.isdigit() and len(word) < 16 else 0
+        document = await lookup.rollout_document(self._house, ident)
+        if document is None:
+            return problem(f"there is no rollout {word}", 404)
+        if not _flag(request, "wait"):
+            return answer(document)
+        self._room()
+        stream = await Stream.open(request)
+        with self._following(), contextlib.suppress(ConnectionError):
+            seen = 0
+            for event in document["events"]:
+                await stream.write({"event": event})
+                seen = event["seq"]
+            if document["state"] == "open":
+                async for row in lookup.follow(self._house, lookup.Want(kinds=("action",), public=None), seen):
+                    if row.body.get("rollout") != ident:
+                        continue
+                    await stream.write({"event": views.event_document(row)})
+                    if views.ended_rollout(row):
+                        break
+            await stream.write({"rollout": await lookup.rollout_document(self._house, ident)})
         return stream.response
 
     def _room(self) -> None:

@@ -92,6 +92,21 @@ async def plan_rows(house: House, plan_id: int) -> list[Row]:
     )
 
 
+async def rollout_document(house: House, ident: int) -> Json | None:
+    """A rollout, open or over, with every row of it and of its plans; None if there never was one."""
+    rows = await _search(
+        house,
+        ("action",),
+        lambda row: row.body.get("rollout") == ident,
+        lambda row: row.kind == "action.rollout" and row.body.get("state") == "planned",
+    )
+    over = any(views.ended_rollout(row) for row in rows)
+    for rollout in house.snapshot.rollouts:
+        if rollout.id == ident and not over:
+            return views.rollout_document(rollout) | {"events": [views.event_document(row) for row in rows]}
+    return views.past_rollout_document(ident, rows) if rows else None
+
+
 async def incident_document(house: House, incident_id: str) -> Json | None:
     """An incident, open or closed; None if there never was one."""
     own = await _search(
@@ -123,6 +138,18 @@ async def _meanwhile(house: House, own: Sequence[Row]) -> list[Row]:
     return [found[seq] for seq in sorted(found)]
 
 
+async def approval_document(house: House, ident: str) -> Json | None:
+    """What waits, or waited, for a person's word; None if there never was such a question."""
+    kinds = tuple(f"action.{what}" for what in ("approval", "approved", "denied", "withdrawn"))
+    rows = await _search(
+        house, kinds, lambda row: row.body.get("approval") == ident, lambda row: row.kind == "action.approval"
+    )
+    for one in house.snapshot.approvals:
+        if one.id == ident:
+            return views.approval_document(one) | {"events": [views.event_document(row) for row in rows]}
+    return views.past_approval_document(ident, rows) if rows else None
+
+
 async def row_document(house: House, seq: int) -> Json | None:
     """One row by its number."""
     rows = await house.read(lambda journal: journal.rows(after=seq - 1, limit=1))
@@ -130,12 +157,13 @@ async def row_document(house: House, seq: int) -> Json | None:
 
 
 async def show(house: House, word: str) -> Json | None:
-    """What a word stands for: `plan:N`, `seq:N`, `incident:ID`; a bare number is a plan, else a row; else an incident.
+    """What a word stands for: `plan:N`, `seq:N`, `incident:ID`; a bare number is a plan, else a row; `ap-N` a question
+    that waits, or waited, for a person's word; else an incident.
 
-    The document has `kind` (plan | row | incident) and the thing itself under that key.
+    The document has `kind` (plan | row | approval | incident) and the thing itself under that key.
     """
     kind, colon, rest = word.partition(":")
-    if not colon or kind not in ("plan", "seq", "incident"):
+    if not colon or kind not in ("plan", "seq", "incident", "rollout"):
         kind, rest = "", word
     number = int(rest) if rest.isascii() and rest.isdigit() and len(rest) < 16 else 0
     if kind in ("", "plan") and number:
@@ -146,6 +174,14 @@ async def show(house: House, word: str) -> Json | None:
         row = await row_document(house, number)
         if row is not None:
             return {"kind": "row", "row": row}
+    if kind == "rollout" and number:
+        rollout = await rollout_document(house, number)
+        if rollout is not None:
+            return {"kind": "rollout", "rollout": rollout}
+    if word.startswith("ap-"):
+        asked = await approval_document(house, word)
+        if asked is not None:
+            return {"kind": "approval", "approval": asked}
     if kind in ("", "incident"):
         incident = await incident_document(house, rest)
         if incident is not None:

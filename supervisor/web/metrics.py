@@ -33,6 +33,7 @@ HELP = {
     "resurgam_container_running": "1 while the container runs.",
     "resurgam_container_unhealthy": "1 while the engine's own health check fails.",
     "resurgam_container_image_drift": "1 while the running image is not the one expected, by kind.",
+    "resurgam_service_trouble": "1 for what the engine says is a service's trouble; 0 just after it is over.",
     "resurgam_service_healthy": "1 while the service is healthy by its best known check.",
     "resurgam_service_wanted": "1 for the state the service is wanted in.",
     "container_oom_events": "Times the kernel killed a process of the container for memory.",

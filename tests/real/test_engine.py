@@ -11,7 +11,10 @@ from supervisor.clock import SystemClock
 from supervisor.engines.docker import DockerEngine
 from tests.support.images import import_busybox, remove_image
 
-pytest.register_assert_rewrite("tests.support.engine_suite")
+pytest.register_assert_rewrite(
+    "tests.support.engine_suite", "tests.support.engine_files", "tests.support.engine_refusals"
+)
+from tests.support import engine_files, engine_refusals  # noqa: E402, F401 - more checks, that join the suite
 from tests.support.engine_suite import CHECKS, Check  # noqa: E402 - after its asserts were made readable
 
 pytestmark = pytest.mark.real
@@ -24,6 +27,7 @@ CHANGES = {
     "loop": ['CMD ["sh", "-c", "sleep 0.2; exit 139"]'],
     "checked": [SERVE, "HEALTHCHECK --interval=1s CMD true"],
     "sick": [SERVE, "HEALTHCHECK --interval=1s --retries=1 CMD false"],
+    "toolless": [SERVE, 'HEALTHCHECK --interval=1s --retries=1 CMD ["nosuchtool", "-q"]'],
     "done": ['CMD ["sh", "-c", "echo one; echo two; exit 3"]'],
 }
 COMMON = ["ENV FROM_IMAGE=image KEPT=image", "LABEL resurgam.image=yes"]
@@ -82,8 +86,24 @@ class RealLab:
             self.box.client.create_network(name)
         return name
 
+    def fixed(self, word: str) -> tuple[str, str]:
+        name = f"{PREFIX}-{word}"
+        if not any(network["Name"] == name for network in self.box.client.networks(names=[name])):
+            number = 16 + os.getpid() % 64  # nets of several runs must not overlap
+            pool = docker.types.IPAMPool(subnet=f"10.213.{number}.0/24")
+            self.box.client.create_network(name, ipam=docker.types.IPAMConfig(pool_configs=[pool]))
+        subnet = self.box.client.inspect_network(name)["IPAM"]["Config"][0]["Subnet"]
+        return name, subnet.rpartition(".")[0] + ".9"
+
+    def missing_folder(self) -> str:
+        return "/nosuch/folder"
+
     async def crash(self, name: str) -> None:
         os.kill(self.box.client.inspect_container(name)["State"]["Pid"], signal.SIGKILL)
+
+    async def delete_path(self, name: str, path: str) -> None:
+        client = self.box.client
+        client.exec_start(client.exec_create(name, ["rm", "-r", path])["Id"])
 
 
 @pytest.fixture(scope="module")

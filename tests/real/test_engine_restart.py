@@ -19,7 +19,7 @@ pytestmark = pytest.mark.real
 PATIENCE = {"supervisor.actions.probation:SETTLE_PLAIN": 2.0, "supervisor.actions.probation:SETTLE": 2.0}
 SERVE = 'CMD ["sh","-c","trap \'exit 0\' TERM; sleep 3600 & wait"]'
 NAME = "oracle"
-MOMENTS = [("create", signal.SIGTERM), ("hold", signal.SIGTERM), ("probation", signal.SIGTERM), ("hold", signal.SIGKILL)]
+MOMENTS = [(step, signal.SIGTERM) for step in ("create", "hold", "probation")] + [("hold", signal.SIGKILL)]
 if os.environ.get("RESURGAM_SOAK"):  # an engine that was killed takes a quarter of a minute to come back
     MOMENTS += [("create", signal.SIGKILL), ("probation", signal.SIGKILL)]
 

@@ -203,6 +203,31 @@ async def test_300_events_and_a_slow_consumer_lose_no_state(core: Core, hands: H
     assert len(core.of(EngineState)) == 1
 
 
+async def test_a_burst_across_a_cut_stream_loses_no_state(core: Core, hands: Hands, proxy: ChaosProxy) -> None:
+    """More happens than the engine remembers, the stream breaks again and again meanwhile, and the consumer is slow."""
+
+    def burst() -> list[str]:
+        made = [hands.run(f"c{number}", start=False) for number in range(4)]
+        for number in range(75):
+            for word, one in enumerate(made):
+                hands.client.rename(one, f"{PREFIX}-c{word}x{number}")
+        return made
+
+    work = asyncio.ensure_future(asyncio.to_thread(burst))
+    while not work.done():
+        time.sleep(0.2)  # a loop that is busy elsewhere
+        proxy.cut("/events")
+        await asyncio.sleep(0.05)
+    made = await work
+
+    def known() -> set[tuple[str, str]]:
+        latest = {one.id: one.name for one in core.of(Sweep)[-1].containers}
+        return {(one, latest.get(one, "")) for one in made}
+
+    await core.until(lambda: known() == {(one, f"{PREFIX}-c{word}x74") for word, one in enumerate(made)})
+    await core.until(lambda: core.of(EngineState)[-1].up)
+
+
 async def test_a_stream_that_overflows_ends_and_a_sweep_follows(
     engine: DockerEngine, hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:

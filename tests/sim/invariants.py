@@ -6,9 +6,10 @@
 import re
 from dataclasses import dataclass, field
 
-from supervisor.facts import Plan
+from supervisor.facts import Approval, Json, Plan
 from supervisor.journal.codec import load
 from supervisor.lab.house import SimWorld
+from supervisor.lab.place import cut_off
 from supervisor.services import OP_LABEL, is_temp
 
 TEMP = re.compile(r"^(?P<name>.+)\.resurgam-(?P<role>new|parked|spare|failed)-(?P<op>[0-9a-f]+)$")
@@ -16,9 +17,10 @@ HOUR, DAY = 3600.0, 86400.0
 SLACK = 60.0
 """seconds: the budget counts from a plan's admission, here its first write is seen, which may wait for a stop"""
 DISRUPTIVE = ("restart", "phoenix", "start")
+ENDS = ("action.verified", "action.rolled_back", "action.degraded", "action.failed", "action.ended_early")
 OPERATIONS = {
     "protect": ("tag",),
-    "create": ("create", "remove"),
+    "create": ("create", "put_archive", "remove"),
     "stop": ("stop",),
     "hold": ("set_policy",),
     "keep_down": ("set_policy",),
@@ -28,7 +30,8 @@ OPERATIONS = {
     "start": ("start",),
     "spare": ("create", "remove"),
     "clear": ("remove",),
-    "back_stop": ("stop",),
+    "retag": ("tag",),
+    "back_stop": ("stop", "set_policy"),
     "back_aside": ("set_policy", "rename"),
     "back_name": ("rename",),
     "back_policy": ("set_policy",),
@@ -38,11 +41,14 @@ OPERATIONS = {
 """what each step of a plan may do; nothing else, and nothing by a step that was not begun (`create` is undone by a
 `remove` that needs no step: what it made was never started)"""
 
+FOREIGN = ("com.docker.swarm.", "io.kubernetes.")
+"""how labels of other orchestrators begin"""
 TOLD = (
     "action.degraded",
     "action.failed",
     "action.rolled_back",
     "action.refused",
+    "action.approval",
     "container.stopped",
     "container.died",
 )
@@ -84,6 +90,8 @@ class Watcher:
         self.hands_off(operation, key)
         if operation == "remove":
             self.proof_before_delete(key)
+        if operation == "start":
+            self.data_is_handed_back(key)
 
     def one_copy(self) -> None:
         """I1: never two running copies of one service."""
@@ -137,7 +145,7 @@ class Watcher:
         spent = [(at, plan) for plan, at in self.at_work.values() if plan.verb in DISRUPTIVE and "uid:" not in plan.by]
         for at, plan in spent:
             hour = [one for when, one in spent if 0 <= when - at < HOUR - SLACK and one.service == plan.service]
-            day = [one for when, one in spent if 0 <= when - at < DAY - SLACK]
+            day = once({one.id: one.rollout for when, one in spent if 0 <= when - at < DAY - SLACK})
             if len(hour) > per_service:
                 found.append(f"I4 budget: {plan.service} had {len(hour)} disruptive plans within an hour")
             if len(day) > per_host:
@@ -146,28 +154,75 @@ class Watcher:
 
     def hands_off(self, operation: str, key: str) -> None:
         """I5: no write names a container that did not opt in."""
-        if operation in ("create", "tag", "untag"):
+        if operation in ("tag", "untag"):
             return
-        box = self.world.engine.world.find(key)
+        # what is created is for whoever has the name without our ending
+        box = self.world.engine.world.find(base_name(key) if operation == "create" else key)
         if box is None:
             return
         labels = self._labels(box.id)
         if labels.get("resurgam.enable") != "true" and OP_LABEL not in labels:
             self.say("I5 hands off", f"{operation} on {box.name}, which did not opt in")
+        if any(label.startswith(FOREIGN) for label in labels):
+            self.say("I5 hands off", f"{operation} on {box.name}, which another orchestrator owns")
 
     def _labels(self, ident: str) -> dict[str, str]:
         return next((dict(box.labels) for box in self.world.engine.containers() if box.id == ident), {})
 
     def proof_before_delete(self, key: str) -> None:
-        """I3: a container that was ever well is removed only after the commit that replaced it is durable."""
+        """I3: a container that was ever well is removed only after the commit that replaced it is durable, and once a
+        spare holds what it was; a spare or a failed one only where a better one stays."""
         box = self.world.engine.world.find(key)
-        if box is None or box.id not in self.was_healthy:
+        if box is None:
             return
-        ours = [plan for plan in self.plans() if plan.container_id == box.id]
         match = TEMP.match(box.name)
-        if any("commit" in plan.begun for plan in ours) or (match and match["role"] in ("spare", "failed")):
+        role = match["role"] if match else ""
+        others = [one.name for one in self.world.engine.containers() if one.id != box.id]
+        family = [name for name in others if base_name(name) == base_name(box.name)]
+        if role == "spare" and not any(".resurgam-spare-" in name for name in family):
+            self.say("I3 no delete before proof", f"{box.name} was the only spare")
+        if box.id not in self.was_healthy:
+            return
+        if not family:
+            self.say("I3 no delete before proof", f"{box.name} was well once and is the last of its service")
+        ours = [plan for plan in self.plans() if plan.container_id == box.id]
+        if role == "parked" and not any(".resurgam-spare-" in name for name in family):
+            self.say("I3 no delete before proof", f"{box.name} is removed before there is a spare")
+        if any("commit" in plan.begun for plan in ours) or role in ("spare", "failed"):
             return
         self.say("I3 no delete before proof", f"{box.name} was well once and is removed without a commit")
+
+    def data_is_handed_back(self, key: str) -> None:
+        """A service that keeps state: no older container is started on data that a newer image ran on, and no rule
+        takes it to another image, without a person's word."""
+        engine = self.world.engine.world
+        box = engine.find(key)
+        if box is None:
+            return
+        newer = [
+            one.name
+            for one in engine.containers.values()
+            if base_name(one.name) == base_name(box.name) and one.image.id != box.image.id
+            if one.created > box.created and one.started > box.started
+        ]
+        for plan in self.plans():
+            data = plan.data()
+            mine = box.id in (plan.container_id, data.get("new_id")) and plan.needs.stateful
+            if not mine or plan.approved or self._said_yes(plan):
+                continue
+            if newer and box.id == plan.container_id:
+                self.say("stateful", f"{box.name} is started on data that {newer[0]} wrote, without a word")
+            by_itself = "uid:" not in plan.by and not plan.rollout
+            if box.id == data.get("new_id") and by_itself and data.get("old_image") != data.get("new_image"):
+                self.say("stateful", f"{box.name} is taken to another image by {plan.by}, without a word")
+
+    def _said_yes(self, plan: Plan) -> bool:
+        return any(row.body.get("plan") == plan.id for row in self.world.disk.rows(kinds=("action.approved",)))
+
+
+def once(plans: dict[int, int]) -> set[int]:
+    """Plans (id -> rollout) as the host's budget counts them: a rollout is one deed."""
+    return {-rollout if rollout else plan for plan, rollout in plans.items()}
 
 
 def budget(world: SimWorld, per_service: int = 3, per_host: int = 10) -> list[str]:
@@ -182,7 +237,7 @@ def budget(world: SimWorld, per_service: int = 3, per_host: int = 10) -> list[st
     found = []
     for row in rows:
         hour = [other for other in rows if 0 <= other.at - row.at < HOUR and other.subject == row.subject]
-        day = [other for other in rows if 0 <= other.at - row.at < DAY]
+        day = once({o.body["plan"]: o.body.get("rollout", 0) for o in rows if 0 <= o.at - row.at < DAY})
         if len(hour) > per_service:
             found.append(f"I4 budget: {row.subject} had {len(hour)} disruptive plans within an hour")
         if len(day) > per_host:
@@ -194,11 +249,13 @@ def at_rest(world: SimWorld, healthy_before: dict[str, str], since: int = 0) -> 
     """I2, I6, I7, I8, I11: everything has come to rest, faults have stopped. `healthy_before`: name -> container id,
     as it was when row `since` was the last."""
     found = []
-    open_plans = sorted(world.disk.space("plan"))
+    asked = waiting(world)
+    open_plans = [key for key in sorted(world.disk.space("plan")) if int(key) not in asked]
     if open_plans:
         found.append(f"I11 liveness: plans {', '.join(open_plans)} never ended")
     rows = world.disk.rows(limit=1_000_000)
     kept = {name for row in rows if row.kind.startswith("action.") for name in row.body.get("left", ())}
+    kept |= {name for plan in asked.values() for step in plan.steps for name in step.writes}
     boxes = {box.name: box for box in world.engine.containers()}
     left = [name for name in boxes if TEMP.match(name) and name not in kept]
     found += [f"I6 clean exit: {name} is left over and no plan says it is kept" for name in left]
@@ -212,7 +269,71 @@ def at_rest(world: SimWorld, healthy_before: dict[str, str], since: int = 0) -> 
             found.append(
                 f"I2 never worse: {name} was healthy and is {box.status if box else 'gone'}, and nobody was told"
             )
-    found += [*believed(world), *delivered(world)]
+    found += [*believed(world), *delivered(world), *in_order(world), *joined(world)]
+    return found
+
+
+def waiting(world: SimWorld) -> dict[int, Plan]:
+    """Open plans that wait for a person's word: a person may sleep."""
+    asked = [load(Approval, value) for key, value in world.disk.space("approval").items() if key != "#"]
+    plans = {plan.id: plan for plan in (load(Plan, value) for value in world.disk.space("plan").values())}
+    return {one.plan: plans[one.plan] for one in asked if one.plan in plans and not one.answer}
+
+
+def in_order(world: SimWorld) -> list[str]:
+    """I11 and more, of rollouts: each ends, once; its plans go one after the other, and none after one that failed
+    where they build on each other. And every question that waits for a word is shown."""
+    asked = waiting(world)
+    still = {plan.rollout for plan in asked.values()}
+    found = [f"I11 liveness: rollout {key} never ended" for key in world.disk.space("rollout") if int(key) not in still]
+    told: dict[int, list[Json]] = {}
+    last: dict[int, tuple[int, str]] = {}
+    plans: dict[int, int] = {}
+    for row in world.disk.rows(limit=1_000_000):
+        body = row.body
+        if row.kind == "action.rollout":
+            told.setdefault(body["rollout"], []).append(body)
+        elif row.kind == "action.planned" and body.get("rollout"):
+            number = body["rollout"]
+            before, end = last.get(number, (0, "action.verified"))
+            first = told[number][0]
+            if not end:
+                found.append(f"rollout {number}: plan {body['plan']} was begun before plan {before} had ended")
+            builds = first["kind"] == "project" and first["verb"] != "stop"
+            if builds and end in ("action.failed", "action.rolled_back", "action.degraded"):
+                found.append(f"rollout {number}: plan {body['plan']} was begun after plan {before} failed")
+            last[number], plans[body["plan"]] = (body["plan"], ""), number
+        elif row.kind in ENDS and body.get("plan") in plans:
+            last[plans[body["plan"]]] = (body["plan"], row.kind)
+    ends = {number: [one["state"] for one in bodies if one["state"] != "planned"] for number, bodies in told.items()}
+    found += [f"I11 liveness: rollout {key} ended {len(all_)} times" for key, all_ in ends.items() if len(all_) > 1]
+    life = world.life
+    if life is not None:
+        shown = {one.id for one in life.core.snapshot.approvals}
+        kept = [load(Approval, value) for key, value in world.disk.space("approval").items() if key != "#"]
+        untold = [one.id for one in kept if not one.answer and one.id not in shown]
+        found += [f"no silence: {ident} waits for a word and is not shown" for ident in untold]
+    return found
+
+
+def joined(world: SimWorld) -> list[str]:
+    """I2 for those that share a network: nobody who opted in runs on in the network of a container that is gone,
+    unless somebody was told."""
+    life, engine = world.life, world.engine.world
+    if life is None or world.engine.away:
+        return []
+    firing = {alert.labels.get("name") for alert in life.core.snapshot.alerts}
+    firing |= {incident.subject for incident in life.core.snapshot.incidents}
+    found = []
+    for service in life.core.snapshot.services:
+        box = engine.find(service.container.id) if service.container is not None else None
+        if box is None or box.status != "running" or not service.owned.ok or not cut_off(engine.find, box):
+            continue
+        # before the other one runs again, nothing can be done for this one
+        parents = [other for other in life.core.snapshot.services if other.id in service.parents]
+        waits = parents and not any(other.container is not None and other.container.running for other in parents)
+        if not waits and not firing & {box.name, service.id}:
+            found.append(f"I2 never worse: {box.name} is cut off from the network it shares, and nobody is told")
     return found
 
 

@@ -5,12 +5,13 @@ nothing finds means that the simulation has gone blind there. Every real bug tha
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-from supervisor.actions import phoenix, probation, spec
+from supervisor.actions import phoenix, probation, recipe
 from supervisor.actions.hand import Hand
 from supervisor.actions.probation import Finding
 from supervisor.bus.pump import Pump
@@ -18,9 +19,11 @@ from supervisor.core import Core, admission
 from supervisor.core.admission import Admission
 from supervisor.core.alerts import AlertDesk
 from supervisor.errors import EngineError
+from supervisor.incidents import guard, ladder
 from supervisor.rules import RuleEngine
-from supervisor.services import Registry, looks, state
+from supervisor.services import Registry, looks, state, trouble
 from supervisor.verdicts import yes
+from tests.sim import planted_rising as rising
 
 
 @dataclass(frozen=True)
@@ -140,14 +143,14 @@ def _permit_ignored() -> Any:
 
 def _composed_spare() -> Any:
     """The spare keeps compose's labels."""
-    made = spec.spare
+    made = recipe.spare
 
     def spare(raw: Any, image: Any, *, op: str, names: Any) -> Any:
         recipe = made(raw, image, op=op, names=names)
         recipe.body["Labels"] = {**raw["Config"]["Labels"], **recipe.body["Labels"]}
         return recipe
 
-    return patch.object(spec, "spare", spare)
+    return patch.object(recipe, "spare", spare)
 
 
 def _effects_first() -> Any:
@@ -209,10 +212,25 @@ def _waiting_plan_not_fitted() -> Any:
 def _stop_in_probation_ignored() -> Any:
     """A person's `docker stop` in probation is a death like any other: the image is blamed (a bug we had)."""
 
-    async def ended(_hand: Hand, _key: str, how: str, its_fault: bool) -> Finding:
+    async def ended(_hand: Hand, _key: str, how: str, _life: str, its_fault: bool) -> Finding:
         return Finding(False, how, its_fault)
 
     return patch.object(probation, "_ended", ended)
+
+
+def _ladder_holds() -> Any:
+    """A rung that time cannot help is waited for: a loop without any good image is never stopped (a bug we had)."""
+    return patch.object(guard, "LASTING", ())
+
+
+@contextlib.contextmanager
+def _second_loop_unseen() -> Iterator[None]:
+    """What we stopped, a person started and loops again loops for ever: its ladder is spent (a bug we had)."""
+    with (
+        patch.object(ladder, "_stops", lambda _step: False),
+        patch.object(trouble, "fresh_start", lambda *_given: None),
+    ):
+        yield
 
 
 PLANTED: tuple[Planted, ...] = (
@@ -236,6 +254,24 @@ PLANTED: tuple[Planted, ...] = (
     Planted("clock jump refills", ("story jump",), _jump_refills, "refilled the budget"),
     Planted("waiting stop lost", ("story waiting stop",), _waiting_plan_not_fitted, "action.failed"),
     Planted("stop in probation ignored", ("story stopped by hand",), _stop_in_probation_ignored, "quarantined"),
+    Planted("the ladder holds", ("story loop",), _ladder_holds, "no stop within"),
+    Planted("second loop unseen", ("story second loop",), _second_loop_unseen, "no second stop within"),
+    Planted("rights unchecked", ("story rights",), rising.rights_unchecked, "more rights"),
+    Planted("secrets left behind", ("story secrets",), rising.secrets_left_behind, "left behind"),
+    Planted("likeness skipped", ("story likeness",), rising.likeness_skipped, "not like the old one"),
+    Planted("backup skipped", ("story backup",), rising.backup_skipped, "without a backup"),
+    Planted("room not waited for", ("story room",), rising.room_not_waited_for, "no room"),
+    Planted("data handed back", _kills("worded", 0), rising.data_handed_back, "stateful"),
+    Planted("rollout goes on", ("story bad stage",), rising.rollout_goes_on),
+    Planted("rollout not resumed", ("story rollout and sigterm",), rising.rollout_not_resumed, "no end of rollout"),
+    Planted("children forgotten", ("story shared network",), rising.children_forgotten),
+    Planted("request obeyed twice", ("story locked request",), rising.request_obeyed_twice),
+    Planted("brake forgotten", ("story brake",), rising.brake_forgotten, "by the next process"),
+    Planted("heavy on suspicion", ("story heavy",), rising.heavy_on_suspicion),
+    Planted("loads forgotten", ("story loads",), rising.loads_forgotten),
+    Planted("slow is fine", ("story slow",), rising.slow_is_fine, "action.verified"),
+    Planted("toolless is sick", ("story toolless",), rising.toolless_is_sick),
+    Planted("engine back at once", ("story engine back",), rising.engine_back_at_once, "as a person wants it"),
 )
 
 

@@ -75,13 +75,52 @@ async def ask(stage: Stage, verb: str, target: str = "box.oracle", **params: str
     anything when its daemon was killed is given up."""
     for _attempt in range(10):
         question = asyncio.ensure_future(stage.life.ask(verb, target, **params))
-        await stage.world.run(60 if verb == "phoenix" else 2)
+        await stage.world.run(60 if verb in ("phoenix", "rollback") else 2)
         question.cancel()
         if stage.space("pause") if verb == "pause" else [row for row in stage.ended(verb) if row.kind not in EARLY]:
             return
-        if verb == "phoenix" and stage.space("plan"):
+        if verb in ("phoenix", "rollback") and stage.space("plan"):
             await stage.until(lambda: not stage.space("plan"), 200, "end of the plan", step=5)
     raise AssertionError(f"{verb} was never done\n{stage.tail()}")
+
+
+async def worded(stage: Stage) -> None:
+    """The same with a service that keeps state: its old container gets the data back once a person says so."""
+    await proved(stage)
+    stage.image("local/oracle:2", Behaviour(exit_after=2.0, exit_code=1))
+    for _attempt in range(20):
+        if [row for row in stage.ended() if row.kind not in EARLY]:
+            break
+        asks = [key for key in stage.space("approval") if key.startswith("ap-")]
+        said = ("approve", asks[0], {}) if asks else ("phoenix", "box.oracle", {"image": "local/oracle:2"})
+        if asks or not stage.plans():
+            question = asyncio.ensure_future(stage.life.ask(said[0], said[1], **said[2]))
+            await stage.world.run(10)
+            question.cancel()
+        await stage.world.run(20)
+    await stage.world.run(200)
+
+
+async def backed_up(stage: Stage) -> None:
+    """A person asks for another image; a backup is made first, and the service moves on."""
+    await proved(stage)
+    stage.image("local/oracle:2", Behaviour(healthy_after=1.0), Labels={"version": "2"})
+    await ask(stage, "phoenix", image="local/oracle:2")
+    await stage.world.run(200)
+
+
+async def gone_back(stage: Stage) -> None:
+    """A second image proved, too; a person goes back to the first one, and the tag goes along."""
+    await proved(stage)
+    await stage.moved(run=Behaviour(healthy_after=1.5))
+    await stage.until(lambda: len(_proofs(stage)) == 2, 400, "second proof", step=5)
+    await stage.world.run(10)
+    await ask(stage, "rollback", retag="true")
+    await stage.world.run(200)
+
+
+def _proofs(stage: Stage) -> list[object]:
+    return list(stage.space("proved").get("box.oracle", {}).get("images", ()))
 
 
 STORIES: dict[str, Callable[[Stage], Awaitable[None]]] = {
@@ -89,7 +128,16 @@ STORIES: dict[str, Callable[[Stage], Awaitable[None]]] = {
     "rolled_back": rolled_back,
     "stopped": stopped,
 }
-RULES = {"stopped": {"files": {"omni.yaml": OWNER_FILE.read_text("utf-8")}, "services": KUBE}}
+MORE = {"worded": worded, "backed_up": backed_up, "gone_back": gone_back}
+"""stories that are told with single kills only"""
+ALL = STORIES | MORE
+SERVICES = {
+    "worded": {"box.oracle": {"stateful": True}},
+    "backed_up": {"box.oracle": {"before": {"exec": ["dump"], "within": "1m"}}},
+}
+RULES = {name: {"services": said} for name, said in SERVICES.items()} | {
+    "stopped": {"files": {"omni.yaml": OWNER_FILE.read_text("utf-8")}, "services": KUBE}
+}
 
 
 # ---------------------------------------------------------------- telling them with kills
@@ -152,7 +200,7 @@ def tell(name: str, kills: tuple[int, ...] = (), write: int = 0, fault: Fault | 
     async def story(stage: Stage) -> None:
         stage.world.kill_at = frozenset(kills)
         stage.engine.fault = at_the_write if fault is not None else None
-        await STORIES[name](stage)
+        await ALL[name](stage)
         points = stage.world.points
         if stage.life.fence.closed:
             await stage.world.run(30)
@@ -249,8 +297,18 @@ def test_the_story_without_a_kill_ends_as_it_should(name: str) -> None:
     assert calm.held_down is (name == "stopped")
 
 
+@pytest.mark.parametrize("name", MORE)
+def test_the_further_stories_end_as_they_should(name: str) -> None:
+    calm = undisturbed(name).end
+    assert (calm.open_plans, calm.held_down) == (0, False)
+    (serving,) = [box for box in calm.containers if box[0] == NAME]
+    assert (serving[1], serving[3]) == ("running", "always")
+    assert calm.outcomes[-1] == ("action.rolled_back" if name == "worded" else "action.verified")
+    assert bool(calm.bad) is (name == "worded")
+
+
 @pytest.mark.parametrize("part", range(SLICES))
-@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("name", ALL)
 def test_one_kill_anywhere_changes_nothing_about_the_end(name: str, part: int) -> None:
     tellings = singles(name, part)
     found = [text for kills in tellings for text in trouble(name, kills)]

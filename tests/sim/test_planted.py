@@ -10,10 +10,15 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.sim import test_carried as carried
 from tests.sim import test_engine_ends as ends
 from tests.sim import test_interrupted as interrupted
 from tests.sim import test_kill_matrix as matrix
+from tests.sim import test_loops as loops
+from tests.sim import test_probation as watched
+from tests.sim import test_requests as asked
 from tests.sim import test_review as review
+from tests.sim import test_rollouts as rollouts
 from tests.sim import test_stories as stories
 from tests.sim.planted import PLANTED, Planted, table
 from tests.sim.worlds import Play, Script
@@ -30,6 +35,25 @@ TOLD: dict[str, Callable[[], None]] = {
     ),
     "stopped by hand": review.test_a_person_who_stops_it_in_probation_is_obeyed_and_blames_no_image,
     "engine ends": lambda: ends.test_what_the_engine_stopped_on_its_way_out_is_not_stopped_on_purpose("always"),
+    "loop": loops.test_a_loop_with_policy_always_and_no_good_image_is_made_anew_once_and_stopped,
+    "second loop": loops.test_a_person_starts_it_and_it_is_stopped_again_when_it_loops_again,
+    "rights": carried.test_an_image_that_runs_as_root_is_refused_where_the_old_one_did_not,
+    "secrets": carried.test_a_file_that_compose_injected_is_there_in_the_new_container,
+    "likeness": carried.test_an_engine_that_loses_something_on_the_way_is_noticed_before_the_old_one_stops,
+    "backup": carried.test_a_backup_that_fails_leaves_the_old_one_serving,
+    "room": carried.test_the_new_one_starts_only_once_there_is_room,
+    "bad stage": rollouts.test_a_bad_one_ends_the_project_there_and_the_rest_is_not_touched,
+    "rollout and sigterm": lambda: rollouts.test_a_pause_ends_it_there_and_a_restart_of_ours_does_not("sigterm"),
+    "shared network": rollouts.test_who_shares_a_network_is_restarted_after_the_one_that_was_restarted,
+    "locked request": asked.test_a_file_that_cannot_be_removed_is_not_obeyed_twice_also_not_after_a_restart,
+    "brake": loops.test_when_everything_fails_rules_stop_trying_and_try_one_when_it_was_quiet,
+    "heavy": loops.test_a_heavy_model_in_a_loop_is_stopped_and_not_loaded_again_by_us,
+    "loads": watched.test_what_a_load_takes_is_learned_and_outlives_a_kill,
+    "slow": watched.test_a_model_that_is_too_slow_is_taken_back_and_quarantined,
+    "toolless": watched.test_a_health_check_without_its_tool_does_not_condemn_a_new_image,
+    "engine back": lambda: ends.test_an_engine_that_is_back_within_a_second_is_nobodys_wish_at_any_moment_of_the_watch(
+        False, "always"
+    ),
     "rule gone": interrupted.test_an_alert_whose_rule_is_gone_after_a_restart_is_told_as_resolved,
 }
 
@@ -60,7 +84,7 @@ def told(story: Callable[[], None]) -> str:
 @pytest.fixture(scope="module", autouse=True)
 def _undisturbed() -> None:
     """How the stories end in the real code, before anything is planted."""
-    for name in matrix.STORIES:
+    for name in matrix.ALL:
         matrix.undisturbed(name)
 
 

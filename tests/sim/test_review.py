@@ -141,8 +141,11 @@ def test_a_stop_asked_for_in_mid_plan_stops_whatever_serves_when_the_plan_is_ove
 def test_while_a_plan_holds_the_container_a_stop_is_told_to_wait_and_not_that_there_is_none(at: str) -> None:
     async def story(stage: Stage) -> None:
         await stage.proved()
+        stage.engine.latency["rename"] = 1.0  # as a rule it is gone before anybody could ask
         await at_work(stage, at)
-        await stage.until(lambda: stage.service().container is None, 5, "container between two names", 0.001)
+        registry = stage.life.core.decider.registry
+        between = lambda: registry.get("box.oracle").container is None  # noqa: E731
+        await stage.until(between, 5, "container between two names", 0.001)
         answer = await stage.ask("stop")
         assert answer.verdict.ok or answer.verdict.reason is Reason.LOCKED, answer.verdict.text
 

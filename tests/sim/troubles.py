@@ -5,12 +5,12 @@ From: tests/sim/worlds.py, whose Play is made of these and calls them by name. T
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from supervisor.config import Settings
+from supervisor.config.yaml import Document, validate
 from supervisor.core.reading import read_rules
 from supervisor.core.standing import Loaded
 from supervisor.errors import EngineError, JournalError
@@ -33,17 +33,28 @@ HANDS = ("stop", "remove", "rename", "take_name", "up", "pause", "ask_stop", "re
 WATCHING = ("probation", "verify", "commit", "spare", "clear", "back_verify")
 """steps in which we stop nothing: a `docker stop` then is a person's"""
 OWNED = {"resurgam.enable": "true"}
+FOLDER = "/srv/state"
+MORE: Mapping[str, Any] = {
+    "services": {
+        "box.s2": {"before": {"exec": ["/backup"], "within": "60s"}},
+        "box.s3": {"probe": "completion://:8000", "benchmark": {"at-least": 12}},
+        "box.s4": {"probe-exec": ["/probe"]},
+    },
+    "requests": [{"folder": FOLDER, "project": "box", "grace": "10s"}],
+}
+"""settings of the worlds of richer.py"""
 
-_LOADED: list[Loaded] = []
+_LOADED: dict[tuple[bool, bool], Loaded] = {}
 
 
-def loaded(without_rules: bool = False) -> Loaded:
-    """The shipped rules with quick proof, or no rules at all; read once."""
-    if not _LOADED:
-        for rules in (["shipped"], []):
-            settings = Settings(proof="60s", state_dir=Path("/nonexistent"), rules=rules)
-            _LOADED.append(read_rules(settings, None))
-    return _LOADED[without_rules]
+def loaded(without_rules: bool = False, more: bool = False) -> Loaded:
+    """The shipped rules with quick proof, or no rules at all; read once. `more`: with settings for some services."""
+    key = (without_rules, more)
+    if key not in _LOADED:
+        said = {"proof": "60s", "rules": [] if without_rules else ["shipped"], **(MORE if more else {})}
+        made = validate(Settings, Document("resurgam.yaml", {**said, "state_dir": "/nonexistent"}))
+        _LOADED[key] = read_rules(made, None)
+    return _LOADED[key]
 
 
 @dataclass(frozen=True)
@@ -54,16 +65,31 @@ class Service:
     checked: bool
     stubborn: bool = False
     """it ignores SIGTERM"""
+    more: tuple[tuple[str, str], ...] = ()
+    """labels beside the usual ones"""
+    depends: tuple[str, ...] = ()
+    """compose services it depends on"""
+    parent: str = ""
+    """the container whose network it shares"""
+    port: int = 0
+    """the host port it publishes; 0 for none"""
+
+    @property
+    def word(self) -> str:
+        """Its compose service."""
+        return self.name.removeprefix("box-").removesuffix("-1")
 
     @property
     def labels(self) -> dict[str, str]:
         compose = {
             "com.docker.compose.project": "box",
-            "com.docker.compose.service": self.name.removeprefix("box-").removesuffix("-1"),
+            "com.docker.compose.service": self.word,
             "com.docker.compose.container-number": "1",
             "com.docker.compose.oneoff": "False",
         }
-        return compose | (OWNED if self.owned else {})
+        depends = ",".join(f"{word}:service_started:false" for word in self.depends)
+        known = {"com.docker.compose.depends_on": depends} if depends else {}
+        return compose | known | dict(self.more) | (OWNED if self.owned else {})
 
 
 class Troubles:
@@ -82,7 +108,17 @@ class Troubles:
         if service.stubborn:
             run = run.changed(stop_takes=None)
         engine.add_image(SimImage(tags=(f"local/{service.name}:1",), config={"Env": [f"N={number}"]}, run=run))
-        engine.human_run(service.name, f"local/{service.name}:1", service.labels, service.policy, networks=("box",))
+        self._run(service)
+
+    def _run(self, service: Service, *networks: str) -> None:
+        """`docker run`, as compose would."""
+        given: dict[str, Any] = {"networks": networks or ("box",)}
+        if service.parent:
+            given = {"host": {"NetworkMode": f"container:{service.parent}"}}
+        if service.port:
+            given["ports"] = {"8000/tcp": str(service.port)}
+        engine, image = self.world.engine, f"local/{service.name}:1"
+        engine.human_run(service.name, image, service.labels, service.policy, **given)
 
     def _service(self, name: str) -> Service:
         return next(service for service in self.services if service.name == name)
@@ -104,7 +140,7 @@ class Troubles:
             self.down.discard(name)
             if engine.container(name) is not None:
                 engine.human_remove(name, force=True)
-            engine.human_run(name, f"local/{name}:1", service.labels, service.policy, networks=("box",))
+            self._run(service)
 
         self._try(again)
 
@@ -218,7 +254,7 @@ class Troubles:
     async def _hand_take_name(self, name: str) -> None:
         service = self._service(name)
         self.down.discard(name)
-        self._try(lambda: self.world.engine.human_run(name, f"local/{name}:1", service.labels, service.policy))
+        self._try(lambda: self._run(service, "bridge"))
 
     async def _hand_up(self, name: str) -> None:
         """`compose up --force-recreate`."""
@@ -276,7 +312,8 @@ class Troubles:
 
     async def _reload(self, seconds: float) -> None:
         """The rule files are gone for a while."""
-        for rules in (loaded(without_rules=True), loaded()):
+        more = bool(self.world.loaded.settings.requests)
+        for rules in (loaded(without_rules=True, more=more), loaded(more=more)):
             self.world.loaded = rules
             if self.world.life is not None:
                 clock = self.world.clock

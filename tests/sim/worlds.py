@@ -14,7 +14,8 @@ from supervisor.clock import ManualClock
 from supervisor.lab.house import SimWorld
 from supervisor.lab.loop import SimLoop
 from tests.sim.invariants import Watcher, at_rest
-from tests.sim.troubles import BAD, HANDS, Service, Troubles, loaded
+from tests.sim.richer import MoreTroubles, drawn
+from tests.sim.troubles import BAD, HANDS, Service, loaded
 
 HOUR = 3600.0
 QUIET = 2 * HOUR
@@ -29,6 +30,8 @@ class Script:
     services: tuple[Service, ...] = ()
     events: list[tuple[float, str, tuple[Any, ...]]] = field(default_factory=list)
     kills: frozenset[int] = frozenset()
+    person: str = ""
+    """who is on call, in the worlds that have more (richer.py)"""
 
     @classmethod
     def of(cls, seed: int) -> "Script":
@@ -46,9 +49,11 @@ class Script:
         script = cls(seed, services)
         for _ in range(chance.randint(2, 8)):
             script.events.append(script._trouble(chance))
-        script.events.sort(key=lambda event: event[0])
         if chance.random() < 0.6:
             script.kills = frozenset(chance.randint(1, 160) for _ in range(chance.randint(1, 3)))
+        more = drawn(seed, services)
+        script.services, script.person = more.services, more.person
+        script.events = sorted([*script.events, *more.events], key=lambda event: event[0])
         return script
 
     def _trouble(self, chance: random.Random) -> tuple[float, str, tuple[Any, ...]]:
@@ -84,7 +89,7 @@ class Script:
         return at, kind, arguments
 
 
-class Play(Troubles):
+class Play(MoreTroubles):
     """One script being played."""
 
     def __init__(self, script: Script) -> None:
@@ -92,6 +97,7 @@ class Play(Troubles):
         self.loop = SimLoop(ManualClock(seed=script.seed))
         self.chance = random.Random(script.seed + 1)
         self.down = set()
+        self.requested = 0
         self.world: SimWorld
         self.watcher: Watcher
 
@@ -105,13 +111,15 @@ class Play(Troubles):
             self.loop.close()
 
     async def _play(self) -> list[str]:
-        self.world = world = SimWorld(self.loop, loaded())
+        more = bool(self.script.person)
+        self.world = world = SimWorld(self.loop, loaded(more=more))
         world.broker.subscribe("everybody")
         self.watcher = Watcher(world)
         for number, service in enumerate(self.script.services):
             self._run_good(service, number)
         world.kill_at = self.script.kills
         await world.begin()
+        person = asyncio.ensure_future(self.on_call(self.script.person)) if more else None
         for at, kind, arguments in self.script.events:
             await world.run(max(0.0, at - world.clock.mono()))
             await getattr(self, f"_{kind}")(*arguments)
@@ -122,6 +130,13 @@ class Play(Troubles):
         if world.life is not None and world.life.trouble:
             self.watcher.say("edges", f"an edge broke: {world.life.trouble[0]!r}")
         found = [*self.watcher.found, *self.watcher.over_budget(), *at_rest(world, before, since), *self._disobeyed()]
+        asked = [row for row in world.disk.rows(kinds=("action.rollout",)) if row.body["by"].startswith("request:")]
+        begun = len([row for row in asked if row.body["state"] == "planned"])
+        if begun > self.requested:
+            found.append(f"I14 once: {self.requested} request files led to {begun} rollouts")
+        if person is not None:
+            person.cancel()
+            await asyncio.gather(person, return_exceptions=True)
         await world.finish()
         return found
 
@@ -130,6 +145,8 @@ class Play(Troubles):
         world = self.world
         world.kill_at = frozenset()
         world.engine.fault = None
+        world.engine.world.place.held.clear()
+        world.room.wanting = ""
         if world.broker.frozen:
             world.broker.thaw()
         if world.engine.away:

@@ -5,19 +5,23 @@ virtual clock, `tests/real/test_bus_broker.py` over mosquitto.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import pytest
 
+from supervisor.bus.client import QUEUE
 from supervisor.bus.connection import Connection
 from supervisor.bus.messages import Message
 from supervisor.errors import BrokerError
+from supervisor.ports import LARGEST_RECEIVED
 
 HOST = "box"
 WILL = Message(f"resurgam/{HOST}/availability", b"offline", 1, retain=True)
 EVENT = f"resurgam/{HOST}/event/alert"
 STATE = f"resurgam/{HOST}/state/daemon"
+COMMANDS = f"resurgam/{HOST}/cmd"
 
 
 class Rig(Protocol):
@@ -28,6 +32,9 @@ class Rig(Protocol):
 
     async def listen(self, pattern: str) -> Callable[[], list[bytes]]:
         """Subscribe durably; the function returned gives what was received so far."""
+
+    async def say(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        """Publish as somebody else."""
 
     async def kill(self) -> None:
         """SIGKILL."""
@@ -176,6 +183,72 @@ async def letting_go_ends_the_connection_at_once(rig: Rig) -> None:
     await rig.thaw()
 
 
+async def what_is_said_to_us_arrives_in_order(rig: Rig) -> None:
+    broker = rig.make()
+    await broker.connect()
+    await broker.subscribe(f"{COMMANDS}/+/+")
+    await rig.say(f"{COMMANDS}/phone/ack", b"one")
+    await rig.say(EVENT, b"not for us")
+    await rig.say(f"{COMMANDS}/phone/deny", b"two")
+    got = [await asyncio.wait_for(broker.received(), 5.0) for _ in range(2)]
+    assert [(one.topic, one.payload, one.retained) for one in got] == [
+        (f"{COMMANDS}/phone/ack", b"one", False),
+        (f"{COMMANDS}/phone/deny", b"two", False),
+    ]
+    await broker.close()
+
+
+async def what_the_broker_kept_says_so(rig: Rig) -> None:
+    await rig.say(f"{COMMANDS}/phone/ack", b"kept", retain=True)
+    broker = rig.make()
+    await broker.connect()
+    await broker.subscribe(f"{COMMANDS}/+/+")
+    assert (await asyncio.wait_for(broker.received(), 5.0)).retained
+    await rig.say(f"{COMMANDS}/phone/deny", b"live, and to be kept", retain=True)
+    assert (await asyncio.wait_for(broker.received(), 5.0)).retained
+    await broker.publish(f"{COMMANDS}/phone/ack", b"", 1, True, 0.0)
+    assert (await asyncio.wait_for(broker.received(), 5.0)).payload == b""
+    await broker.close()
+
+
+async def a_long_message_is_cut(rig: Rig) -> None:
+    broker = rig.make()
+    await broker.connect()
+    await broker.subscribe(f"{COMMANDS}/+/+")
+    await rig.say(f"{COMMANDS}/phone/ack", b"x" * 10_000)
+    assert len((await asyncio.wait_for(broker.received(), 5.0)).payload) == LARGEST_RECEIVED + 1
+    await broker.close()
+
+
+async def a_flood_is_bounded(rig: Rig) -> None:
+    broker = rig.make()
+    await broker.connect()
+    await broker.subscribe(f"{COMMANDS}/+/+")
+    for number in range(200):
+        await rig.say(f"{COMMANDS}/phone/ack", b"%d" % number)
+    await asyncio.sleep(0.2)
+    got = []
+    with contextlib.suppress(TimeoutError):
+        while True:
+            got.append((await asyncio.wait_for(broker.received(), 0.2)).payload)
+    assert got == [b"%d" % number for number in range(QUEUE)]
+    await broker.close()
+
+
+async def who_waits_for_a_message_is_told_that_the_connection_is_gone(rig: Rig) -> None:
+    broker = rig.make()
+    await broker.connect()
+    await broker.subscribe(f"{COMMANDS}/+/+")
+    waiting = asyncio.ensure_future(broker.received())
+    await asyncio.sleep(0.01)
+    await rig.kill()
+    with pytest.raises(BrokerError):
+        await asyncio.wait_for(waiting, 2.0)
+    with pytest.raises(BrokerError):
+        await broker.subscribe(f"{COMMANDS}/+/+")
+    await broker.close()
+
+
 SUITE: tuple[Callable[[Rig], Awaitable[None]], ...] = (
     an_event_reaches_a_subscriber,
     nobody_listens_is_told,
@@ -187,4 +260,9 @@ SUITE: tuple[Callable[[Rig], Awaitable[None]], ...] = (
     a_frozen_broker_fails_a_publish_in_time,
     a_goodbye_sends_no_last_will,
     letting_go_ends_the_connection_at_once,
+    what_is_said_to_us_arrives_in_order,
+    what_the_broker_kept_says_so,
+    a_long_message_is_cut,
+    a_flood_is_bounded,
+    who_waits_for_a_message_is_told_that_the_connection_is_gone,
 )

@@ -26,7 +26,8 @@ class Lab(Protocol):
 
     def image(self, kind: str) -> str:
         """The reference of an image: serve (obeys TERM, exits 0), stubborn (ignores TERM), loop (exits 139 after
-        0.2 s), checked (healthy once its check ran), sick (its check fails), done (prints `one`, `two`, exits 3)."""
+        0.2 s), checked (healthy once its check ran), sick (its check fails), toolless (its check's tool is missing),
+        done (prints `one`, `two`, exits 3). Each has a folder /data."""
 
     def image_id(self, kind: str) -> str:
         """That image's id."""
@@ -34,8 +35,17 @@ class Lab(Protocol):
     def network(self, word: str) -> str:
         """A user-defined network."""
 
+    def fixed(self, word: str) -> tuple[str, str]:
+        """(a user-defined network where addresses can be asked for, one such address)."""
+
+    def missing_folder(self) -> str:
+        """A folder of the host that is not there."""
+
     async def crash(self, name: str) -> None:
         """The main process is killed, by nobody the engine knows."""
+
+    async def delete_path(self, name: str, path: str) -> None:
+        """A process inside deletes a file or folder."""
 
 
 Check = Callable[[Lab], Awaitable[None]]

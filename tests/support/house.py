@@ -41,6 +41,8 @@ class FakeHouse:
         self.snapshot = snapshot or box(seq=0)
         self.asked: list[Command] = []
         self.verdicts: dict[str, Verdict] = {}
+        self.rollout = 0
+        """the rollout that every command begins"""
         self.series: list[tuple[Labels, float]] = [
             (series("resurgam_container_deaths_total", name="oracle"), 3.0),
             (series("node_memory_MemTotal_bytes"), 4e11),
@@ -69,7 +71,7 @@ class FakeHouse:
         verdict = self.verdicts.get(fact.verb, yes("Plan 41 was started."))
         intent = Intent(fact.verb, fact.target, fact.params, "", fact.principal)
         steers = fact.verb in ("pause", "resume")
-        return Decision(NOW, intent, verdict, 41 if verdict.ok and not steers else 0)
+        return Decision(NOW, intent, verdict, 41 if verdict.ok and not steers else 0, self.rollout)
 
     async def next(self, rev: int) -> Snapshot:
         while self.snapshot.rev <= rev:

@@ -177,6 +177,7 @@ class Box:
             holds=lambda expr, _alert: None if expr.text in self.erring else expr.text in self.true,
             action=lambda one: self.raw.get(one.name, one.annotations.get("action", "")),
             absent=self.absent,
+            maneuvers=self.book.maneuvers(),
         )
 
     @staticmethod

@@ -55,6 +55,7 @@ class RealRig:
     def __init__(self, state_dir: Path) -> None:
         self.mosquitto = Mosquitto(find(), state_dir, SystemClock(), port=0)
         self.listeners: list[Listener] = []
+        self._speaker: Connection | None = None
 
     def make(self) -> Connection:
         return Door(self.mosquitto.address, "resurgam-test", WILL, ack_limit=1.0, connect_limit=2.0)()
@@ -74,6 +75,12 @@ class RealRig:
             self.mosquitto._wish = port  # so that subscribers find it again
         await self.mosquitto.ensure()
 
+    async def say(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        if self._speaker is None:
+            self._speaker = Door(self.mosquitto.address, "speaker", WILL, ack_limit=1.0, connect_limit=2.0)()
+            await self._speaker.connect()
+        await self._speaker.publish(topic, payload, 1, retain, 0.0)
+
     async def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
         if self.mosquitto._process is not None:
@@ -88,6 +95,8 @@ class RealRig:
     async def end(self) -> None:
         for listener in self.listeners:
             await listener.close()
+        if self._speaker is not None:
+            await self._speaker.abort()
         with contextlib.suppress(OSError, ValueError):
             os.kill(self.pid, signal.SIGCONT)
         await self.mosquitto.close()

@@ -31,12 +31,17 @@ class Point:
     at: int = -1
     count: int = 0
     seen: list[str] = field(default_factory=list)
+    dead: bool = False
+    """nothing of the killed process passes here any more, until the next one begins"""
 
     def pass_by(self, name: str) -> None:
         """One place."""
+        if self.dead:
+            raise Killed(name)
         self.count += 1
         self.seen.append(name)
         if self.count == self.at:
+            self.dead = True
             raise Killed(name)
 
 
@@ -112,6 +117,7 @@ class TinyCore:
     async def recover(self) -> list[PlanEnded]:
         """A fresh process takes over what is open."""
         self.unsaved.clear()
+        self.point.dead = False
         self.runner = self.fresh()
         found = []
         for plan in [self.journal[key] for key in sorted(self.journal)]:

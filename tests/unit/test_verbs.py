@@ -6,8 +6,8 @@ from supervisor.verbs import VERBS, Disturbance, disturbance
 
 
 def test_the_table_has_nothing_that_runs_a_command() -> None:
-    assert sorted(VERBS) == ["notify", "phoenix", "protect", "restart", "rollback", "scale", "start", "stop"]
-    assert [name for name, verb in VERBS.items() if verb.internal] == ["protect"]
+    assert sorted(VERBS) == ["notify", "phoenix", "protect", "release", "restart", "rollback", "scale", "start", "stop"]
+    assert [name for name, verb in VERBS.items() if verb.internal] == ["protect", "release"]
 
 
 def test_parameters_have_defaults_and_only_those_of_the_verb_are_known() -> None:

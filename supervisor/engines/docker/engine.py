@@ -6,6 +6,7 @@ when its caller is gone the thread ends it, and whoever cares looks at the engin
 """
 
 import math
+import platform
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
@@ -14,21 +15,21 @@ from typing import Any
 import docker.errors
 
 from supervisor.clock import Clock
-from supervisor.engines.docker import cgroups, output, shape
+from supervisor.engines.docker import cgroups, files, output, shape, versions
 from supervisor.engines.docker.link import Link
 from supervisor.engines.docker.stream import Stream
 from supervisor.errors import Conflict, EngineTimeout
 from supervisor.facts import Container, EngineEvent, Image, Json
-from supervisor.ports import EngineInfo, ExecResult, FileChange, Usage
+from supervisor.ports import EngineInfo, ExecResult, FileChange, FileStat, Usage
 
 LOOK, WRITE, CREATE, START, REMOVE = 20.0, 30.0, 120.0, 300.0, 120.0
 """seconds of silence after which a call counts as late: reads, small writes, and the writes that may take long"""
 STOP_MARGIN = 20.0
 """seconds on top of a container's grace until a stop counts as late"""
+FILES = 60.0
+"""seconds of silence while files are listed or copied"""
 SIZE_LIMIT = 10.0
 """seconds for measuring a writable layer; one that takes longer is left unmeasured"""
-MANY_NETWORKS = "1.44"
-"""from this API version on a container can be created on several networks at once"""
 _KEPT = 500
 
 
@@ -57,7 +58,8 @@ class DockerEngine:
         self._host_memory = float(raw.get("MemTotal") or 0)
         life = self._link.life()
         identity = f"{raw.get('ID', '')}:{life}" if life else str(raw.get("ID", ""))
-        return EngineInfo(identity, self.name, str(version.get("Version", "")), str(version.get("ApiVersion", "")))
+        here = self._link.by_socket() and raw.get("Name") == platform.node()
+        return replace(shape.info(raw, version, identity, self.name), local=here)
 
     async def list(self) -> tuple[Container, ...]:
         def look(client: Any) -> tuple[list[Json], Mapping[str, str]]:
@@ -152,20 +154,24 @@ class DockerEngine:
         return await self._link.run("stats", look, LOOK, long=True)
 
     async def changes(self, key: str) -> tuple[FileChange, ...]:
-        raise NotImplementedError
+        return await self._link.run("changes", lambda client: files.changes(client, key), FILES, long=True)
+
+    async def stat(self, key: str, path: str) -> FileStat | None:
+        return await self._link.run("stat", lambda client: _maybe(lambda: files.stat(client, key, path)), LOOK)
 
     async def get_archive(self, key: str, path: str, limit: int) -> bytes:
-        raise NotImplementedError
+        return await self._link.run(
+            "get_archive", lambda client: files.fetch(client, key, path, limit), FILES, long=True
+        )
 
     # ------------------------------------------------------------ writing
 
     async def put_archive(self, key: str, path: str, tar: bytes) -> None:
-        raise NotImplementedError
+        await self._link.run("put_archive", lambda client: files.unpack(client, key, path, tar), FILES, long=True)
 
     async def create(self, name: str, spec: Json) -> str:
-        first, later = shape.split_networks(spec, at_once=self._link.api_at_least(MANY_NETWORKS))
-
         def work(client: Any) -> str:
+            first, later = versions.fit(spec, self._link.api)
             made = str(client.create_container_from_config(first, name)["Id"])
             for network, endpoint in later.items():
                 try:

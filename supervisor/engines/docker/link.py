@@ -19,6 +19,7 @@ import docker.tls
 import requests.exceptions
 import urllib3.exceptions
 
+from supervisor.engines.docker import versions
 from supervisor.engines.docker.endpoint import Endpoint, find
 from supervisor.engines.docker.pool import Pool
 from supervisor.errors import Conflict, EngineError, EngineGone, EngineTimeout, NotFound
@@ -72,12 +73,18 @@ class Link:
         tls = _tls(endpoint)
         url = endpoint.url.replace("tcp://", "https://") if tls else endpoint.url
         try:
-            made = docker.APIClient(base_url=url, version=self._version or None, timeout=int(limit), tls=tls or False)
+            made: Any = docker.APIClient(
+                base_url=url, version=self._version or None, timeout=int(limit), tls=tls or False
+            )
         except docker.errors.DockerException as err:
             raise EngineGone(f"cannot reach the engine at {endpoint.url} ({endpoint.source}): {why(err)}") from err
         made.trust_env = False  # no proxies and no .netrc between us and the engine; and it saves a millisecond a call
-        self._version = made.api_version
+        made._version = self._version = versions.spoken(str(made.api_version))
         return made
+
+    def by_socket(self) -> bool:
+        """Whether the engine is reached by a socket file, not over a network."""
+        return find(self._wanted, self._env).url.startswith(("unix://", "http+unix://"))
 
     def forget(self) -> None:
         """Let this thread's client go; the next call makes a new one."""
@@ -89,7 +96,12 @@ class Link:
 
     def api_at_least(self, version: str) -> bool:
         """Whether the engine speaks this API version (`1.44`); False while it is not known."""
-        return bool(self._version) and _numbers(self._version) >= _numbers(version)
+        return versions.at_least(self._version, version)
+
+    @property
+    def api(self) -> str:
+        """The API version that is spoken; empty while it is not known."""
+        return self._version
 
     def life(self) -> str:
         """What tells one life of the engine's process from the next: its pid and start time; empty if unknown."""
@@ -115,6 +127,9 @@ class Link:
         if isinstance(err, docker.errors.APIError):
             status = err.status_code or 0
             text = str(err.explanation or err)
+            if status == 400 and text.startswith("client version "):
+                self.forget()  # it came back as another version; the next call asks what it speaks now
+                return EngineGone(f"the engine speaks another version of its API now: {text}")
             return {404: NotFound, 409: Conflict}.get(status, EngineError)(text, status)
         if _timed_out(err):
             self.forget()  # a late answer must not be taken for that of the next call
@@ -148,10 +163,6 @@ def why(err: BaseException) -> str:
     if isinstance(seen, PermissionError):
         return f"{sentence}. Run Resurgam as root, or add its user to the socket's group (`docker` as a rule)"
     return sentence
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def _tls(endpoint: Endpoint) -> "docker.tls.TLSConfig | None":

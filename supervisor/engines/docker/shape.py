@@ -8,13 +8,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from supervisor.engines.docker.versions import spoken
 from supervisor.facts import Container, Image, Json
-from supervisor.ports import Usage
+from supervisor.ports import EngineInfo, Usage
 from supervisor.services import OP_LABEL, REF_LABEL
+from supervisor.services.checks import CANNOT_RUN
 
 OWN_LABELS = "resurgam."
 DEFAULT_GRACE = 10.0
 """seconds the engine gives a container that sets no stop timeout of its own"""
+OUTPUT = 300
+"""characters kept of a health check's output"""
+_TOOL_MISSING = ("executable file not found", "no such file or directory", "permission denied")
+_ALL_ADDRESSES = ("", "0.0.0.0", "[::]")  # noqa: S104 - read, not listened on
+_GPU_DEVICES = ("/dev/nvidia", "/dev/dri", "/dev/kfd", "/dev/dxg")
 _HUB = ("docker.io/library/", "index.docker.io/library/", "docker.io/", "index.docker.io/")
 
 
@@ -40,6 +47,10 @@ def container(raw: Json, image_labels: Mapping[str, str] | None = None, ref_imag
         restart_policy=policy_text(_dict(host, "RestartPolicy")),
         auto_remove=bool(host.get("AutoRemove")),
         stop_grace=DEFAULT_GRACE if grace is None else float(grace),
+        parents=parents(host),
+        ports=ports(config, host),
+        gpu=wants_gpu(config, host),
+        health_output=health_output(state),
         network_parent=mode.removeprefix("container:") if mode.startswith("container:") else "",
         created_at=seconds(raw.get("Created")),
         started_at=seconds(state.get("StartedAt")),
@@ -47,6 +58,78 @@ def container(raw: Json, image_labels: Mapping[str, str] | None = None, ref_imag
         pid=int(state.get("Pid") or 0),
         address=address(raw),
     )
+
+
+def info(raw: Json, version: Json, identity: str, name: str) -> EngineInfo:
+    """What an engine is, from its `/info` and `/version`. `api` is the version we speak with it; the architecture is
+    named as in images (`amd64`)."""
+    return EngineInfo(
+        identity,
+        name,
+        str(version.get("Version") or ""),
+        spoken(str(version.get("ApiVersion") or "")),
+        str(version.get("Os") or raw.get("OSType") or ""),
+        str(version.get("Arch") or raw.get("Architecture") or ""),
+        tuple(sorted(_dict(raw, "Runtimes"))),
+        str(raw.get("DefaultRuntime") or ""),
+        bool(raw.get("CDISpecDirs")),
+    )
+
+
+def parents(host: Json) -> dict[str, str]:
+    """What a HostConfig shares with another container: network, pid, ipc, cgroup, volumes (further ones are `volumes.2`
+    …) -> its id or name, as it was written."""
+    found: dict[str, str] = {}
+    for word, key in (("network", "NetworkMode"), ("pid", "PidMode"), ("ipc", "IpcMode"), ("cgroup", "Cgroup")):
+        mode = str(host.get(key) or "")
+        if mode.startswith("container:"):
+            found[word] = mode.removeprefix("container:")
+    for number, given in enumerate(host.get("VolumesFrom") or (), 1):
+        found["volumes" if number == 1 else f"volumes.{number}"] = str(given).partition(":")[0]
+    return found
+
+
+def ports(config: Json, host: Json) -> tuple[str, ...]:
+    """The fixed ports of the host that are wanted, sorted: `8000/tcp` on all addresses, `127.0.0.1:8000/tcp`,
+    `[::1]:8000/tcp`. One that the engine picks anew at each start is left out; an unexposed one is never published."""
+    exposed, found = _dict(config, "ExposedPorts"), set[str]()
+    for inside, binds in _dict(host, "PortBindings").items():
+        for bind in (binds or ()) if inside in exposed else ():
+            address, port = str(bind.get("HostIp") or ""), str(bind.get("HostPort") or "")
+            if not port.isdigit() or port == "0":
+                continue
+            address = f"[{address}]" if ":" in address else address
+            where = "" if address in _ALL_ADDRESSES else f"{address}:"
+            found.add(f"{where}{port}/{inside.partition('/')[2] or 'tcp'}")
+    return tuple(sorted(found))
+
+
+def wants_gpu(config: Json, host: Json) -> bool:
+    """Whether a container asks for a GPU. Where NVIDIA's runtime is the default, every container has it; there the
+    environment says which ones mean it, as that runtime reads it."""
+    for request in host.get("DeviceRequests") or ():
+        wanted = {str(word) for words in request.get("Capabilities") or () for word in words or ()}
+        ids = [str(each) for each in request.get("DeviceIDs") or ()]
+        if "gpu" in wanted or request.get("Driver") in ("nvidia", "amd") or any("gpu" in each for each in ids):
+            return True
+    if any(str(each.get("PathOnHost") or "").startswith(_GPU_DEVICES) for each in host.get("Devices") or ()):
+        return True
+    if "nvidia" not in str(host.get("Runtime") or ""):
+        return False
+    env = dict(str(pair).partition("=")[::2] for pair in config.get("Env") or ())
+    return env.get("NVIDIA_VISIBLE_DEVICES", "all" if "CUDA_VERSION" in env else "") not in ("", "void", "none")
+
+
+def health_output(state: Json) -> str:
+    """What the engine's health check said last, in one bounded line. One that could not run at all begins with
+    CANNOT_RUN: that says nothing about the service."""
+    log = _dict(state, "Health").get("Log") or ()
+    if not log:
+        return ""
+    text, code = " ".join(str(log[-1].get("Output") or "").split()), int(log[-1].get("ExitCode") or 0)
+    missing = any(words in text for words in _TOOL_MISSING)
+    broken = (code < 0 and missing) or (code in (126, 127) and (missing or "not found" in text))
+    return f"{CANNOT_RUN if broken else ''}{text}"[:OUTPUT]
 
 
 def called(raw: Json) -> str:
@@ -66,6 +149,7 @@ def image(raw: Json) -> Image:
         config=dict(raw.get("Config") or {}),
         architecture=str(raw.get("Architecture") or ""),
         os=str(raw.get("Os") or ""),
+        variant=str(raw.get("Variant") or ""),
     )
 
 
@@ -90,19 +174,6 @@ def usage(raw: Json, host_memory: float = 0.0) -> Usage | None:
         memory_limit=0.0 if host_memory and limit >= host_memory else limit,
         cpu_seconds=float(cpu) / 1e9,
     )
-
-
-def split_networks(spec: Json, *, at_once: bool) -> tuple[Json, Json]:
-    """(create body, endpoints to connect before the start): older engines refuse several networks at a create. The
-    network named by NetworkMode is the one that stays, because it decides the default route."""
-    endpoints = _dict(_dict(spec, "NetworkingConfig"), "EndpointsConfig")
-    if at_once or len(endpoints) < 2:
-        return spec, {}
-    mode = str(_dict(spec, "HostConfig").get("NetworkMode") or "default")
-    primary = "bridge" if mode == "default" else mode
-    first = primary if primary in endpoints else next(iter(endpoints))
-    body = {**spec, "NetworkingConfig": {"EndpointsConfig": {first: endpoints[first]}}}
-    return body, {name: endpoint for name, endpoint in endpoints.items() if name != first}
 
 
 def split_reference(ref: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ engine goes, and so does this iterator. Whoever consumes it sweeps afterwards.
 """
 
 import asyncio
+import codecs
 import json
 import threading
 from collections import deque
@@ -23,6 +24,9 @@ STAND_LIMIT = 20.0
 """seconds until the subscription has to stand"""
 _REACH_BACK = 0.05
 """seconds: the engine answers a moment before it subscribes us, so each subscription reaches back this far"""
+_RECORD = 1 << 20
+"""characters of one record at most"""
+_BETWEEN = "\x1e \r\n\t"
 _CONTAINER = "create start die stop kill oom pause unpause rename destroy health_status"
 _IMAGE = "tag untag pull load import delete"
 KINDS: Mapping[str, frozenset[str]] = {
@@ -129,10 +133,12 @@ class Stream:
                 self._response = response
             wall, mono = self._clock.wall(), self._clock.mono()
             self._send(loop, EngineEvent(wall, mono, self._engine, "engine", "", "subscribed", round(wall * 1e9)))
-            for raw in client._stream_helper(response, decode=True):
-                event = self.shape(raw)
-                if event is not None and not self._send(loop, event):
-                    return
+            records = Records()
+            for chunk in client._stream_helper(response):
+                for raw in records.feed(chunk):
+                    event = self.shape(raw)
+                    if event is not None and not self._send(loop, event):
+                        return
         finally:
             client.close()
 
@@ -166,6 +172,37 @@ class Stream:
             time_ns=time_ns,
             attributes=attributes,
         )
+
+
+class Records:
+    """Takes a stream of JSON objects apart, however it is framed: one per line (all versions, `application/jsonl` from
+    1.52 on), with a record separator before each (`json-seq`), or with nothing between them."""
+
+    def __init__(self) -> None:
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._json = json.JSONDecoder()
+        self._text = ""
+
+    def feed(self, chunk: bytes) -> list[Json]:
+        """The objects that are whole now. A line that makes no sense is dropped; the next one may."""
+        self._text += self._decode(chunk)
+        found: list[Json] = []
+        while text := self._text.lstrip(_BETWEEN):
+            try:
+                record, end = self._json.raw_decode(text)
+            except ValueError:
+                _line, newline, rest = text.partition("\n")
+                if not newline:
+                    break
+                self._text = rest
+                continue
+            self._text = text[end:]
+            if isinstance(record, dict):
+                found.append(record)
+        self._text = self._text.lstrip(_BETWEEN)
+        if len(self._text) > _RECORD:
+            raise EngineGone("the event stream brought a record without an end")
+        return found
 
 
 def _hang_up(response: Any) -> None:

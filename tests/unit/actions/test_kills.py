@@ -167,6 +167,19 @@ def killed(box, plan, at_step):
     box.core.at_step = lambda step: None
 
 
+def killed_at_write(box, plan, operation, when):
+    """Run it until that call of the engine, and drop it there."""
+
+    def stop(op, _key, now):
+        if (op, now) == (operation, when):
+            raise Killed(op)
+
+    box.engine.on_call = stop
+    with pytest.raises(Killed):
+        box.run(box.core.run(plan))
+    box.engine.on_call = None
+
+
 def test_what_was_committed_is_not_gone_back_on():
     with sim_box() as box:
         plan = prepare(box, "renew-compose")
@@ -217,7 +230,10 @@ def test_a_create_that_was_under_way_at_the_kill_leaves_nothing_behind():
 def test_an_old_container_that_somebody_started_meanwhile_is_theirs(at):
     with sim_box() as box:
         plan = prepare(box, "renew-compose")
-        killed(box, plan, at)
+        if at in ("park", "start"):  # permitted together with the stop
+            killed_at_write(box, plan, "rename" if at == "park" else at, "before")
+        else:
+            killed(box, plan, at)
         if at == "probation":
             box.engine.human_stop("oracle")
             box.let(1.0)

@@ -23,6 +23,9 @@ class SimRig:
         found = self.world.subscribe(f"listener{self._listeners}", pattern)
         return found.payloads
 
+    async def say(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        self.world.take(topic, payload, retain)
+
     async def kill(self) -> None:
         self.world.thaw()
         self.world.kill()

@@ -39,8 +39,8 @@ def test_without_a_configuration_the_shipped_rules_are_fine(folder: Path, capsys
     assert main(["check"]) == 0
     out = capsys.readouterr().out
     assert "(no resurgam.yaml: the defaults)" in out
-    assert "containers.yaml: 5 rules" in out
-    assert "containers.playbooks.yaml: 3 playbooks" in out
+    assert "containers.yaml: 6 rules" in out
+    assert "containers.playbooks.yaml: 4 playbooks" in out
 
 
 def test_every_mistake_of_a_configuration_is_told_with_its_place(
@@ -150,12 +150,12 @@ def test_a_wrong_step_of_a_playbook_is_not_taken_for_a_missing_one(folder: Path)
 
 def test_what_a_configuration_says_without_effect_is_a_hint(folder: Path) -> None:
     (folder / "resurgam.yaml").write_text(
-        "services:\n  x:\n    enable: true\n    priority: 3\n    probe: grpc://:50051\n  y: {}\n"
+        "services:\n  x:\n    enable: true\n    priority: 3\n    probe-method: /skills.Health/Check\n  y: {}\n"
     )
     found = [(one.line, one.text) for one in inspect([]).of("hint") if one.line]
     assert [line for line, _text in found] == [4, 5]
     assert found[0][1] == "services.x.priority: this key has no effect yet in this version"
-    assert "cannot ask 'grpc://:50051' yet" in found[1][1]
+    assert found[1][1].startswith("services.x.probe-method: only a grpc:// probe calls it; write probe: grpc://")
 
 
 def test_a_folder_of_rules_that_is_not_there_says_what_to_do(folder: Path) -> None:

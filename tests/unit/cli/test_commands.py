@@ -246,6 +246,36 @@ def test_an_acting_command_says_its_plan_follows_it_and_exits_by_its_end(
     assert dict(daemon.house.asked[0].params) == {"image": "x:1", "within": "5m"}
 
 
+def test_a_rollout_is_followed_to_its_end(daemon: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.house.rollout = 7
+    daemon.house.verdicts["restart"] = yes("Rollout 7 was begun. restart of the project stack: a and b.")
+    for state, code in (("verified", 0), ("failed", 1)):
+        for said in ("planned", state):
+            body = {"rollout": 7, "state": said, "text": f"so it is {said}", "verb": "restart", "target": "stack"}
+            daemon.do(lambda body=body: daemon.house.happen("action.rollout", "stack", body))  # type: ignore[misc]
+        assert call(daemon, "restart", "stack") == code
+        out = capsys.readouterr().out
+        assert out.startswith("Rollout 7 was begun.")
+        assert f"rollout 7 {state}: so it is {state}" in out
+    assert call(daemon, "restart", "stack", "--no-follow") == 0
+    capsys.readouterr()
+    assert call(daemon, "show", "rollout:7") == 0
+    assert capsys.readouterr().out.startswith("rollout 7: restart stack, failed\n")
+
+
+def test_release_prints_what_is_left_to_do(daemon: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.house.verdicts["release"] = yes("Given back: a (always).\nRun these yourself:\n  docker update x")
+    assert call(daemon, "release", "--all") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "Given back: a (always).",
+        "Run these yourself:",
+        "  docker update x",
+    ]
+    assert (daemon.house.asked[0].verb, daemon.house.asked[0].target) == ("release", "*")
+    daemon.house.verdicts["release"] = no(Reason.NO_TARGET, "There is no service 'x'.")
+    assert call(daemon, "release", "x") == 3
+
+
 def test_a_refused_command_exits_with_3_and_says_why(daemon: Served, capsys: pytest.CaptureFixture[str]) -> None:
     daemon.house.verdicts["restart"] = no(Reason.COOLDOWN, "the next is possible at 12:40.")
     assert call(daemon, "restart", "stack.oracle", "--override", "I am here") == 3

@@ -71,3 +71,15 @@ def test_a_socket_we_may_not_open_says_what_to_do():
 
 def test_a_version_not_known_yet_is_none():
     assert not Link(None, {}).api_at_least("1.12")
+
+
+def test_an_engine_that_came_back_as_another_version_is_asked_again():
+    link = Link(None, {})
+    link._version = "1.52"
+    refused = refusal(400, "client version 1.52 is too new. Maximum supported API version is 1.41")
+    with pytest.raises(EngineGone, match="another version"):
+        link.guard("start", raises(refused), 5.0)
+    assert link.api == ""
+    with pytest.raises(EngineError) as caught:
+        link.guard("start", raises(refusal(400, "invalid mount config")), 5.0)
+    assert type(caught.value) is EngineError

@@ -3,6 +3,7 @@
 import pytest
 
 from supervisor.engines.docker import shape
+from supervisor.services.checks import CANNOT_RUN
 
 
 def test_an_almost_empty_inspect_is_a_container_that_never_ran():
@@ -105,11 +106,94 @@ def test_the_working_set_leaves_out_cache_and_an_absent_limit_is_zero():
     assert shape.usage({"memory_stats": {}}) is None
 
 
-def test_only_the_primary_network_is_in_an_older_engines_create():
-    ends = {"aaa": {"Aliases": ["x"]}, "lan": {"Aliases": ["y"]}}
-    spec = {"Image": "i", "HostConfig": {"NetworkMode": "lan"}, "NetworkingConfig": {"EndpointsConfig": ends}}
-    body, later = shape.split_networks(spec, at_once=False)
-    assert body["NetworkingConfig"] == {"EndpointsConfig": {"lan": {"Aliases": ["y"]}}}
-    assert later == {"aaa": {"Aliases": ["x"]}}
-    assert shape.split_networks(spec, at_once=True) == (spec, {})
-    assert spec["NetworkingConfig"] == {"EndpointsConfig": ends}
+@pytest.mark.parametrize(
+    ("host", "wanted"),
+    [
+        ({"NetworkMode": "lan", "PidMode": "host", "IpcMode": "private"}, {}),
+        ({"NetworkMode": "container:abc", "PidMode": "container:def"}, {"network": "abc", "pid": "def"}),
+        ({"IpcMode": "container:abc", "Cgroup": "container:def"}, {"ipc": "abc", "cgroup": "def"}),
+        ({"VolumesFrom": ["one:ro", "two", "three:rw"]}, {"volumes": "one", "volumes.2": "two", "volumes.3": "three"}),
+        ({"VolumesFrom": None}, {}),
+    ],
+)
+def test_what_is_shared_with_another(host, wanted):
+    assert shape.container({"HostConfig": host}).parents == wanted
+
+
+def test_ports_that_are_published_for_good():
+    config = {"ExposedPorts": {"80/tcp": {}, "53/udp": {}, "443/tcp": {}}}
+    binds = {
+        "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8000"}, {"HostIp": "127.0.0.1", "HostPort": "9000"}],
+        "53/udp": [{"HostIp": "", "HostPort": "53"}, {"HostIp": "::1", "HostPort": "5353"}, {"HostPort": ""}],
+        "443/tcp": None,
+        "9999/tcp": [{"HostIp": "", "HostPort": "9999"}],
+    }
+    found = shape.container({"Config": config, "HostConfig": {"PortBindings": binds}})
+    assert found.ports == ("127.0.0.1:9000/tcp", "53/udp", "8000/tcp", "[::1]:5353/udp")
+    assert shape.container({"Config": config, "HostConfig": {"PortBindings": None}}).ports == ()
+
+
+@pytest.mark.parametrize(
+    ("host", "env", "wanted"),
+    [
+        ({"DeviceRequests": [{"Driver": "", "Count": -1, "Capabilities": [["gpu"]]}]}, (), True),
+        ({"DeviceRequests": [{"Driver": "nvidia", "Capabilities": None}]}, (), True),
+        ({"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=all"]}]}, (), True),
+        ({"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["vendor.com/camera=0"]}]}, (), False),
+        ({"Devices": [{"PathOnHost": "/dev/kfd"}]}, (), True),
+        ({"Devices": [{"PathOnHost": "/dev/ttyUSB0"}]}, (), False),
+        ({"Runtime": "nvidia"}, ("NVIDIA_VISIBLE_DEVICES=all",), True),
+        ({"Runtime": "nvidia"}, ("NVIDIA_VISIBLE_DEVICES=void",), False),
+        ({"Runtime": "nvidia"}, ("CUDA_VERSION=12.4",), True),
+        ({"Runtime": "nvidia"}, ("PATH=/bin",), False),
+        ({"Runtime": "runc"}, ("NVIDIA_VISIBLE_DEVICES=all",), False),
+        ({"DeviceRequests": None, "Devices": None}, (), False),
+    ],
+)
+def test_who_asks_for_a_gpu(host, env, wanted):
+    assert shape.container({"Config": {"Env": list(env)}, "HostConfig": host}).gpu is wanted
+
+
+def checked(*log):
+    return shape.container({"State": {"Health": {"Status": "unhealthy", "Log": list(log)}}}).health_output
+
+
+NO_TOOL = (
+    "OCI runtime exec failed: exec failed: unable to start container process: "
+    'exec: "curl": executable file not found in $PATH: unknown'
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "broken"),
+    [
+        (-1, NO_TOOL, True),
+        (127, "/bin/sh: curl: not found\n", True),
+        (126, "sh: /check: Permission denied", False),
+        (126, "exec /check: permission denied", True),
+        (-1, "Health check exceeded timeout (1s)", False),
+        (1, "404 not found", False),
+        (22, "curl: (22) The requested URL returned error: 503", False),
+    ],
+)
+def test_a_check_that_cannot_run_is_told_apart(code, output, broken):
+    found = checked({"ExitCode": 0, "Output": "fine"}, {"ExitCode": code, "Output": output})
+    assert found.startswith(CANNOT_RUN) is broken
+    assert " ".join(output.split()) in found
+
+
+def test_a_checks_output_is_one_short_line():
+    assert checked({"ExitCode": 1, "Output": " a\n\n b\t" + "x" * 1000})[:6] == "a b xx"
+    assert len(checked({"ExitCode": 1, "Output": "x" * 1000})) == shape.OUTPUT
+    assert checked() == ""
+    assert checked({"ExitCode": 0, "Output": None}) == ""
+
+
+def test_what_an_engine_is():
+    raw = {"Architecture": "x86_64", "Runtimes": {"runc": {}, "nvidia": {}}, "DefaultRuntime": "nvidia"}
+    version = {"Version": "29.0.1", "ApiVersion": "1.52", "Os": "linux", "Arch": "amd64"}
+    found = shape.info(raw | {"CDISpecDirs": ["/etc/cdi"]}, version, "id:1", "docker")
+    assert (found.identity, found.name, found.version, found.api) == ("id:1", "docker", "29.0.1", "1.52")
+    assert (found.os, found.architecture) == ("linux", "amd64")
+    assert (found.runtimes, found.default_runtime, found.cdi) == (("nvidia", "runc"), "nvidia", True)
+    assert shape.info(raw | {"CDISpecDirs": []}, {}, "id", "docker").cdi is False

@@ -226,7 +226,7 @@ def test_approval() -> None:
     box = one_step("approval: disruptive")
     (decision,) = box.turn()
     assert decision.verdict.reason is Reason.NEEDS_APPROVAL
-    assert "`resurgam restart demo.oracle`" in decision.verdict.text
+    assert "needs a person's word before it may restart demo.oracle" in decision.verdict.text
     assert one_step("approval: disruptive", "notify").turn()[0].verdict.ok
     assert not one_step("approval: always", "notify").turn()[0].verdict.ok
 

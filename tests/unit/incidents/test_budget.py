@@ -103,3 +103,17 @@ def test_another_service_is_not_held_up() -> None:
     box = oracle(spent=spends(1, 2, 3))
     box.put(service("demo.web"))
     assert may_run(Intent("restart", "demo.web", {}, "", "rule:X"), box.world()).ok
+
+
+def test_for_the_host_a_rollout_counts_once() -> None:
+    day = tuple(Spend(NOW - 60 * n, f"demo.s{n}", "restart", True, n, rollout=5) for n in range(1, 40))
+    assert ask(oracle(spent=day)) is Reason.ALLOWED
+    ten = tuple(Spend(NOW - 60, f"demo.s{n}", "restart", True, n, rollout=n) for n in range(1, 11))
+    assert ask(oracle(spent=ten)) is Reason.BUDGET_HOST
+    assert ask(oracle(spent=ten), rollout=3) is Reason.ALLOWED, "its rollout is paid for"
+    assert ask(oracle(spent=ten), rollout=99) is Reason.BUDGET_HOST
+
+
+def test_for_its_service_each_plan_of_a_rollout_counts() -> None:
+    mine = tuple(Spend(NOW - 60 * n, ORACLE, "restart", True, n, rollout=n) for n in range(1, 4))
+    assert ask(oracle(spent=mine), rollout=3) is Reason.BUDGET_SERVICE

@@ -138,6 +138,14 @@ def test_going_back_with_state_needs_a_persons_word() -> None:
     assert may_run(intent(by="uid:0"), box.world()).ok
     assert may_run(intent("restart"), box.world()).ok
     assert may_run(intent(params={"image": "current"}), box.world()).ok  # not going back
+    assert may_run(intent(approved="uid:0"), box.world()).ok
+    back = intent("rollback")
+    box.put(service(needs=Needs(stateful=True), previous_image=GOOD))
+    assert said(box, back) is Reason.NEEDS_APPROVAL
+    assert may_run(replace(back, approved="bus:phone"), box.world()).ok
+    box.pauses["*"] = ("a backup", 0.0)
+    assert said(box, intent()) is Reason.PAUSED, "nobody is asked for what would be refused all the same"
+    assert said(box, intent(approved="uid:0")) is Reason.PAUSED, "a yes lifts nothing else"
 
 
 def test_services_that_share_a_word_never_run_together() -> None:

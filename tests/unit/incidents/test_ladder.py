@@ -71,21 +71,127 @@ def test_each_rung_is_acted_on_once() -> None:
     assert len(keys) == len(set(keys)) == 3
 
 
-def test_the_rung_that_worked_is_used_again_after_its_cooldown() -> None:
-    box = three()
-    box.turn()
+def heals_and_falls_ill(box: Box, after: float) -> None:
+    """The newest plan verifies, all is well for so long, then the same trouble begins anew."""
     box.run(VERIFIED)
     box.put(well(service()))
     box.turn(*box.resolve("ContainerRestartLoop"))
-    box.now += 300
+    box.now += after
     box.put(service(last_death_at=box.now))
+    box.spent = ()
     box.alerts = (alert(fired_at=box.now, active_at=box.now),)
     box.turn()
+
+
+def test_what_did_not_help_for_long_is_not_done_again() -> None:
+    """Every restart verifies, and every time it falls ill again: the ladder goes up all the same."""
+    box = three()
+    box.turn()
+    heals_and_falls_ill(box, 300)
     assert box.said() == [("playbook:restart-loop", "cooldown")]
     assert box.turn() == ()
     again_at(box)
     box.turn()
+    assert verbs(box) == [("phoenix", True)]
+    box.true = {HEALTHY}
+    box.run(VERIFIED)
+    box.put(well(service()))
+    for _ in range(30):
+        box.now += 5
+        box.turn()
+    box.turn(*box.resolve("ContainerRestartLoop"))
+    box.now += 900
+    box.put(service(last_death_at=box.now))
+    box.alerts = (alert(fired_at=box.now, active_at=box.now),)
+    box.turn()
+    assert verbs(box) == [("stop", True)]
+
+
+def test_what_was_stopped_and_started_by_a_person_is_stopped_again() -> None:
+    box = oracle(playbooks=books(THREE.replace("  - do: restart\n    verify: {probe: true, within: 2m}\n", "")))
+    box.put(service(proved_image="", drift=""))
+    box.turn()
+    assert verbs(box) == [("phoenix", False), ("stop", True)]
+    heals_and_falls_ill(box, 900)
+    assert verbs(box) == [("stop", True)]
+
+
+def test_a_ladder_of_one_rung_has_no_other() -> None:
+    box = oracle(alerts=(alert(annotations={"action": "restart"}),), playbooks=())
+    box.turn()
+    box.run(VERIFIED)
+    box.put(well(service()))
+    box.turn(*box.resolve("ContainerRestartLoop"))
+    box.now += 900
+    box.put(service(last_death_at=box.now))
+    box.alerts = (alert(annotations={"action": "restart"}, fired_at=box.now, active_at=box.now),)
+    box.turn()
     assert verbs(box) == [("restart", True)]
+
+
+def test_what_helped_for_long_enough_is_used_again() -> None:
+    box = three()
+    box.turn()
+    box.run(VERIFIED)
+    box.put(well(service()))
+    box.now += 3000  # the alert went on for a while: the hour since then is not over yet
+    box.turn(*box.resolve("ContainerRestartLoop"))
+    box.now += 700
+    box.spent = ()
+    box.put(service(last_death_at=box.now))
+    box.alerts = (alert(fired_at=box.now, active_at=box.now),)
+    box.turn()
+    assert verbs(box) == [("restart", True)]
+
+
+# ---------------------------------------------------------------- rungs that cannot be taken
+
+
+LKG_FIRST = THREE.replace("  - do: restart\n    verify: {probe: true, within: 2m}\n", "")
+
+
+def test_a_rung_that_time_cannot_help_is_passed_over_and_said_once() -> None:
+    box = oracle(playbooks=books(LKG_FIRST))
+    box.put(service(proved_image="", drift=""))
+    box.turn()
+    assert verbs(box) == [("phoenix", False), ("stop", True)]
+    assert box.said()[0] == ("playbook:restart-loop", "no_known_good")
+    assert "It stays down until a person starts it: `resurgam start demo.oracle`." in box.decisions[-1].intent.cause
+    for _ in range(3):
+        box.now += 1
+        assert box.turn() == ()
+    assert len(box.spaces["run"]) == len(
+        [key for key in box.spaces["run"] if key.startswith(("said", "playbook", "#"))]
+    )
+
+
+def test_a_rung_whose_reason_ends_is_taken_after_all() -> None:
+    box = oracle(playbooks=books(LKG_FIRST), pauses={"*": ("work", 0.0)})
+    box.put(service(proved_image="", drift=""))
+    box.turn()
+    assert box.said() == [("playbook:restart-loop", "no_known_good"), ("playbook:restart-loop", "paused")]
+    box.pauses = {}
+    box.put(service())
+    box.turn()
+    assert verbs(box) == [("phoenix", True)]
+
+
+def test_where_no_rung_can_be_taken_a_person_is_asked_for() -> None:
+    both = LKG_FIRST.replace("  - do: stop\n", "  - do: phoenix image=last-known-good within=5m\n")
+    box = oracle(playbooks=books(both))
+    box.put(service(proved_image="", drift=""))
+    box.turn()
+    assert [reason for _by, reason in box.said()] == ["no_known_good", "no_known_good", "ladder_spent"]
+    assert "no step that is left could help" in box.last.decisions[-1].verdict.text
+    assert box.book.incidents()[0].state == "degraded"
+    assert box.turn() == ()
+
+
+def test_what_has_to_be_waited_for_is_no_reason_to_go_up() -> None:
+    for more in ({"pauses": {"*": ("x", 0.0)}}, {"mode": "observe"}, {"absent": ("docker",)}):
+        box = oracle(playbooks=books(LKG_FIRST), **more)
+        box.turn()
+        assert [one.intent.verb for one in box.last.decisions] == ["phoenix"], more
 
 
 def test_quiet_for_so_long_leads_back_to_the_first_rung() -> None:
@@ -211,10 +317,19 @@ def test_a_restart_in_mid_plan_does_not_start_it_twice() -> None:
     assert verbs(box) == [("phoenix", True)]
 
 
+@pytest.mark.parametrize("reason", [Reason.UNSUPPORTED, Reason.IMAGE_GONE, Reason.WIDENS])
+def test_what_cannot_be_built_is_passed_over(reason: Reason) -> None:
+    box = three()
+    (decision,) = box.turn(admit=False)
+    box._keep(box.book.refused(decision.intent, no(reason, "it cannot be"), box.world()))
+    box.turn()
+    assert verbs(box) == [("phoenix", True)]
+
+
 def test_what_could_not_be_built_waits_for_a_change() -> None:
     box = three()
     (decision,) = box.turn(admit=False)
-    refusal = no(Reason.UNSUPPORTED, "it removes itself")
+    refusal = no(Reason.VANISHED, "it has no container")
     box._keep(box.book.refused(decision.intent, refusal, box.world()))
     for _ in range(5):
         box.now += 600
@@ -258,7 +373,7 @@ def test_runs_are_forgotten_once_nothing_depends_on_them() -> None:
     box.turn(*box.resolve("ContainerRestartLoop"))
     box.now += 3601
     box.turn()
-    assert [key for key in box.spaces["run"] if key != "#"] == []
+    assert [key for key in box.spaces["run"] if key != "#"] == [], "what failed an hour ago is no matter for the brake"
     assert box.spaces["incident"] == {}
 
 

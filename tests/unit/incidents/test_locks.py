@@ -132,3 +132,38 @@ def test_no_lock_is_ever_held_twice_and_all_are_served_in_the_end(steps: list[tu
         served |= fresh
     assert locks.holders() == ()
     assert locks.waiting() == ()
+
+
+# ---------------------------------------------------------------- rollouts
+
+
+def test_the_next_of_a_rollout_takes_over_what_the_one_before_holds_past_everybody_who_waits() -> None:
+    locks = Locks()
+    locks.admit(plan(1, "restart", "a", locks=(A, B, ENGINE_START), rollout=7))
+    locks.admit(plan(2, "restart", "b", locks=(B, ENGINE_START)))
+    assert locks.admit(plan(3, "restart", "b", locks=(B, ENGINE_START), rollout=7)).ok
+    assert locks.release(1) == ()
+    assert locks.holders() == ((ENGINE_START, 3), (B, 3))
+    assert [one.id for one in locks.release(3)] == [2]
+
+
+def test_another_rollout_waits_like_anybody() -> None:
+    locks = Locks()
+    locks.admit(plan(1, "restart", "a", locks=(A, B), rollout=7))
+    assert not locks.admit(plan(2, "restart", "b", locks=(B,), rollout=8)).ok
+    assert not locks.admit(plan(3, "restart", "b", locks=(B,))).ok
+
+
+def test_an_emergency_does_not_wait_for_what_is_only_reserved() -> None:
+    locks = Locks()
+    locks.admit(plan(1, "restart", "a", locks=(A, B), rollout=7))
+    assert locks.admit(plan(2, "stop", "b", locks=(B,))).ok, "b's turn is still to come"
+    assert not locks.admit(plan(3, "stop", "a", locks=(A,))).ok, "a is at work"
+    assert [one.id for one in locks.release(1)] == [3]
+    assert locks.holders() == ((A, 3), (B, 2))
+
+
+def test_after_a_restart_a_rollout_goes_before_those_that_waited() -> None:
+    locks = Locks()
+    waits = locks.restore([plan(2, "restart", "b", locks=(B,)), plan(3, "restart", "b", locks=(B, C), rollout=7)])
+    assert waits == (2,)

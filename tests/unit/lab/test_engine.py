@@ -5,10 +5,14 @@ import asyncio
 import pytest
 
 from supervisor.errors import Conflict, EngineError, EngineGone, EngineTimeout
-from supervisor.lab.engine import NEVER, Behaviour, Fault, SimEngine, SimImage
+from supervisor.lab.engine import NEVER, Behaviour, Fault, SimEngine, SimFile, SimImage
 from supervisor.lab.loop import SimLoop
+from supervisor.ports import ExecResult
 
-pytest.register_assert_rewrite("tests.support.engine_suite")
+pytest.register_assert_rewrite(
+    "tests.support.engine_suite", "tests.support.engine_files", "tests.support.engine_refusals"
+)
+from tests.support import engine_files, engine_refusals  # noqa: E402, F401 - more checks, that join the suite
 from tests.support.engine_suite import CHECKS, Check, watching  # noqa: E402 - after its asserts were made readable
 
 IMAGES = {
@@ -17,6 +21,7 @@ IMAGES = {
     "loop": Behaviour(exit_after=0.2, exit_code=139),
     "checked": Behaviour(healthy_after=1.0),
     "sick": Behaviour(healthy_after=NEVER, unhealthy_at=1.0),
+    "toolless": Behaviour(check_missing="nosuchtool"),
     "done": Behaviour(exit_after=0.1, exit_code=3, log=("one", "two")),
 }
 CONFIG = {"Env": ["FROM_IMAGE=image", "KEPT=image"], "Labels": {"resurgam.image": "yes"}}
@@ -43,8 +48,18 @@ class SimLab:
         self.engine.add_network(f"suite-{word}")
         return f"suite-{word}"
 
+    def fixed(self, word: str) -> tuple[str, str]:
+        return self.network(word), "10.213.7.9"
+
+    def missing_folder(self) -> str:
+        self.engine.world.place.missing.add("/nosuch/folder")
+        return "/nosuch/folder"
+
     async def crash(self, name: str) -> None:
         self.engine.crash(name, 137)
+
+    async def delete_path(self, name: str, path: str) -> None:
+        self.engine.world.get(name).files.delete(path)
 
 
 @pytest.fixture
@@ -364,5 +379,157 @@ def test_what_people_do_is_seen_as_the_engines_own(loop, engine):
                 *("create", "start", "rename", "kill", "die", "stop", "start", "kill", "die", "destroy")
             ]
             assert await engine.inspect("b") is None
+
+    loop.run_until_complete(story())
+
+
+# ---------------------------------------------------------------- what the machine has and lacks
+
+
+def test_a_child_is_dead_inside_once_its_parent_was_started_again(loop, engine):
+    engine.human_run("vpn", "local/serve:1")
+    engine.human_run("child", "local/serve:1", host={"NetworkMode": "container:vpn"})
+
+    async def story():
+        assert engine.well("child")
+        await engine.stop("vpn", 5)
+        assert (engine.container("child").running, engine.well("child")) == (True, False)
+        await engine.start("vpn")
+        assert (engine.container("child").running, engine.well("child")) == (True, False)
+        await engine.stop("child", 5)
+        await engine.start("child")
+        assert engine.well("child")
+
+    loop.run_until_complete(story())
+
+
+def test_a_gpu_is_handed_out_where_there_is_one(loop, engine):
+    wants = {"DeviceRequests": [{"Driver": "", "Count": -1, "Capabilities": [["gpu"]]}]}
+    engine.human_run("a", "local/serve:1", host=wants)
+    assert engine.container("a").gpu
+    engine.human_stop("a")
+    engine.world.place.gpu = False
+
+    async def story():
+        await asyncio.sleep(1)
+        with pytest.raises(EngineError, match=r"capabilities: \[\[gpu\]\]"):
+            await engine.start("a")
+
+    loop.run_until_complete(story())
+
+
+def test_a_port_may_be_held_by_something_that_is_no_container(loop, engine):
+    engine.world.place.held.add("8000/tcp")
+    engine.human_run("a", "local/serve:1", ports={"80/tcp": "8000"}, start=False)
+
+    async def story():
+        with pytest.raises(EngineError, match=r"0\.0\.0\.0:8000: bind: address already in use"):
+            await engine.start("a")
+        engine.world.place.held.clear()
+        await engine.start("a")
+        assert engine.container("a").ports == ("8000/tcp",)
+
+    loop.run_until_complete(story())
+
+
+def test_a_full_disk_refuses_creates_and_starts(loop, engine):
+    engine.human_run("a", "local/serve:1", start=False)
+    engine.world.place.disk_full = True
+
+    async def story():
+        with pytest.raises(EngineError, match="no space left on device"):
+            await engine.create("b", {"Image": "local/serve:1"})
+        assert engine.container("b") is None
+        with pytest.raises(EngineError, match="no space left on device"):
+            await engine.start("a")
+        assert "no space left" in engine.container("a").error
+        engine.world.place.disk_full = False
+        await engine.start("a")
+
+    loop.run_until_complete(story())
+
+
+def test_a_folder_that_went_missing_is_noticed_at_the_start(loop, engine):
+    mount = {"Mounts": [{"Type": "bind", "Source": "/srv/models", "Target": "/models"}]}
+    engine.human_run("a", "local/serve:1", host=mount, start=False)
+    engine.world.place.missing.add("/srv/models")
+
+    async def story():
+        with pytest.raises(EngineError, match="bind source path does not exist: /srv/models"):
+            await engine.start("a")
+        assert (engine.container("a").exit_code, engine.container("a").error) == (0, "")
+
+    loop.run_until_complete(story())
+
+
+def test_several_networks_at_once_are_for_later_versions(loop, engine):
+    body = {"Image": "local/serve:1", "NetworkingConfig": {"EndpointsConfig": {"bridge": {}, "lan": {}}}}
+    engine.add_network("lan")
+    with pytest.raises(EngineError, match="cannot be connected to network endpoints: bridge, lan"):
+        engine.world.create("a", body)
+    engine.world.place.api = "1.44"
+    engine.world.create("a", body)
+    loop.run_until_complete(engine.start("a"))
+    assert loop.run_until_complete(engine.info()).api == "1.44"
+
+
+def test_commands_end_as_a_test_says_in_whatever_has_the_name(loop, engine):
+    engine.human_run("db", "local/serve:1")
+    engine.set_exec("db", ExecResult(0, "saved"), "pg_dump")
+    engine.set_exec("db", ExecResult(1, "no room"), "pg_dump", "--big", seconds=2)
+
+    async def story():
+        assert await engine.exec("db", ("pg_dump", "-a"), 5) == ExecResult(0, "saved")
+        began = loop.clock.mono()
+        assert await engine.exec("db", ("pg_dump", "--big"), 5) == ExecResult(1, "no room")
+        assert loop.clock.mono() - began >= 2
+        assert (await engine.exec("db", ("pg_dump", "--big"), 1)).code == 124
+        assert (await engine.exec("db", ("true",), 1)).code == 0
+        engine.human_rename("db", "other")
+        engine.human_run("db", "local/serve:1")
+        assert (await engine.exec("db", ("pg_dump",), 5)).output == "saved"
+        assert [(name, argv[0]) for name, argv, _at in engine.execs][-1] == ("db", "pg_dump")
+        engine.human_pause("db")
+        with pytest.raises(Conflict, match="paused"):
+            await engine.exec("db", ("true",), 1)
+
+    loop.run_until_complete(story())
+
+
+def test_files_of_an_image_and_of_a_container_are_told_apart(loop, engine):
+    files = {"/opt/app/main": b"code", "/opt/app/link": SimFile(kind="link", target="main")}
+    engine.add_image(SimImage(tags=("local/app:1",), files=files))
+    engine.human_run("a", "local/app:1")
+
+    async def story():
+        assert await engine.changes("a") == ()
+        engine.write_file("a", "/opt/app/main", b"other code")
+        engine.write_file("a", "/run/secrets/token", SimFile(b"hush", mode=0o400))
+        assert [(change.path, change.kind) for change in await engine.changes("a")] == [
+            ("/opt", "modified"),
+            ("/opt/app", "modified"),
+            ("/opt/app/main", "modified"),
+            ("/run", "added"),
+            ("/run/secrets", "added"),
+            ("/run/secrets/token", "added"),
+        ]
+        tar = await engine.get_archive("a", "/run/secrets", 100_000)
+        engine.human_run("b", "local/app:1", start=False)
+        await engine.put_archive("b", "/etc", tar)
+        assert engine.world.get("b").files.get("/etc/secrets/token") == SimFile(b"hush", mode=0o400)
+
+    loop.run_until_complete(story())
+    assert [op for op, _key, _at in engine.writes] == ["put_archive"]
+
+
+def test_a_check_without_its_tool_fails_while_the_service_is_well(loop, engine):
+    engine.add_image(SimImage(tags=("local/bare:1",), run=Behaviour(check_missing="curl")))
+    engine.human_run("a", "local/bare:1")
+
+    async def story():
+        await asyncio.sleep(2)
+        found = engine.container("a")
+        assert (found.health, engine.well("a")) == ("unhealthy", True)
+        assert '"curl": executable file not found' in found.health_output
 
     loop.run_until_complete(story())

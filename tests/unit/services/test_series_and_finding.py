@@ -17,6 +17,8 @@ NAMES = {
     "resurgam_container_running",
     "resurgam_container_unhealthy",
     "resurgam_service_healthy",
+    "resurgam_container_cut_off",
+    "resurgam_service_ordered_down",
     'resurgam_container_image_drift{kind="tag_moved"}',
     'resurgam_container_image_drift{kind="unproved"}',
     "container_start_time_seconds",
@@ -46,6 +48,7 @@ def test_every_service_has_all_its_series_from_the_start(world: World) -> None:
     cid = world.service().container.id
     world.crash(cid, 139)
     more = {"resurgam_container_last_exit_code", "resurgam_container_last_death_timestamp_seconds"}
+    more |= {"resurgam_service_trouble"}  # there is one for the cause there is, and none else
     found = world.series()
     assert set(found) == NAMES | more
     assert found["resurgam_container_last_exit_code"] == 139

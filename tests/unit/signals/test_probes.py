@@ -8,7 +8,9 @@ from aiohttp import web
 
 from supervisor.clock import ManualClock
 from supervisor.facts import Container, Needs
-from supervisor.signals.probes import HttpProber, target
+from supervisor.signals.probes import ServiceProber
+from supervisor.signals.probes.answer import CannotAsk
+from supervisor.signals.probes.target import target
 
 BOX = Container("a" * 64, "oracle", "sha256:1", "oracle:1", status="running", address="127.0.0.1")
 
@@ -39,7 +41,7 @@ async def server():
 
 @pytest.fixture
 async def prober():
-    made = HttpProber(ManualClock())
+    made = ServiceProber(ManualClock(), {})
     yield made
     await made.close()
 
@@ -95,13 +97,13 @@ async def test_a_name_that_does_not_resolve_is_broken(prober, scheme, monkeypatc
 @pytest.mark.parametrize(
     "url",
     [
-        "grpc://:50051",
-        "completion://:8000",
         "exec:/bin/true",
         "file:///etc/passwd",
         "http://",
         "tcp://:0",
         "tcp://host",
+        "grpc://",
+        "completion://",
         "http://:99999/",
         "http://:8000/\nHost: x",
         "http://user:secret@:8000/",
@@ -111,29 +113,30 @@ async def test_a_name_that_does_not_resolve_is_broken(prober, scheme, monkeypatc
         "http://:8000/" + "x" * 3000,
     ],
 )
-def test_what_cannot_be_asked_is_broken(url):
-    where = target(url, Container("a", "a", "a", "a", address=""), own_only=False)
-    assert not isinstance(where, tuple)
-    assert where.broken
-    assert where.text
-    assert "secret" not in where.text
+async def test_what_cannot_be_asked_is_broken(prober, url):
+    nowhere = Container("a", "a", "a", "a", address="")
+    found = await prober.probe(Needs(probe=url), nowhere, 1.0)
+    assert (found.ok, found.broken) == (False, True)
+    assert found.text
+    assert "secret" not in found.text
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "169.254.169.254", "localhost", "other"])
-def test_a_probe_from_a_label_reaches_no_other_host(host):
-    where = target(f"http://{host}:8000/", Container("a", "a", "a", "a", address="10.0.0.5"), own_only=True)
-    assert not isinstance(where, tuple)
-    assert where.broken
-    assert isinstance(target(f"http://{host}:8000/", BOX, own_only=False), tuple)
+@pytest.mark.parametrize("scheme", ["http", "tcp", "grpc", "completion"])
+def test_a_probe_from_a_label_reaches_no_other_host(scheme, host):
+    url = f"{scheme}://{host}:8000"
+    with pytest.raises(CannotAsk, match="may only reach its own container"):
+        target(url, Container("a", "a", "a", "a", address="10.0.0.5"), own_only=True)
+    assert target(url, BOX, own_only=False).host == host
 
 
 def test_with_the_hosts_own_network_localhost_is_its_own():
-    assert target("http://localhost:8000/", BOX, own_only=True)[1] == "localhost"
+    assert target("http://localhost:8000/", BOX, own_only=True).host == "localhost"
 
 
 def test_a_host_left_out_is_the_container():
-    found = target("tcp://:6333", Container("a", "a", "a", "a", address="10.0.0.5"), own_only=True)
-    assert found[1:] == ("10.0.0.5", 6333)
+    found = target("tcp://:6333", Container("a", "a", "a", "a", address="fd00::5"), own_only=True)
+    assert (found.host, found.port, found.own, found.netloc) == ("fd00::5", 6333, True, "[fd00::5]:6333")
 
 
 async def test_proxies_of_the_environment_are_not_asked(server, prober, monkeypatch):

@@ -5,7 +5,7 @@ import math
 from dataclasses import replace
 
 from supervisor import views
-from supervisor.facts import Wanted
+from supervisor.facts import Needs, Rollout, Stage, Wanted
 from supervisor.verdicts import yes
 from tests.support.boxes import BAD, GOOD, NOW, box, loop_alert, oracle, phoenix, qdrant
 
@@ -96,7 +96,7 @@ def test_a_plan_document_tells_how_far_it_is() -> None:
 def test_the_daemon_document_counts_and_names_bad_rules() -> None:
     document = views.daemon_document(box(pauses={"*": ("backup", 0.0)}))
     assert document["services"] == {"total": 2, "owned": 1, "healthy": 1}
-    assert document["alerts"] == {"firing": 1, "pending": 0}
+    assert document["alerts"] == {"firing": 1, "pending": 0, "silenced": 0}
     assert document["paused"] == {"*": {"reason": "backup", "until": "0001-01-01T00:00:00Z"}}
     assert document["rules"] == {"files": 1, "ok": 1, "bad": []}
 
@@ -148,4 +148,22 @@ def test_of_the_steps_of_a_plan_only_the_last_one_begun_is_not_done() -> None:
         ("stop_old", "done"),
         ("probe", "begun"),
         ("put_back", "ahead"),
+    ]
+
+
+def test_what_is_odd_about_how_a_service_stands_is_hinted_at() -> None:
+    assert views.container_document(oracle(), box())["hint"] == ""
+    cut = replace(oracle(), cut_off="vpn was made anew", parents={"vpn": "network"})
+    document = views.container_document(cut, box())
+    assert (document["hint"], document["shares"]) == ("cut off: vpn was made anew", {"vpn": "network"})
+    ordered = replace(oracle(), needs=Needs(boot="ordered"))
+    assert "`resurgam phoenix stack.oracle --image current`" in views.container_document(ordered, box())["hint"]
+
+
+def test_a_rollout_is_shown_with_how_far_each_stage_is() -> None:
+    stages = (Stage("a", "start", plan=3, outcome="verified"), Stage("b", "start", plan=4), Stage("c", "start"))
+    going = Rollout(2, "start", "boot", "resurgam", "The machine came up again.", NOW, stages, kind="boot")
+    shown = views.status_document(box(rollouts=(going,)))["rollouts"]
+    assert [(one["kind"], one["at"], [stage["outcome"] for stage in one["stages"]]) for one in shown] == [
+        ("boot", "b", ["verified", "", ""])
     ]

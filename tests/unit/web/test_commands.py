@@ -19,6 +19,12 @@ def test_a_pause_without_a_service_is_for_everything() -> None:
     assert check("resume", "oracle", {}).target == "oracle"
 
 
+def test_a_persons_word_names_what_it_is_about() -> None:
+    assert check("approve", "ap-3", {"reason": "yes"}) == Wish("approve", "ap-3", {"reason": "yes"})
+    assert check("silence", 'name="x"', {"for": "2h"}).target == 'name="x"'
+    assert check("silence", "", {"end": "si-1"}).target == "", "not everything"
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -35,6 +41,9 @@ def test_a_pause_without_a_service_is_for_everything() -> None:
         ('{"verb": "restart", "target": ["x"]}', "target must be a text"),
         ('{"verb": "scale", "target": "x"}', "scale needs replicas"),
         ('{"verb": "scale", "target": "x", "params": {"replicas": "2"}}', "replicas=0 or replicas=1"),
+        ('{"verb": "approve"}', "approve needs the id of what it is about"),
+        ('{"verb": "silence", "target": "x", "params": {"for": "soon"}}', "'soon' is not a duration"),
+        ('{"verb": "ack", "target": "x", "params": {"colour": "red"}}', "ack has no parameter 'colour'"),
         ('{"verb": "pause", "params": {"for": "soon"}}', "not a duration"),
         ('{"verb": "resume", "params": {"for": "1h"}}', "resume has no parameter 'for'"),
     ],
@@ -43,3 +52,18 @@ def test_anything_else_is_refused_in_words(body: str, said: str) -> None:
     with pytest.raises(ValueError) as caught:
         parse(body)
     assert said in str(caught.value)
+
+
+def test_a_document_comes_only_with_a_phoenix_and_is_bounded() -> None:
+    web = {"web": {"service": "web", "image": "i"}}
+    body = {"verb": "phoenix", "target": "box", "document": web}
+    assert parse(json.dumps(body)).document == web
+    assert parse(json.dumps({"verb": "phoenix", "target": "box"})).document == {}
+    for bad, says in (
+        ({**body, "verb": "restart"}, "takes no document"),
+        ({**body, "document": {"web": "text"}}, "object of compose services"),
+        ({**body, "document": ["web"]}, "object of compose services"),
+        ({**body, "document": {"web": {"x": "y" * 48_000}}}, "larger than 48 kB"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            parse(json.dumps(bad))

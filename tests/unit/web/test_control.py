@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from supervisor.errors import AlreadyRunning, ResurgamError
+from supervisor.facts import Rollout, Stage
 from supervisor.verdicts import Reason, no
 from supervisor.web.control import Control
 from supervisor.web.where import control_path
@@ -255,6 +256,25 @@ async def test_waiting_for_a_plan_tells_its_steps_and_then_its_end() -> None:
         assert (await line(response))["event"]["kind"] == "action.verified"
         assert (await line(response))["plan"]["state"] == "verified"
         assert await asyncio.wait_for(response.content.read(), PATIENCE) == b""
+
+
+async def test_waiting_for_a_rollout_tells_its_plans_too_and_then_its_end() -> None:
+    house = FakeHouse()
+    open_one = Rollout(3, "restart", "stack", "uid:0", "", 1.0, (Stage("stack.oracle", "restart", plan=41),))
+    house.happen("action.rollout", "stack", {"rollout": 3, "state": "planned", "text": "one"}, rollouts=(open_one,))
+    async with opened(house) as session:
+        assert (await get(session, "/v1/rollouts/3"))[1]["at"] == "stack.oracle"
+        assert (await get(session, "/v1/rollouts/4"))[0] == 404
+        async with session.get("/v1/rollouts/3?wait") as response:
+            assert (await line(response))["event"]["text"] == "rollout 3: one"
+            house.happen("action.verified", "stack.oracle", {"plan": 41, "rollout": 3, "verb": "restart"})
+            house.happen("action.verified", "other", {"plan": 42, "verb": "restart"})
+            assert (await line(response))["event"]["body"]["plan"] == 41
+            house.happen("action.rollout", "stack", {"rollout": 3, "state": "verified", "text": "all"}, rollouts=())
+            assert (await line(response))["event"]["text"] == "rollout 3 verified: all"
+            assert (await line(response))["rollout"]["state"] == "verified"
+        shown = (await get(session, "/v1/show/rollout:3"))[1]
+        assert (shown["kind"], len(shown["rollout"]["events"])) == ("rollout", 3)
 
 
 async def test_a_plan_that_ended_before_is_told_at_once_and_an_unknown_one_is_not_there() -> None:

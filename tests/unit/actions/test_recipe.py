@@ -5,9 +5,10 @@ import json
 
 import pytest
 
-from supervisor.actions import spec
-from supervisor.facts import Image
-from supervisor.services import OP_LABEL, ROLE_LABEL
+from supervisor.actions import recipe as spec
+from supervisor.facts import Image, Needs
+from supervisor.ports import EngineInfo
+from supervisor.services import OP_LABEL, REF_LABEL, ROLE_LABEL
 from supervisor.verdicts import Reason
 
 ID = "c0ffee123456" + "0" * 52
@@ -143,6 +144,69 @@ def test_anonymous_volumes_are_carried_by_name():
     assert body["HostConfig"]["Mounts"] == [{"Type": "volume", "Target": "/third", "Source": "anon3"}]
 
 
+def test_volumes_of_another_container_come_with_that_one():
+    mounts = [
+        {"Type": "volume", "Name": "theirs", "Destination": "/theirs", "Mode": "", "RW": True},
+        {"Type": "volume", "Name": "own", "Destination": "/data", "Mode": "", "RW": True},
+    ]
+    body = made(raw(host={"VolumesFrom": ["vault"]}, mounts=mounts)).body
+    assert body["HostConfig"]["Binds"] == ["own:/data"]
+    assert body["HostConfig"]["VolumesFrom"] == ["vault"]
+
+
+def test_a_port_without_a_number_is_left_out():
+    body = made(raw(host={"PortBindings": {"/tcp": [{}], "80/tcp": [{"HostPort": "80"}]}})).body
+    assert list(body["HostConfig"]["PortBindings"]) == ["80/tcp"]
+    assert list(body["ExposedPorts"]) == ["80/tcp"]
+
+
+def test_a_variable_that_keep_env_names_stays():
+    kept = spec.successor(raw(), OLD, NEW, op="0a", policy=ALWAYS, ref="", names={}, keep_env=("KEEP",)).body["Env"]
+    assert kept == ["KEEP=same"]
+
+
+def test_an_entrypoint_that_was_taken_away_stays_away():
+    body = made(raw({"Entrypoint": None, "Cmd": ["mine"]})).body
+    assert (body["Entrypoint"], body["Cmd"]) == ([], ["mine"])
+
+
+def engine(api="1.41", default="runc"):
+    return EngineInfo("e", "docker", "20", api, runtimes=("runc", "nvidia"), default_runtime=default)
+
+
+def on(shown, info):
+    return spec.successor(shown, OLD, NEW, op="0a", policy=ALWAYS, ref="", names={}, engine=info).body
+
+
+def test_the_default_runtime_is_not_said_and_another_one_is():
+    assert "Runtime" not in on(raw(host={"Runtime": "runc"}), engine())["HostConfig"]
+    assert on(raw(host={"Runtime": "nvidia"}), engine())["HostConfig"]["Runtime"] == "nvidia"
+    assert on(raw(host={"Runtime": "runc"}), engine(default="nvidia"))["HostConfig"]["Runtime"] == "runc"
+
+
+def test_a_mac_address_goes_where_this_engine_takes_it_and_a_generated_one_nowhere():
+    networks = {"lan": {"IPAddress": "10.0.0.9"}}
+    pinned = raw({"MacAddress": "02:00:00:00:00:01"}, {"NetworkMode": "lan"}, networks)
+    assert on(pinned, engine())["MacAddress"] == "02:00:00:00:00:01"
+    body = on(pinned, engine("1.44"))
+    assert "MacAddress" not in body
+    assert body["NetworkingConfig"]["EndpointsConfig"]["lan"]["MacAddress"] == "02:00:00:00:00:01"
+    made_up = raw({"MacAddress": "02:42:0a:00:00:09"}, {"NetworkMode": "lan"}, networks)
+    assert "MacAddress" not in on(made_up, engine())
+
+
+def test_the_final_policy_is_the_old_ones_or_what_a_stop_took_or_ours():
+    held, kept = raw(host={"RestartPolicy": NEVER}), "on-failure:3"
+    assert spec.final_policy(raw(), Needs(), "") == ALWAYS
+    assert spec.final_policy(held, Needs(), kept) == {"Name": "on-failure", "MaximumRetryCount": 3}
+    assert spec.final_policy(raw(), Needs(boot="ordered"), "") == NEVER
+
+
+def test_whose_namespaces_it_shares_is_listed_once():
+    shared = raw(host={"NetworkMode": "container:a", "PidMode": "container:a", "VolumesFrom": ["b:ro"]})
+    assert spec.shared_with(shared) == ("a", "b")
+
+
 def test_a_volume_that_the_new_image_declares_is_said():
     assert any("/cache" in note for note in made(raw()).notes)
 
@@ -221,7 +285,7 @@ def test_labels_of_a_successor():
         "com.docker.compose.project": "ai",
         "com.docker.compose.image": "sha256:new",
         OP_LABEL: "0a",
-        spec.REF_LABEL: "local/oracle:1",
+        REF_LABEL: "local/oracle:1",
     }
 
 
@@ -238,10 +302,10 @@ def test_labels_of_a_spare():
 
 def test_the_reference_survives_a_container_that_was_made_by_id():
     assert spec.reference(raw()) == "local/oracle:1"
-    by_id = raw({"Image": "sha256:" + "a" * 64, "Labels": {spec.REF_LABEL: "local/oracle:1", OP_LABEL: "ab12"}})
+    by_id = raw({"Image": "sha256:" + "a" * 64, "Labels": {REF_LABEL: "local/oracle:1", OP_LABEL: "ab12"}})
     assert spec.reference(by_id) == "local/oracle:1"
     assert spec.reference(raw({"Image": "a" * 64})) == ""
-    stranger = raw({"Image": "sha256:" + "a" * 64, "Labels": {spec.REF_LABEL: "local/oracle:1"}})
+    stranger = raw({"Image": "sha256:" + "a" * 64, "Labels": {REF_LABEL: "local/oracle:1"}})
     assert spec.reference(stranger) == "", "only on containers that we made does the label count"
 
 

@@ -1,0 +1,169 @@
+"""Commands over the message bus: `resurgam/<host>/cmd/<principal>/<verb>`, for those that `commands:` names.
+
+In: messages from the pump's connection. Out: facts for the core, through the door `bus`, and its answer on
+`resurgam/<host>/reply/<principal>/<verb>`. Who speaks is known from the topic alone, so the broker's access list must
+let nobody else write there; what is in the payload is believed to nobody. What cannot be a command (kept by the broker,
+too old, too large, not allowed) goes to the core all the same, with our no, so that it is told and answered; whether an
+id was used before is the core's to know. One message after the other, never faster than the core decides.
+"""
+
+import json
+from typing import Any
+
+from supervisor.bus.connection import Connection
+from supervisor.bus.messages import to_bytes, topic
+from supervisor.clock import Clock
+from supervisor.config.settings import BUS_VERBS, CommandsSettings
+from supervisor.errors import BrokerError
+from supervisor.facts import Command, Decision, Json
+from supervisor.ports import LARGEST_RECEIVED, Ask, Received
+from supervisor.units import plain
+from supervisor.verdicts import Reason, Verdict, no
+from supervisor.views import decision_document
+
+OLDEST = 60.0
+"""seconds between a message's own `at` and its arrival, either way"""
+REPLY_EXPIRY = 300.0
+BURST, REFILL = 20.0, 2.0
+"""messages taken at once, and for each second that goes by; what is beyond is dropped unheard and counted"""
+_LONGEST_ID, _LONGEST_TARGET, _LONGEST_LEVEL = 128, 512, 100
+
+
+class Commands:
+    """Serves one connection after another."""
+
+    def __init__(self, settings: CommandsSettings, host: str, ask: Ask, clock: Clock) -> None:
+        self._allowed, self._ask, self._clock = dict(settings.principals), ask, clock
+        self._from, self._to = topic(host, "cmd"), topic(host, "reply")
+        self._purse, self._filled = BURST, clock.mono()
+        self.trouble = ""
+        """what is wrong with it, for a person; '' if nothing is"""
+        self.dropped = 0
+        """messages that came too fast"""
+        self.crashes = 0
+        """errors that no one had foreseen, at the edge of the loop"""
+
+    async def subscribe(self, broker: Connection) -> bool:
+        """Ask the broker for commands; False (and `trouble`) where it refuses. BrokerError where it is lost."""
+        try:
+            await broker.subscribe(f"{self._from}/+/+")
+        except BrokerError as err:
+            if err.code < 0x80:
+                raise
+            self.trouble = f"No command is heard over the bus: {err}; allow our user to read {self._from}/#."
+            return False
+        self.trouble = ""
+        return True
+
+    async def serve(self, broker: Connection) -> None:
+        """Obey what comes until the connection is gone."""
+        while True:
+            try:
+                message = await broker.received()
+            except BrokerError:
+                return
+            try:
+                await self._one(broker, message)
+            except Exception:  # noqa: BLE001 - the edge of this loop: counted, and the next one is served
+                self.crashes += 1
+
+    async def _one(self, broker: Connection, message: Received) -> None:
+        levels = message.topic.removeprefix(f"{self._from}/").split("/")
+        if not message.payload or len(levels) != 2:
+            return  # a topic that was cleared, by us or by others
+        if not self._room():
+            self.dropped += 1
+            return
+        principal, verb = levels
+        found, refused = self._read(principal, verb, message)
+        command = Command(
+            at=self._clock.wall(),
+            mono=self._clock.mono(),
+            verb=plain(verb, _LONGEST_LEVEL),
+            target=found.get("target", ""),
+            params=found.get("params", {}),
+            principal=f"bus:{plain(principal, _LONGEST_LEVEL)}",
+            door="bus",
+            id=found.get("id", ""),
+            refused=refused,
+        )
+        decision: Decision = await self._ask(command)
+        if max(len(principal), len(verb)) <= _LONGEST_LEVEL:
+            await self._reply(broker, f"{self._to}/{principal}/{verb}", _answer(command.id, decision))
+        if message.retained:
+            await self._reply(broker, message.topic, b"", retain=True)
+
+    def _room(self) -> bool:
+        now = self._clock.mono()
+        self._purse = min(BURST, self._purse + (now - self._filled) * REFILL)
+        self._filled = now
+        if self._purse < 1.0:
+            return False
+        self._purse -= 1.0
+        return True
+
+    def _read(self, principal: str, verb: str, message: Received) -> tuple[Json, Verdict | None]:
+        """What the message asks for, and our no where it cannot be a command."""
+        allowed = self._allowed.get(principal)
+        if allowed is None:
+            text = f"{plain(principal, 64)!r} may not command this box; `commands.principals` says who may."
+            return {}, no(Reason.NOT_ALLOWED, text)
+        if verb not in BUS_VERBS:
+            text = f"There is no command {plain(verb, 64)!r} over the bus; there are: {', '.join(BUS_VERBS)}."
+            return {}, no(Reason.UNKNOWN_VERB, text)
+        if verb not in allowed:
+            text = f"{principal} may not {verb}; `commands.principals` says who may do what."
+            return {}, no(Reason.NOT_ALLOWED, text)
+        if len(message.payload) > LARGEST_RECEIVED:
+            return {}, no(Reason.BAD_PARAMETER, f"A command has at most {LARGEST_RECEIVED} bytes.")
+        try:
+            found = _payload(message.payload)
+        except ValueError as err:
+            return {}, no(Reason.BAD_PARAMETER, f"{err}.")
+        if message.retained:
+            text = "The broker kept this message, so nobody says it now; send commands without the retain flag."
+            return found, no(Reason.STALE, text)
+        at = found.get("at")
+        if at is not None and not abs(self._clock.wall() - at) <= OLDEST:
+            text = f"Its own `at` is more than {OLDEST:.0f} s away from now; send it again, or mend a clock."
+            return found, no(Reason.STALE, text)
+        return found, None
+
+    async def _reply(self, broker: Connection, where: str, payload: bytes, *, retain: bool = False) -> None:
+        """Best effort: who hears nothing asks again with the same id, and gets the same answer."""
+        try:
+            await broker.publish(where, payload, 1, retain, 0.0 if retain else REPLY_EXPIRY)
+        except BrokerError:
+            return
+
+
+def _payload(payload: bytes) -> Json:
+    """`{"id", "target", "params"?, "at"?}`; ValueError with a sentence where it is anything else."""
+    shape = 'a command is JSON like {"id": "a1", "target": "ap-3"}'
+    try:
+        body: Any = json.loads(payload.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise ValueError(f"This is not JSON; {shape}") from None
+    if not isinstance(body, dict):
+        raise ValueError(f"This is not an object; {shape}")
+    unknown = [key for key in body if key not in ("id", "target", "params", "at")]
+    if unknown:
+        raise ValueError(f"There is no key {plain(unknown[0], 64)!r} in a command; there are: id, target, params, at")
+    ident, target, params = body.get("id"), body.get("target", ""), body.get("params") or {}
+    if not isinstance(ident, str) or not 0 < len(ident) <= _LONGEST_ID or not ident.isprintable():
+        raise ValueError(f"`id` must be a text of 1 to {_LONGEST_ID} characters, a new one for each command")
+    if not isinstance(target, str) or len(target) > _LONGEST_TARGET:
+        raise ValueError(f"`target` must be a text of at most {_LONGEST_TARGET} characters")
+    if not isinstance(params, dict) or not all(isinstance(value, str) for value in params.values()):
+        raise ValueError("`params` must be an object of texts")
+    at = body.get("at")
+    if at is not None and (isinstance(at, bool) or not isinstance(at, int | float)):
+        raise ValueError("`at` must be a number: unix seconds at which the command was given")
+    return {"id": ident, "target": target, "params": params} | ({"at": at} if at is not None else {})
+
+
+def _answer(ident: str, decision: Decision) -> bytes:
+    """`{"id", "status": "ok"|"error", "data": the decision, "error"}`."""
+    verdict = decision.verdict
+    body: Json = {"id": ident, "status": "ok" if verdict.ok else "error", "data": decision_document(decision)}
+    return to_bytes(body if verdict.ok else body | {"error": verdict.text})

@@ -1,0 +1,211 @@
+"""`resurgam plan phoenix|rollback|restart|start|stop SERVICE`: exactly what would happen, and nothing is touched.
+
+In: /v1/preview of the daemon, with the same words as the command itself. Out: whether it would be done now, the images,
+the steps and the way back, the fidelity report, what it may have to wait for. Exit 0 it would be done, 3 it would be
+refused.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from supervisor.cli.client import Client
+from supervisor.cli.output import Output, counted
+from supervisor.facts import Json
+from supervisor.units import plain, short_image, show_duration
+from supervisor.verbs import VERBS
+
+PLANNED = ("phoenix", "rollback", "restart", "start", "stop")
+_STEPS = {
+    "look": "look at it once more",
+    "protect": "tag the image, so that no clean-up takes it",
+    "before": "run the backup inside, and check it",
+    "create": "make the new container, while the old one serves",
+    "stop": "stop it with its own signal and grace",
+    "hold": "take its restart policy away, so that nothing starts it",
+    "keep_down": "take its restart policy away, so that it stays down",
+    "park": "give it another name",
+    "adopt": "give the new one its name",
+    "room": "wait for what the old one held (ports, memory)",
+    "policy": "give it its restart policy back",
+    "start": "start it",
+    "verify": "watch until it is healthy",
+    "probation": "watch until it is proved healthy",
+    "commit": "it is the service now",
+    "retag": "let the tag stand for that image, too",
+    "spare": "keep what was before, never started",
+    "clear": "remove the old one",
+}
+_WORDS = {
+    "lost": "cannot be carried over",
+    "ambiguous": "yours or the image's? nobody can tell",
+    "changed": "changed on purpose",
+    "image": "comes with the image",
+    "kept": "stays as it is",
+}
+_MOST_NAMES = 14
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb, the service, and the parameters of the verb, as the command itself has them."""
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name in PLANNED:
+        verb = VERBS[name]
+        one = verbs.add_parser(
+            name, help=verb.help, description=f"What it would do to {verb.help}; nothing is touched."
+        )
+        one.add_argument("service", metavar="SERVICE", help="a service id, alias or container name; a compose project")
+        for key, param in verb.params.items():
+            text = param.help + (f" (default {param.default})" if param.default else "")
+            if param.kind == "flag":
+                one.add_argument(f"--{key}", action="store_const", const="true", default="", help=text)
+            else:
+                one.add_argument(f"--{key}", default="", metavar=param.kind.upper(), help=text)
+        if name == "phoenix":
+            one.add_argument("--from-compose", default="", metavar="FILE", help="as this compose file says")
+        one.add_argument("--override", default="", metavar="REASON", help="as if given with the command")
+        one.add_argument("--all", action="store_true", help="every field that stays, not only its name")
+        one.add_argument(
+            "-o", "--output", choices=("table", "json", "yaml"), default=argparse.SUPPRESS, help="how to print"
+        )
+        one.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help="resurgam.yaml to use")
+        one.add_argument("--socket", metavar="PATH", default=argparse.SUPPRESS, help="the daemon's control socket")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask, and print."""
+    client, output = Client.of(args), Output(args.output)
+    params = {name: getattr(args, name) for name in VERBS[args.verb].params if getattr(args, name)}
+    body: Json = {"verb": args.verb, "target": args.service, "params": params, "override": args.override}
+    if getattr(args, "from_compose", ""):
+        body["document"] = _services_of(args.from_compose)
+    document = client.post("preview", body=body)
+    if output.for_people:
+        show(document, output, whole=args.all)
+    else:
+        output.document(document)
+    return 0 if document["allowed"] else 3
+
+
+def _services_of(given: str) -> Json:
+    """The services of a compose file, resolved as the person who asks; ConfigError for a file with mistakes."""
+    # what reads a compose file costs a moment: nobody who does not want it waits for it
+    from supervisor.actions.compose.sources import AsPerson, read_file
+    from supervisor.cli import from_compose
+
+    project = read_file(str(from_compose.find(given)), AsPerson(os.environ, str(Path.home())))
+    documents: Json = project.documents()
+    return documents
+
+
+def show(document: Json, output: Output, *, whole: bool = False) -> None:
+    """The preview for people."""
+    what = f"{document['verb']} {document['target'] or '?'}"
+    if document["allowed"]:
+        output.line(f"{what}: it would be done now.", "green")
+    else:
+        output.line(f"{what}: it would be refused now ({document['reason']}).", "red")
+        output.line(f"  {document['text']}")
+    for note in document["notes"]:
+        output.line(f"  {note}")
+    stages = document["stages"]
+    if len(stages) > 1:
+        names = ", ".join(stage["service"] for stage in stages)
+        output.line(f"{counted(len(stages), 'plan')}, one after the other: {names}")
+    if document["left"]:
+        output.line(f"left alone: {', '.join(document['left'])}")
+    for number, stage in enumerate(stages, 1):
+        if len(stages) > 1:
+            output.line()
+            output.line(f"{number}. {stage['verb']} {stage['service']}", "bold")
+            if stage["refused"]:
+                output.line(f"  it would be refused now: {stage['refused']['text']}", "red")
+        _stage(stage, output, whole)
+    output.line()
+    output.line("Nothing was touched.", "dim")
+
+
+def _stage(stage: Json, output: Output, whole: bool) -> None:
+    image = stage.get("image") or {}
+    if image.get("to"):
+        same = image["from"] == image["to"]
+        moved = f"{short_image(image['from'])} (the same)" if same else _moved(image)
+        output.line()
+        output.line(f"image  {image['ref'] + '  ' if image['ref'] else ''}{moved}")
+    for change in stage.get("differences") or ():
+        output.line(f"  {plain(str(change.get('text') or ''), 300)}")
+    if stage["steps"]:
+        _steps(stage, output)
+    for change in stage.get("rights") or ():
+        output.line(
+            f"  more rights: {change['text']} ({change['field']}: {change['before']} -> {change['after']})", "red"
+        )
+    if stage["fidelity"]:
+        _fidelity(stage["fidelity"], output, whole)
+    _waits(stage, output)
+
+
+def _moved(image: Json) -> str:
+    return f"{short_image(image['from'])} -> {short_image(image['to'])}"
+
+
+def _steps(stage: Json, output: Output) -> None:
+    output.line()
+    output.line("steps", "bold")
+    away = False
+    for step in stage["steps"]:
+        if step["back"]:
+            continue
+        if step["phase"] == "inside" and not away:
+            away = True
+            output.line("  -- from here on the service is away; it is brought to its end, or back --", "dim")
+        writes = f"  [{', '.join(step['writes'])}]" if step["writes"] else ""
+        output.line(f"  {step['name']:<10} {_STEPS.get(step['name'], '')}{writes}")
+    back = [step["name"] for step in stage["steps"] if step["back"]]
+    if back:
+        output.line(f"  way back   {', '.join(back)}")
+
+
+def _fidelity(traits: list[Json], output: Output, whole: bool) -> None:
+    output.line()
+    output.line("what becomes of it", "bold")
+    for kind, words in _WORDS.items():
+        mine = [trait for trait in traits if trait["kind"] == kind]
+        if not mine:
+            continue
+        if kind == "kept" and not whole:
+            names = [trait["what"] for trait in mine]
+            more = f" and {len(names) - _MOST_NAMES} more (--all)" if len(names) > _MOST_NAMES else ""
+            output.line(f"  {kind:<10} {', '.join(names[:_MOST_NAMES])}{more}")
+            continue
+        output.line(f"  {kind:<10} {words}", "dim" if kind in ("kept", "image") else "yellow")
+        same = [trait["what"] for trait in mine if kind == "image" and trait["before"] == trait["after"]]
+        for trait in mine:
+            if whole or trait["what"] not in same:
+                output.line(f"             {_trait(trait)}")
+        if same and not whole:
+            output.line(f"             unchanged: {', '.join(same)}")
+
+
+def _trait(trait: Json) -> str:
+    before, after = trait["before"], trait["after"]
+    value = f" {before} -> {after or 'gone'}" if before and before != after else f" {after}" if after else ""
+    if trait["kind"] == "lost" and not after:
+        value = f" {before}" if before else ""
+    how = f": {trait['how']}" if trait["how"] else ""
+    return f"{trait['what']}{value}{how}"
+
+
+def _waits(stage: Json, output: Output) -> None:
+    waits = stage.get("waits") or {}
+    lines = [waits["why"]] if waits.get("why") else []
+    if waits.get("grace") and any(step["name"] == "stop" for step in stage["steps"]):
+        lines.append(f"It gets {show_duration(waits['grace'])} to stop.")
+    if waits.get("held"):
+        lines.append(f"It would wait: {waits['held']}.")
+    lines += stage.get("notes") or []
+    if lines:
+        output.line()
+        output.line("to know", "bold")
+    for text in lines:
+        output.line(f"  {text}")

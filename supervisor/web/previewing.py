@@ -1,0 +1,58 @@
+"""`resurgam plan`, as the control socket serves it: what a command would do now, and nothing touched.
+
+In: a Command that is never handed to the core. Out: one document: the verdict, and for each plan that would be opened
+its images, steps, rights, fidelity report and waits.
+"""
+
+from collections.abc import Mapping
+
+from supervisor.actions.preview import foresee
+from supervisor.core import Core
+from supervisor.core.previewing import Ahead, wished
+from supervisor.facts import Command, Json
+from supervisor.ports import Engine, Room
+from supervisor.verdicts import Reason
+
+
+class Foresight:
+    """Asks the core what it would say, and the engines what they have."""
+
+    def __init__(self, core: Core, engines: Mapping[str, Engine], room: Room) -> None:
+        self._core, self._engines, self._room = core, engines, room
+
+    async def __call__(self, fact: Command) -> Json:
+        """The document of `/v1/preview`."""
+        found = wished(self._core.decider, fact)
+        stages = [await self._stage(each) for each in found.ahead]
+        refused = {"reason": found.verdict.reason.value, "text": found.verdict.text} if not found.verdict.ok else None
+        if refused is None:
+            refused = next((stage["refused"] for stage in stages if stage["refused"]), None)
+        intent = found.intent
+        return {
+            "verb": intent.verb,
+            "target": intent.target,
+            "params": dict(intent.params),
+            "allowed": refused is None,
+            "reason": refused["reason"] if refused else Reason.ALLOWED.value,
+            "text": refused["text"] if refused else "It would be done now.",
+            "stages": stages,
+            "left": list(found.left),
+            "notes": list(found.notes),
+        }
+
+    async def _stage(self, ahead: Ahead) -> Json:
+        document: Json = {
+            "verb": ahead.intent.verb,
+            "service": ahead.intent.target,
+            "params": dict(ahead.intent.params),
+            "container": ahead.plan.name if ahead.plan is not None else "",
+            "steps": [],
+            "fidelity": [],
+            "refused": None,
+        }
+        plan, service = ahead.plan, ahead.service
+        if plan is not None and service is not None and plan.engine in self._engines:
+            document |= await foresee(plan, service, self._engines[plan.engine], self._room)
+        if not ahead.verdict.ok:
+            document["refused"] = {"reason": ahead.verdict.reason.value, "text": ahead.verdict.text}
+        return document

@@ -1,0 +1,154 @@
+"""A phone says yes over a real mosquitto, and the container is restarted: once, by nobody else, never by a message that
+the broker kept."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import pytest
+
+from supervisor.bus.mqtt import Door
+from tests.support.broker import COMMANDS, WILL
+from tests.support.daemon import Daemon, Hands, hands, until
+from tests.support.mosquitto import RealRig
+
+pytestmark = pytest.mark.real
+
+RULES = """
+groups:
+- name: g
+  rules:
+  - alert: Tight
+    expr: vector(1)
+    labels: {{severity: critical, name: {name}}}
+"""
+PLAYBOOK = """
+playbooks:
+- name: tight
+  match: ['alertname="Tight"']
+  steps: [{do: restart}]
+  approval: always
+"""
+HOST = "phonebox"
+
+
+@pytest.fixture(scope="module")
+def person() -> Iterator[Hands]:
+    with hands("cmd") as made:
+        yield made
+
+
+@pytest.fixture
+def daemon(person: Hands, tmp_path: Path) -> Iterator[Daemon]:
+    """One service that a rule wants restarted, if somebody says yes."""
+    name = person.up("a", f"{person.prefix}/good:1")
+    (tmp_path / "t.yaml").write_text(RULES.format(name=name))
+    (tmp_path / "t.playbooks.yaml").write_text(PLAYBOOK)
+    found = Daemon(
+        {
+            "host": HOST,
+            "consent": "listed",
+            "rules": [str(tmp_path)],
+            "mqtt": {"url": "auto"},
+            "services": {f"{person.prefix}.a": {"enable": True, "stop-grace": "1s"}},
+            "commands": {"principals": {"phone": ["approve", "deny", "ack"]}},
+        }
+    )
+    found.start()
+    try:
+        found.ready()
+        until(lambda: (found.state / "bus" / "phone.password").exists(), 10.0, "the phone is a user of the broker")
+        until(lambda: (found.status() or {})["daemon"]["broker"]["connected"], 10.0, "it is connected")
+        until(lambda: (found.status() or {})["approvals"], 10.0, "a question is open")
+        yield found
+    finally:
+        found.stop()
+        found.close()
+
+
+class Phone:
+    """Speaks MQTT 5 as one user of the managed broker."""
+
+    def __init__(self, client: aiomqtt.Client) -> None:
+        self._client = client
+
+    async def says(self, where: str, body: dict[str, Any], retain: bool = False) -> None:
+        await self._client.publish(f"resurgam/{HOST}/cmd/{where}", json.dumps(body), qos=1, retain=retain)
+
+    async def hears(self) -> dict[str, Any]:
+        message = await asyncio.wait_for(anext(self._client.messages), 10.0)
+        found: dict[str, Any] = json.loads(bytes(message.payload))
+        return found
+
+
+@pytest.fixture
+async def phone(daemon: Daemon) -> AsyncIterator[Phone]:
+    folder = daemon.state / "bus"
+    async with aiomqtt.Client(
+        "127.0.0.1",
+        int((folder / "port").read_text()),
+        username="phone",
+        password=(folder / "phone.password").read_text().strip(),
+        protocol=aiomqtt.ProtocolVersion.V5,
+    ) as client:
+        await client.subscribe(f"resurgam/{HOST}/reply/phone/+", qos=1)
+        yield Phone(client)
+
+
+async def test_a_yes_over_the_bus_is_obeyed_once_and_by_its_own_user_alone(
+    daemon: Daemon, phone: Phone, person: Hands
+) -> None:
+    service = f"{person.prefix}.a"
+    started = person.look(f"{person.prefix}-a")["State"]["StartedAt"]  # type: ignore[index]
+
+    await phone.says("thief/approve", {"id": "t1", "target": "ap-1"})  # the broker's access list keeps it from us
+    await phone.says("phone/approve", {"id": "k1", "target": "ap-1"}, retain=True)
+    kept = await phone.hears()
+    assert (kept["id"], kept["status"], kept["data"]["reason"]) == ("k1", "error", "stale")
+
+    await phone.says("phone/silence", {"id": "s1", "target": 'name="x"', "params": {"for": "1h"}})
+    assert (await phone.hears())["data"]["reason"] == "not_allowed"
+
+    await phone.says("phone/approve", {"id": "a1", "target": "ap-1"})
+    first = await phone.hears()
+    assert (first["id"], first["status"], first["data"]["verb"]) == ("a1", "ok", "restart")
+    ended = await asyncio.to_thread(daemon.outcome, "restart", service)
+    assert ended["kind"] == "action.verified"
+    assert person.look(f"{person.prefix}-a")["State"]["StartedAt"] > started  # type: ignore[index]
+
+    await phone.says("phone/approve", {"id": "a1", "target": "ap-1"})
+    assert await phone.hears() == first
+    rows = await asyncio.to_thread(daemon.rows, "daemon.command")
+    assert [(row["body"]["principal"], row["body"]["reason"], row["body"]["repeat"]) for row in rows] == [
+        ("bus:phone", "stale", False),
+        ("bus:phone", "not_allowed", False),
+        ("bus:phone", "allowed", False),
+        ("bus:phone", "allowed", True),
+    ]
+    planned = await asyncio.to_thread(daemon.rows, "action.planned", service)
+    assert [row["body"]["verb"] for row in planned if row["body"]["verb"] != "protect"] == ["restart"]
+
+    shown = await asyncio.to_thread(daemon.cli, "show", "ap-1")
+    assert shown.returncode == 0
+    assert "ap-1: restart" in shown.stdout
+    assert "approved" in shown.stdout
+
+
+async def test_a_broker_of_3_1_1_gives_us_commands_too(tmp_path: Path) -> None:
+    rig = RealRig(tmp_path)
+    await rig.start()
+    try:
+        broker = Door(rig.mosquitto.address, "old", WILL, old=True)()
+        await rig.say(f"{COMMANDS}/phone/ack", b"kept", retain=True)
+        await broker.connect()
+        await broker.subscribe(f"{COMMANDS}/+/+")
+        first = await asyncio.wait_for(broker.received(), 5.0)
+        assert (first.payload, first.retained) == (b"kept", True)
+        await rig.say(f"{COMMANDS}/phone/ack", b"live")
+        assert (await asyncio.wait_for(broker.received(), 5.0)).payload == b"live"
+        await broker.close()
+    finally:
+        await rig.end()

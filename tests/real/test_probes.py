@@ -1,0 +1,215 @@
+"""Probes on the real engine: every way of asking, each in a Phoenix of a real daemon, and by hand in a container.
+
+The gRPC servers and the model servers run in this process; the configuration names the host.
+"""
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from supervisor.clock import SystemClock
+from supervisor.engines.docker import DockerEngine
+from supervisor.facts import Needs
+from supervisor.signals.probes import ServiceProber
+from tests.support import grpc_server, models
+from tests.support.daemon import PORT, Daemon, Hands, Nursery, hands, until
+from tests.support.grpc_server import NOT_SERVING, SERVING, GrpcServer
+from tests.support.killable import VIEW
+from tests.support.models import ModelServer
+
+pytestmark = pytest.mark.real
+
+METHOD = "/skills.Health/Check"
+PATIENCE = {"supervisor.actions.probation:SETTLE": 0.5, "supervisor.actions.probation:SETTLE_PLAIN": 0.8}
+SERVE = f"echo fine > /tmp/health; trap 'exit 0' TERM; sleep 0.4; httpd -f -p {PORT} -h /tmp & wait"
+"""it takes a moment to load"""
+WGET = ["wget", "-q", "-O", "-", f"http://127.0.0.1:{PORT}/health"]
+
+
+@pytest.fixture(scope="module")
+def person() -> Iterator[Hands]:
+    with hands("p") as made:
+        made.image("slow", SERVE)
+        yield made
+
+
+class Aside:
+    """An event loop in a thread of its own, for servers that a daemon asks."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self._thread.start()
+        self.stack = AsyncExitStack()
+
+    def run(self, what: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(what, self.loop).result(10)
+
+    def close(self) -> None:
+        self.run(self.stack.aclose())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(10)
+
+
+class Waking(GrpcServer):
+    """A health service that says SERVING from the second question on."""
+
+    def service(self, call: Any) -> Any:
+        self.health = {"": SERVING if len(self.asked) >= 1 else NOT_SERVING}
+        return super().service(call)
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[dict[str, Any]]:
+    aside = Aside()
+    made: dict[str, Any] = {
+        "waking": Waking(health={}),
+        "method": GrpcServer(methods={METHOD: b""}),
+        "bare": GrpcServer(),
+        "model": ModelServer(takes=0.001),
+        "slow": ModelServer(takes=0.02),
+    }
+
+    async def up() -> None:
+        for server in made.values():
+            serve: Any = models.served if isinstance(server, ModelServer) else grpc_server.served
+            await aside.stack.enter_async_context(serve(server))
+
+    aside.run(up())
+    yield made
+    aside.close()
+
+
+def entries(person: Hands, servers: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """One service for each way of asking."""
+    at = {name: f"127.0.0.1:{server.port}" for name, server in servers.items()}
+    found: dict[str, dict[str, Any]] = {
+        "http": {"probe": f"http://:{PORT}/health"},
+        "exec": {"probe-exec": WGET},
+        "grpc": {"probe": f"grpc://{at['waking']}"},
+        "method": {"probe": f"grpc://{at['method']}", "probe-method": METHOD},
+        "bare": {"probe": f"grpc://{at['bare']}"},
+        "model": {"probe": f"completion://{at['model']}", "benchmark": {"at-least": 12, "tokens": 16}},
+        "slow": {"probe": f"completion://{at['slow']}", "benchmark": {"at-least": 500, "tokens": 8}},
+    }
+    return {
+        f"{person.prefix}.{word}": {"enable": True, "stop-grace": "1s", "startup": "15s", **entry}
+        for word, entry in found.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def ended(person: Hands, servers: dict[str, Any]) -> Iterator[dict[str, dict[str, Any]]]:
+    """How a Phoenix of each service ended: the last row of its plan, by the service's word. One after the other."""
+    nursery = Nursery()
+    daemon = Daemon({}, nursery)
+    services = entries(person, servers)
+    budget = {"service": ["50 in 1h"], "host": ["50 in 1h"]}
+    daemon.configure({"host": "box", "rules": [], "services": services, "budget": budget, "brake": "50 in 1h"})
+    try:
+        words = [name.rpartition(".")[2] for name in services]
+        for word in words:
+            person.up(word, f"{person.prefix}/slow:1", {VIEW: "probes"})
+        daemon.start(patience=PATIENCE, view="probes")
+        daemon.ready()
+        until(lambda: all((daemon.service(name) or {}).get("healthy") for name in services), 20, "all are there")
+        for name in services:
+            found = daemon.command("phoenix", name, image="current")
+            assert found["plan"], found["decision"]["text"]
+        yield {word: daemon.outcome("phoenix", f"{person.prefix}.{word}") for word in words}
+    finally:
+        daemon.close()
+        nursery.close()
+        person.remove(person.prefix)
+
+
+def said(ended: dict[str, dict[str, Any]], word: str, outcome: str) -> str:
+    """What the end of a plan says, once it ended so."""
+    row = ended[word]
+    assert row["kind"] == f"action.{outcome}", row["body"]["text"]
+    return str(row["body"]["text"])
+
+
+@pytest.mark.parametrize(
+    ("word", "proof"),
+    [
+        ("http", "its probe says: 200 OK"),
+        ("exec", "its probe says: wget ended with 0"),
+        ("grpc", "its probe says: SERVING"),
+        ("method", f"its probe says: {METHOD} answered OK"),
+        ("model", "its probe says: completed '6, 7'"),
+    ],
+)
+def test_a_phoenix_is_proved_by_its_probe(ended: dict[str, dict[str, Any]], word: str, proof: str) -> None:
+    assert proof in said(ended, word, "verified")
+
+
+def test_one_that_can_never_be_asked_is_judged_by_its_running_and_it_is_said(ended: dict[str, dict[str, Any]]) -> None:
+    text = said(ended, "bare", "verified")
+    assert "its probe cannot run" in text
+    assert "declare the method to call: probe-method:" in text
+    assert "and it runs" in text
+
+
+def test_a_model_that_is_fast_enough_says_how_fast(ended: dict[str, dict[str, Any]]) -> None:
+    assert "tokens/s, wanted 12" in said(ended, "model", "verified")
+
+
+def test_a_model_that_is_too_slow_is_taken_back(ended: dict[str, dict[str, Any]]) -> None:
+    text = said(ended, "slow", "rolled_back")
+    assert "tokens/s, wanted 500" in text
+
+
+def test_not_serving_was_waited_for(ended: dict[str, dict[str, Any]], servers: dict[str, Any]) -> None:
+    said(ended, "grpc", "verified")
+    probe = ended["grpc"]["body"]["probes"]["probe"]
+    assert probe["failed"] == 1
+    assert probe["first_ok_after"] > 0.4
+    assert len(servers["waking"].asked) == probe["ok"] + probe["failed"]
+
+
+async def test_commands_in_a_container(person: Hands) -> None:
+    name = person.up("commands", f"{person.prefix}/good:1")
+    engine = DockerEngine(None, SystemClock())
+    prober = ServiceProber(SystemClock(), {"docker": engine})
+    try:
+        seen = await engine.inspect(name)
+        assert seen is not None
+
+        async def ask(*argv: str) -> tuple[bool, bool, str]:
+            found = await prober.probe(Needs(probe_argv=argv), seen, 2.0)
+            return found.ok, found.broken, found.text
+
+        for _try in range(50):
+            if (await ask(*WGET))[0]:
+                break
+            await asyncio.sleep(0.1)
+        assert (await ask(*WGET))[:2] == (True, False)
+        assert (await ask("false"))[:2] == (False, False)
+        assert (await ask("sh", "-c", "echo no; exit 3")) == (False, False, "sh ended with 3: no")
+        for missing in (("nosuchtool",), ("sh", "-c", "nosuchtool -x"), ("/etc",)):
+            ok, broken, text = await ask(*missing)
+            assert (ok, broken) == (False, True), text
+        ok, broken, text = await ask("sleep", "30")
+        assert (ok, broken) == (False, False)
+        assert "did not end within 2s" in text
+        reached = await prober.probe(Needs(probe=f"http://:{PORT}/health", probe_from_label=True), seen, 2.0)
+        assert reached.ok
+    finally:
+        await prober.close()
+        await engine.close()
+        person.remove(name)
+    gone = await ServiceProber(SystemClock(), {"docker": engine}).probe(Needs(probe_argv=("true",)), seen, 2.0)
+    assert not gone.ok
+
+
+def test_a_daemon_that_asks_no_grpc_server_does_not_load_grpc() -> None:
+    """The extra may be missing, and costs half a second and 30 MB where it is not."""
+    code = "import sys, supervisor.daemon, supervisor.cli.check; sys.exit('grpc' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,227 @@
+"""Commands over the bus, from the topic to the reply: who may, what is refused, and that each id counts once."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from supervisor.bus.commands import BURST
+from supervisor.core.mail import REMEMBERED
+from tests.support.words import Words, told
+
+MAY = {"principals": {"phone": ["approve", "deny", "ack", "silence"], "panel": ["ack"]}}
+CMD, REPLY = "resurgam/sim/cmd", "resurgam/sim/reply"
+
+
+class Phone:
+    """Somebody at the broker."""
+
+    def __init__(self, words: Words) -> None:
+        self.words, self.broker = words, words.world.broker
+        self.got = self.broker.subscribe("phone", f"{REPLY}/#")
+
+    async def says(self, where: str, body: Any, retain: bool = False) -> dict[str, Any] | None:
+        """Publish, and what is answered within a second; None for nothing."""
+        before = len(self.got.got)
+        payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.broker.take(f"{CMD}/{where}", payload, retain)
+        await asyncio.sleep(1.0)
+        fresh = self.got.got[before:]
+        assert [one.topic for one in fresh] in ([], [f"{REPLY}/{where}"])
+        return json.loads(fresh[0].payload) if fresh else None
+
+
+def told_rows(words: Words) -> list[tuple[bool, str]]:
+    """(allowed, reason) of every command that was told."""
+    return [(row.body["allowed"], row.body["reason"]) for row in words.rows("daemon.command")]
+
+
+def test_a_phone_approves_and_hears_what_came_of_it() -> None:
+    async def story(words: Words) -> None:
+        phone = Phone(words)
+        await words.fire()
+        reply = await phone.says("phone/approve", {"id": "a1", "target": "ap-1"})
+        assert reply is not None
+        assert (reply["id"], reply["status"], reply["data"]["verb"]) == ("a1", "ok", "restart")
+        assert reply["data"]["plan"] > 0
+        await words.run(60)
+        assert [row.body["verb"] for row in words.rows("action.verified")] == ["restart"]
+        (row,) = words.rows("action.approved")
+        assert row.body["answered_by"] == "bus:phone"
+        (row,) = words.rows("daemon.command")
+        assert (row.body["principal"], row.body["allowed"], row.body["repeat"]) == ("bus:phone", True, False)
+        assert row.body["text"].startswith("approve ap-1 by bus:phone was obeyed: ")
+
+    told(story, commands=MAY)
+
+
+def test_a_repeat_gets_the_first_answer_and_does_nothing_even_after_a_restart() -> None:
+    async def story(words: Words) -> None:
+        phone = Phone(words)
+        await words.fire()
+        first = await phone.says("phone/deny", {"id": "a1", "target": "oracle"})
+        assert [one.id for one in words.open] == ["ap-2"]
+        again = await phone.says("phone/deny", {"id": "a1", "target": "oracle"})
+        await words.restart()
+        later = await phone.says("phone/deny", {"id": "a1", "target": "oracle"})
+        assert first == again == later
+        assert [one.id for one in words.open] == ["ap-2"], "the second question was not answered by a repeat"
+        assert [row.body["repeat"] for row in words.rows("daemon.command")] == [False, True, True]
+        other = await phone.says("panel/ack", {"id": "a1", "target": "oracle"})
+        assert other is not None
+        assert other["status"] == "ok", "an id belongs to who said it"
+
+    told(story, commands=MAY)
+
+
+@pytest.mark.parametrize(
+    ("where", "body", "reason", "says"),
+    [
+        ("thief/approve", {"id": "1", "target": "ap-1"}, "not_allowed", "'thief' may not command this box"),
+        ("panel/approve", {"id": "1", "target": "ap-1"}, "not_allowed", "panel may not approve"),
+        (
+            "phone/phoenix",
+            {"id": "1", "target": "oracle"},
+            "unknown_verb",
+            "There is no command 'phoenix' over the bus",
+        ),
+        ("phone/approve", b"yes", "bad_parameter", "This is not JSON"),
+        ("phone/approve", b"[]", "bad_parameter", "This is not an object"),
+        ("phone/approve", b"[" * 3000, "bad_parameter", "This is not JSON"),
+        ("phone/approve", {"target": "ap-1"}, "bad_parameter", "`id` must be a text of 1 to 128 characters"),
+        ("phone/approve", {"id": 7, "target": "ap-1"}, "bad_parameter", "`id` must be a text"),
+        ("phone/approve", {"id": "1", "target": ["ap-1"]}, "bad_parameter", "`target` must be a text"),
+        ("phone/approve", {"id": "1", "override": "x"}, "bad_parameter", "There is no key 'override' in a command"),
+        ("phone/approve", {"id": "1", "params": {"a": 1}}, "bad_parameter", "`params` must be an object of texts"),
+        ("phone/approve", {"id": "1", "target": "x" * 513}, "bad_parameter", "at most 512 characters"),
+        ("phone/approve", {"id": "1", "target": "x" * 5000}, "bad_parameter", "at most 4096 bytes"),
+        ("phone/approve", {"id": "1", "target": "ap-1", "at": 1.0}, "stale", "more than 60 s away"),
+        ("phone/approve", {"id": "1", "target": "ap-1", "at": 9e9}, "stale", "more than 60 s away"),
+        ("phone/approve", b'{"id": "1", "target": "ap-1", "at": NaN}', "stale", "more than 60 s away"),
+        ("phone/approve", {"id": "1", "target": "ap-1", "at": "now"}, "bad_parameter", "`at` must be a number"),
+        ("phone/approve", {"id": "1", "target": "ap-7"}, "no_target", "Nothing waits for a word about 'ap-7'"),
+        ("phone/silence", {"id": "1", "target": "name"}, "bad_parameter", "'name' is not a matcher"),
+    ],
+)
+def test_what_is_refused_is_answered_and_told(where: str, body: Any, reason: str, says: str) -> None:
+    async def story(words: Words) -> None:
+        await words.fire()
+        reply = await Phone(words).says(where, body)
+        assert reply is not None
+        assert (reply["status"], reply["data"]["reason"]) == ("error", reason)
+        assert says in reply["error"]
+        assert told_rows(words) == [(False, reason)]
+        assert [one.id for one in words.open] == ["ap-1"]
+        assert words.kinds("action.planned") == []
+
+    told(story, commands=MAY)
+
+
+def test_what_the_broker_kept_is_refused_once_and_cleared() -> None:
+    async def story(words: Words) -> None:
+        await words.fire()
+        phone = Phone(words)
+        reply = await phone.says("phone/approve", {"id": "1", "target": "ap-1"}, retain=True)
+        assert reply is not None
+        assert (reply["data"]["reason"], reply["id"]) == ("stale", "1")
+        assert f"{CMD}/phone/approve" not in phone.broker.retained
+        phone.broker.retained[f"{CMD}/phone/deny"] = b'{"id": "2", "target": "ap-1"}'
+        phone.broker.cut()
+        await words.run(60)
+        assert told_rows(words) == [(False, "stale"), (False, "stale")]
+        assert f"{CMD}/phone/deny" not in phone.broker.retained
+        assert [one.id for one in words.open] == ["ap-1"]
+        assert (await phone.says("phone/approve", {"id": "1", "target": "ap-1"}))["status"] == "ok"  # type: ignore[index]
+
+    told(story, commands=MAY)
+
+
+def test_a_fresh_command_says_when_and_is_obeyed() -> None:
+    async def story(words: Words) -> None:
+        await words.fire()
+        phone = Phone(words)
+        at = words.clock.wall() - 59
+        reply = await phone.says("phone/ack", {"id": "1", "target": "oracle", "at": at, "params": {"reason": "mine"}})
+        assert reply is not None
+        assert reply["status"] == "ok"
+        assert words.life.core.snapshot.incidents[0].acked.startswith("bus:phone at ")
+        reply = await phone.says("phone/silence", {"id": "2", "target": 'name="oracle"', "params": {"for": "1h"}})
+        assert reply is not None
+        assert reply["status"] == "ok"
+        assert words.life.core.snapshot.silences[0].by == "bus:phone"
+
+    told(story, commands=MAY)
+
+
+def test_nothing_is_heard_unless_somebody_may_speak() -> None:
+    async def story(words: Words) -> None:
+        await words.fire()
+        phone = Phone(words)
+        assert await phone.says("phone/approve", {"id": "1", "target": "ap-1"}) is None
+        assert told_rows(words) == []
+
+    told(story)
+
+
+def test_a_flood_is_dropped_and_the_box_goes_on() -> None:
+    async def story(words: Words) -> None:
+        phone = Phone(words)
+        for number in range(60):
+            phone.broker.take(f"{CMD}/thief/approve", b'{"id": "%d"}' % number, False)
+        await asyncio.sleep(1.0)
+        assert len(told_rows(words)) == BURST
+        await words.run(30)
+        reply = await phone.says("phone/ack", {"id": "x", "target": "oracle"})
+        assert reply is not None, "a minute later there is room again"
+
+    told(story, commands=MAY)
+
+
+def test_a_lost_connection_is_taken_up_again() -> None:
+    async def story(words: Words) -> None:
+        await words.fire()
+        phone = Phone(words)
+        phone.broker.kill()
+        await words.run(5)
+        phone.broker.start()
+        await words.run(60)
+        assert (await phone.says("phone/ack", {"id": "x", "target": "oracle"})) is not None
+
+    told(story, commands=MAY)
+
+
+def test_a_broker_that_lets_us_read_nothing_is_said_and_messages_go_on() -> None:
+    async def story(words: Words) -> None:
+        phone = Phone(words)
+        phone.broker.denied = (f"{CMD}/",)
+        phone.broker.cut()
+        await words.run(60)
+        commands = words.life.commands
+        assert commands is not None
+        assert "No command is heard over the bus" in commands.trouble
+        assert words.life.core.snapshot.bus is not None
+        assert words.life.core.snapshot.bus.connected
+        phone.broker.denied = ()
+        phone.broker.cut()
+        await words.run(60)
+        assert commands.trouble == ""
+
+    told(story, commands=MAY)
+
+
+def test_the_last_thousand_ids_of_each_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert REMEMBERED == 1000
+    monkeypatch.setattr("supervisor.core.mail.REMEMBERED", 3)
+
+    async def story(words: Words) -> None:
+        phone = Phone(words)
+        for number in range(5):
+            await phone.says("phone/ack", {"id": f"i{number}", "target": "oracle"})
+        kept = words.world.disk.space("command")
+        assert sorted(one["id"] for one in kept.values()) == ["i2", "i3", "i4"]
+        await phone.says("phone/ack", {"id": "i2", "target": "oracle"})
+        await phone.says("phone/ack", {"id": "i0", "target": "oracle"})
+        assert [row.body["repeat"] for row in words.rows("daemon.command")] == [False] * 5 + [True, False]
+
+    told(story, commands=MAY)
