@@ -25,7 +25,7 @@ OLDEST = 60.0
 """seconds between a message's own `at` and its arrival, either way"""
 REPLY_EXPIRY = 300.0
 BURST, REFILL = 20.0, 2.0
-"""messages taken at once, and for each second that goes by; what is beyond is dropped unheard and counted"""
+"""messages of one principal taken at once, and for each second that goes by; what is beyond is dropped unheard and counted"""
 _LONGEST_ID, _LONGEST_TARGET, _LONGEST_LEVEL = 128, 512, 100
 
 
@@ -35,7 +35,8 @@ class Commands:
     def __init__(self, settings: CommandsSettings, host: str, ask: Ask, clock: Clock) -> None:
         self._allowed, self._ask, self._clock = dict(settings.principals), ask, clock
         self._from, self._to = topic(host, "cmd"), topic(host, "reply")
-        self._purse, self._filled = BURST, clock.mono()
+        self._purses: dict[str, tuple[float, float]] = {}
+        """what each may still say at an instant: nobody can talk another one down; all who may say nothing share one"""
         self.trouble = ""
         """what is wrong with it, for a person; '' if nothing is"""
         self.dropped = 0
@@ -71,10 +72,10 @@ class Commands:
         levels = message.topic.removeprefix(f"{self._from}/").split("/")
         if not message.payload or len(levels) != 2:
             return  # a topic that was cleared, by us or by others
-        if not self._room():
+        principal, verb = levels
+        if not self._room(principal if principal in self._allowed else ""):
             self.dropped += 1
             return
-        principal, verb = levels
         found, refused = self._read(principal, verb, message)
         command = Command(
             at=self._clock.wall(),
@@ -93,14 +94,12 @@ class Commands:
         if message.retained:
             await self._reply(broker, message.topic, b"", retain=True)
 
-    def _room(self) -> bool:
+    def _room(self, who: str) -> bool:
         now = self._clock.mono()
-        self._purse = min(BURST, self._purse + (now - self._filled) * REFILL)
-        self._filled = now
-        if self._purse < 1.0:
-            return False
-        self._purse -= 1.0
-        return True
+        left, at = self._purses.get(who, (BURST, now))
+        left = min(BURST, left + (now - at) * REFILL)
+        self._purses[who] = (left - 1.0 if left >= 1.0 else left, now)
+        return left >= 1.0
 
     def _read(self, principal: str, verb: str, message: Received) -> tuple[Json, Verdict | None]:
         """What the message asks for, and our no where it cannot be a command."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from supervisor import verbs
 from supervisor.actions.plans import build
 from supervisor.clock import Clock
+from supervisor.core import documents
 from supervisor.core.approvals import hint
 from supervisor.core.consequences import image_for, learn, unwant, want
 from supervisor.facts import (
@@ -307,7 +308,7 @@ class Admission:
         """What was begun turned out to need a word (it would widen rights): the question, in the answer."""
         if outcome.reason is not Reason.NEEDS_APPROVAL or plan.approved or plan.phase != "before":
             return outcome
-        asked = core.approvals.ask(core, replace(_intent(plan), rollout=0), outcome.text)
+        asked = core.approvals.ask(core, documents.asking(replace(_intent(plan), rollout=0), outcome.text), outcome.text)
         return replace(outcome, text=outcome.text + hint(asked))
 
     def _fit(self, core: "Decider", plan: Plan) -> None:

@@ -121,8 +121,11 @@ class Approvals:
             return self._entries[word]
         services = core.registry.find(word)
         found = [one for one in self.open() if one.intent.target in (word, *services)]
-        if len(found) == 1:
+        if len(found) == 1 and not found[0].intent.document:
             return found[0]
+        if len(found) == 1 and found[0].intent.document:
+            text = f"What {found[0].id} asks came in a file that may have changed since you read it; say {found[0].id}."
+            return no(Reason.AMBIGUOUS_TARGET, text)
         if found:
             which = ", ".join(f"{one.id} ({one.intent.verb} {one.intent.target})" for one in found)
             return no(Reason.AMBIGUOUS_TARGET, f"Several wait for a word about {word!r}: {which}; say which.")
@@ -138,7 +141,7 @@ class Approvals:
         if who.startswith("bus:"):
             intent = replace(intent, override="")  # what lifts a budget is said on the control socket alone
         if asked_as_a_whole(intent):
-            return self._whole(core, one, who, why)
+            return self._whole(core, one, intent, why)
         world = replace(core.world(), approved={(intent.by, intent.key): who})
         by_ladder = by_rule(intent.by) and not intent.key.endswith(RESOLVED_KEY)
         if by_ladder:
@@ -162,9 +165,10 @@ class Approvals:
                 return made
         return Decision(core.now, intent, yes(text))
 
-    def _whole(self, core: "Decider", one: Approval, who: str, why: str) -> Decision:
+    def _whole(self, core: "Decider", one: Approval, intent: Intent, why: str) -> Decision:
         """Answer the command that was asked about as a whole; if it is refused now, the question stays open."""
-        decision = answer_command(core, again(one.intent, who, core.now, core.mono))
+        who = intent.approved
+        decision = answer_command(core, again(intent, who, core.now, core.mono, one.text))
         if decision.verdict.ok:
             self._end(core, one, APPROVED, f"{who} approved {one.id}{why}: {_what(one.intent)}.", who)
         return decision

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from supervisor.facts import Intent, Json, Plan, Service, Wanted
 from supervisor.journal.codec import load
+from supervisor.services.events import PERSON
 from supervisor.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def learn(core: "Decider", plan: Plan, outcome: Verdict, data: Json) -> None:
     service = core.registry.get(plan.service)
     if service is None:
         return
+    _stays_down(core, service, data)
     if outcome.ok and data.get("load_seconds"):
         image_id = service.container.image_id if service.container is not None else plan.image_id
         core.registry.loaded(plan.service, float(data["load_seconds"]), image_id)
@@ -73,6 +75,15 @@ def learn(core: "Decider", plan: Plan, outcome: Verdict, data: Json) -> None:
     given = plan.verb in ("phoenix", "rollback") or any(name == "policy" and ok for name, ok, _data in plan.marks)
     if outcome.ok and given and service.wanted.policy and service.wanted.state != "stopped":
         core.registry.want(plan.service, replace(service.wanted, policy=""))  # the container has it again
+
+
+def _stays_down(core: "Decider", service: Service, data: Json) -> None:
+    """A person stopped it while the plan watched it, and the plan obeyed: that is wanted, also where we were killed
+    before the engine's word of it was kept."""
+    there = service.container
+    if data.get("stay_down") and service.wanted.state != "stopped" and there is not None and not there.running:
+        why = "stopped by hand while a plan watched it"
+        core.registry.want(service.id, replace(service.wanted, state="stopped", by=PERSON, at=core.now, why=why))
 
 
 def _keep_policy(core: "Decider", plan: Plan, service: Service, data: Json) -> None:

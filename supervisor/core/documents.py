@@ -12,6 +12,10 @@ from supervisor.services.names import COMPOSE_SERVICE_LABEL
 from supervisor.verdicts import Reason, Verdict, no
 
 
+AGREED = "agreed"
+"""where a service's document has the words that a person said yes to: a yes is good for those, and no others"""
+
+
 def compose_name(service: Service) -> str:
     """What compose calls it; '' for a container that compose did not make."""
     return service.container.labels.get(COMPOSE_SERVICE_LABEL, "") if service.container is not None else ""
@@ -35,6 +39,9 @@ def documented(fact: Command, service: Service, params: Mapping[str, str]) -> tu
             Reason.BAD_PARAMETER,
             f"The compose file is that of the project {project!r}, and {service.id} belongs to {service.project!r}.",
         )
+    found = {key: value for key, value in found.items() if key != AGREED}
+    if fact.approved and f"{service.id}: " in fact.widens:
+        found[AGREED] = fact.widens
     return {**params, "image": str(found.get("image") or "current")}, found
 
 
@@ -52,8 +59,8 @@ def asked_as_a_whole(intent: Intent) -> bool:
     return bool(intent.document) and not isinstance(intent.document.get("service"), str)
 
 
-def again(intent: Intent, who: str, now: float, mono: float) -> Command:
-    """The command that such an intent stood for, with the yes it has now."""
+def again(intent: Intent, who: str, now: float, mono: float, question: str = "") -> Command:
+    """The command that such an intent stood for, with the yes it has now, and the question in the words it was put."""
     given = {name: value for name, value in intent.params.items() if value}
     return Command(
         now,
@@ -65,8 +72,14 @@ def again(intent: Intent, who: str, now: float, mono: float) -> Command:
         "socket",
         override=intent.override,
         document=intent.document,
+        widens=question,
         approved=who,
     )
+
+
+def asking(intent: Intent, question: str) -> Intent:
+    """An intent about one service that a person is asked about in these words."""
+    return replace(intent, document={**intent.document, AGREED: question}) if intent.document else intent
 
 
 def with_document(fact: Command, intent: Intent, service: Service | None) -> Intent | Verdict:

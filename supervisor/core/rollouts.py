@@ -231,7 +231,7 @@ class Rollouts:
             rollout.incident,
             rollout.key if first else "",
             rollout.override,
-            rollout.approved,
+            rollout.approved if first or rollout.kind != DEPENDENTS else "",  # it was asked about the first alone
             rollout.id,
         )
         intent = _intent(stage, bare)

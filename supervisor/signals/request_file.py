@@ -16,7 +16,7 @@ from typing import Protocol
 
 from supervisor.clock import Clock
 from supervisor.config.settings import RequestSettings
-from supervisor.errors import ConfigError
+from supervisor.errors import ConfigError, UsageError
 from supervisor.facts import Command, Decision, Json
 from supervisor.ports import Ask
 from supervisor.units import plain
@@ -166,8 +166,9 @@ class RequestWatch:
             try:
                 document = await self.folder.compose()
                 widens = await self.widening(target, document) if self.widening is not None else ""
-            except ConfigError as err:
-                text = plain("; ".join(str(mistake) for mistake in err.mistakes), _LONGEST)
+            except UsageError as err:
+                said = "; ".join(map(str, err.mistakes)) if isinstance(err, ConfigError) else str(err)
+                text = plain(said, _LONGEST)
                 refused = no(Reason.BAD_PARAMETER, f"The compose file is not applied, nothing was touched: {text}")
         command = Command(
             self.clock.wall(),

@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler
 
 from supervisor import views
 from supervisor.actions.compose.preview import Previewer
-from supervisor.errors import AlreadyRunning, ResurgamError
+from supervisor.errors import AlreadyRunning, ResurgamError, UsageError
 from supervisor.facts import Command, Decision, Json
 from supervisor.web import lookup
 from supervisor.web.commands import Wish, parse
@@ -186,6 +186,10 @@ class Control:
             wish = parse(await request.text())
         except ValueError as err:
             return problem(str(err), 400)
+        try:
+            widens = await self._widening(wish)
+        except UsageError as err:
+            return problem(str(err), 400)
         peer, clock = _peer(request), self._house.clock
         assert peer is not None  # the guard let nobody else in
         command = Command(
@@ -199,7 +203,7 @@ class Control:
             id=clock.token(),
             override=wish.override,
             document=wish.document,
-            widens=await self._widening(wish),
+            widens=widens,
         )
         decision: Decision = await self._house.ask(command)
         return answer({"plan": decision.plan, "decision": views.decision_document(decision)})

@@ -343,7 +343,9 @@ def believed(world: SimWorld) -> list[str]:
     if life is None or world.engine.away:
         return []
     admission = life.core.decider.admission
-    found = [f"I6 clean exit: {name} is still locked by plan {plan}" for name, plan in admission.locked()]
+    asked = waiting(world)
+    locked = [(name, plan) for name, plan in admission.locked() if plan not in asked or name not in asked[plan].locks]
+    found = [f"I6 clean exit: {name} is still locked by plan {plan}" for name, plan in locked]
     shown = {service.container.id: service for service in life.core.snapshot.services if service.container is not None}
     for box in world.engine.containers():
         service = shown.get(box.id)

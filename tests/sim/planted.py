@@ -6,7 +6,7 @@ nothing finds means that the simulation has gone blind there. Every real bug tha
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
@@ -89,12 +89,12 @@ def _blind_retry() -> Any:
 
 
 def _remove_too_soon() -> Any:
-    """The old container is taken away as soon as the new one has its name."""
+    """The old container is taken away as soon as the new one was started."""
     step = Hand.step
 
     async def stepped(self: Hand, name: str, *seen: Any) -> None:
         await step(self, name, *seen)
-        if name == "start" and self.plan.verb == "phoenix":
+        if name == "probation" and self.plan.verb == "phoenix":
             await self.remove(self.plan.container_id)
 
     return patch.object(Hand, "step", stepped)
@@ -134,11 +134,12 @@ def _alerts_forgotten() -> Any:
 def _permit_ignored() -> Any:
     """The runner asks for permission and goes on whatever the answer is."""
 
-    async def step(self: Hand, name: str, *seen: Any) -> None:
-        await self._permit(self.plan.id, name, tuple(each for each in seen if each is not None))
-        self.begun.append(name)
+    async def steps(self: Hand, names: Sequence[str], *seen: Any) -> None:
+        for name in names:
+            await self._permit(self.plan.id, name, tuple(each for each in seen if each is not None))
+            self.begun.append(name)
 
-    return patch.object(Hand, "step", step)
+    return patch.object(Hand, "steps", steps)
 
 
 def _composed_spare() -> Any:
@@ -263,7 +264,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted("room not waited for", ("story room",), rising.room_not_waited_for, "no room"),
     Planted("data handed back", _kills("worded", 0), rising.data_handed_back, "stateful"),
     Planted("rollout goes on", ("story bad stage",), rising.rollout_goes_on),
-    Planted("rollout not resumed", ("story rollout and sigterm",), rising.rollout_not_resumed, "no end of rollout"),
+    Planted("rollout forgotten", ("story rollout and sigterm",), rising.rollout_forgotten, "no end of rollout"),
     Planted("children forgotten", ("story shared network",), rising.children_forgotten),
     Planted("request obeyed twice", ("story locked request",), rising.request_obeyed_twice),
     Planted("brake forgotten", ("story brake",), rising.brake_forgotten, "by the next process"),

@@ -70,9 +70,14 @@ def rollout_goes_on() -> Any:
     return patch.object(Rollouts, "_begin", begun)
 
 
-def rollout_not_resumed() -> Any:
-    """A rollout of an earlier process is not taken up again."""
-    return patch.object(Rollouts, "recover", lambda *_given: None)
+def rollout_forgotten() -> Any:
+    """A rollout of an earlier process is not known any more: what it had not come to stays undone."""
+    init = Rollouts.__init__
+
+    def forgetful(self: Rollouts, _kept: Any, *given: Any) -> None:
+        init(self, {}, *given)
+
+    return patch.object(Rollouts, "__init__", forgetful)
 
 
 def children_forgotten() -> Any:

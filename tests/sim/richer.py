@@ -13,13 +13,15 @@ from typing import Any
 from supervisor.errors import ResurgamError
 from supervisor.lab.engine import Behaviour, SimImage
 from supervisor.ports import ExecResult
-from tests.sim.troubles import FOLDER, Service, Troubles
+from tests.sim.troubles import BAD, FOLDER, Service, Troubles
 
 HOUR, GRID = 3600.0, 15.0
 PEOPLE = ("approves", "denies", "sleeps", "wavers")
 """who is on call: says yes, says no, never says anything, says now this and now that"""
 HANDS = ("compose_up", "pause_one", "stop_parent", "hold_port", "machine", "deny", "restart_engine", "kill", "request")
 """what may happen in the middle of a rollout, or of a plan"""
+THEMES = ("state", "family", "boot", "project", "back")
+"""what most of a world's further events are about"""
 SLOW = Behaviour(healthy_after=2.0, speed=3.0)
 TOOLLESS = Behaviour(check_missing="curl")
 Event = tuple[float, str, tuple[Any, ...]]
@@ -40,15 +42,16 @@ def drawn(seed: int, services: tuple[Service, ...]) -> More:
     if seed % 3 == 0:
         return More(services)
     chance = random.Random(f"{seed} has more")
-    richer = tuple(_richer(chance, number, services) for number in range(len(services)))
-    events = [_event(chance, richer) for _ in range(chance.randint(2, 6))]
+    theme = chance.choice(THEMES)
+    richer = tuple(_richer(chance, theme, number, services) for number in range(len(services)))
+    events = [_event(chance, theme, richer) for _ in range(chance.randint(3, 7))]
     return More(richer, tuple(sorted(events, key=lambda event: event[0])), chance.choice(PEOPLE))
 
 
-def _richer(chance: random.Random, number: int, services: tuple[Service, ...]) -> Service:
+def _richer(chance: random.Random, theme: str, number: int, services: tuple[Service, ...]) -> Service:
     """One service with needs of its own. The first one is whom others share a network with."""
     service, labels = services[number], {}
-    if chance.random() < 0.25:
+    if chance.random() < (0.8 if theme == "state" else 0.15):
         labels["resurgam.stateful"] = "true"
     if chance.random() < 0.12:
         labels["resurgam.memory"] = "281GiB"
@@ -56,44 +59,71 @@ def _richer(chance: random.Random, number: int, services: tuple[Service, ...]) -
         labels["resurgam.startup"] = chance.choice(("45s", "10m"))
     if chance.random() < 0.3:
         labels["resurgam.probe"] = "http://:8000/"
-    if chance.random() < 0.08:
+    if chance.random() < 0.06:
         labels[chance.choice(("io.kubernetes.pod.name", "com.docker.swarm.task.id"))] = "x"
-    if chance.random() < 0.2:
+    if chance.random() < (0.7 if theme == "boot" else 0.15):
         labels["resurgam.boot"] = "ordered"
         service = replace(service, policy="no")
     earlier = [one.word for one in services[:number]]
     depends = tuple(word for word in earlier if chance.random() < 0.3)
-    parent = services[0].name if number and chance.random() < 0.3 else ""
+    parent = services[0].name if number and chance.random() < (0.7 if theme == "family" else 0.1) else ""
     port = 8000 + number if not parent and chance.random() < 0.3 else 0
     return replace(service, more=tuple(sorted(labels.items())), depends=depends, parent=parent, port=port)
 
 
-def _event(chance: random.Random, services: tuple[Service, ...]) -> Event:
+def _event(chance: random.Random, theme: str, services: tuple[Service, ...]) -> Event:
     at = 300.0 + GRID * chance.randint(0, int((HOUR - 300) / GRID)) + chance.random()
-    name, number = chance.choice(services).name, chance.randrange(len(services))
+    owned = [service.name for service in services if service.owned]
+    name = chance.choice(owned if owned and chance.random() < 0.9 else [service.name for service in services])
+    number = chance.randrange(len(services))
     later = chance.choice((chance.uniform(0, 0.6), chance.uniform(0, 12), chance.uniform(0, 60)))
-    kinds: list[tuple[str, tuple[Any, ...]]] = [
-        ("rolled_back", (name, chance.random() < 0.5)),
-        ("project", (chance.choice(("phoenix", "phoenix", "restart", "stop", "start")),)),
-        ("request", ()),
-        ("compose_up", ()),
-        ("silence", (chance.uniform(60, 1800),)),
-        ("ack", ()),
-        ("hold_port", (number, chance.uniform(10, 300))),
-        ("no_room", (chance.uniform(5, 120),)),
-        ("new_image", (name, "good")),
-        ("new_image", (name, "slow")),
-        ("new_image", (name, "toolless")),
-        ("new_image", (name, "bad")),
-        ("command_fails", (name, "/backup", chance.uniform(60, 1200))),
-        ("command_fails", (name, "/probe", chance.uniform(60, 1200))),
-        ("machine", (chance.uniform(1, 30),)),
-        ("pause_one", (name, chance.uniform(10, 300))),
-        ("mid_rollout", (chance.choice(("phoenix", "restart", "request")), chance.choice(HANDS), later, name)),
-        ("mid_rollout", ("phoenix", chance.choice(HANDS), later, name)),
-        ("mid_plan", (chance.choice(HANDS), later, name)),
-    ]
-    kind, arguments = chance.choice(kinds)
+    hand = chance.choice(HANDS)
+    kinds: dict[str, list[tuple[str, tuple[Any, ...]]]] = {
+        "state": [
+            ("new_image", (name, "bad")),
+            ("new_image", (name, "slow")),
+            ("there_and_back", (name, chance.random() < 0.5, chance.uniform(5, 200))),
+            ("mid_image", (name, "bad", hand, later)),
+            ("bad_image", (name, chance.randrange(len(BAD)))),
+        ],
+        "family": [
+            ("command", (chance.choice(("phoenix", "restart")), services[0].name)),
+            ("restarted", (services[0].name,)),
+            ("crash", (services[0].name, 1)),
+            ("bad_image", (services[0].name, chance.randrange(len(BAD)))),
+            ("mid_image", (services[0].name, chance.choice(("good", "bad")), hand, later)),
+        ],
+        "boot": [
+            ("machine", (chance.uniform(1, 30),)),
+            ("engine_restart", (chance.uniform(0.5, 20),)),
+            ("mid_rollout", ("start", "machine", later, name)),
+        ],
+        "project": [
+            ("project", (chance.choice(("phoenix", "restart", "stop", "start")),)),
+            ("request", ()),
+            ("mid_rollout", (chance.choice(("phoenix", "restart", "request")), hand, later, name)),
+            ("new_image", (name, "bad")),
+            ("compose_up", ()),
+        ],
+        "back": [
+            ("there_and_back", (name, chance.random() < 0.5, chance.uniform(80, 200))),
+            ("new_image", (name, chance.choice(("good", "toolless", "slow")))),
+            ("rolled_back", (name, chance.random() < 0.5)),
+            ("mid_image", (name, "good", hand, later)),
+        ],
+        "rest": [
+            ("silence", (chance.uniform(60, 1800),)),
+            ("ack", ()),
+            ("hold_port", (number, chance.uniform(10, 300))),
+            ("no_room", (chance.uniform(5, 120),)),
+            ("command_fails", (name, "/backup", chance.uniform(60, 1200))),
+            ("command_fails", (name, "/probe", chance.uniform(60, 1200))),
+            ("pause_one", (name, chance.uniform(10, 300))),
+            ("mid_plan", (hand, later, name)),
+        ],
+    }
+    pool = chance.choice((theme, theme, "rest", chance.choice(THEMES)))
+    kind, arguments = chance.choice(kinds[pool])
     return at, kind, arguments
 
 
@@ -187,6 +217,25 @@ class MoreTroubles(Troubles):
         self.down.discard(name)
         await self._told_to("phoenix", name, image="current")
 
+    async def _there_and_back(self, name: str, retag: bool, seconds: float) -> None:
+        """A newer image, which may have time to prove itself, and back again."""
+        await self._new_image(name, "good")
+        await self.world.run(seconds)
+        await self._rolled_back(name, retag)
+
+    async def _mid_image(self, name: str, what: str, how: str, later: float) -> None:
+        """A hand in it while a service goes to another image."""
+        await self._new_image(name, what)
+        await self.world.run(later)
+        await getattr(self, f"_hand_{how}")(name)
+
+    async def _restarted(self, name: str) -> None:
+        """`docker restart`, by a person."""
+        self.down.discard(name)
+        if self._try(lambda: self.world.engine.human_stop(name)):
+            await self.world.run(0.2)
+            self._try(lambda: self.world.engine.human_start(name))
+
     async def _command_fails(self, name: str, command: str, seconds: float) -> None:
         """A backup that fails; a probe that cannot run at all."""
         broken = "" if command == "/backup" else "executable file not found"
@@ -200,9 +249,10 @@ class MoreTroubles(Troubles):
 
     async def _machine(self, seconds: float) -> None:
         """The whole machine: daemon and engine die together and come up together."""
-        world, self_kills = self.world, self.world.kill_at
+        world = self.world
+        await world.run(0.001)
         self.down.clear()
-        world.kill_at = frozenset()
+        points, world.kill_at = world.kill_at, frozenset()
         if world.life is not None:
             world.life.fence.closed = True
             await world.bury()
@@ -211,7 +261,7 @@ class MoreTroubles(Troubles):
         await asyncio.sleep(self.chance.uniform(0.2, seconds + 2))
         world.machine = f"boot-{self.chance.randrange(10**6)}"
         await world.begin()
-        world.kill_at = self_kills
+        world.kill_at = points
 
     async def _mid_rollout(self, verb: str, how: str, later: float, name: str) -> None:
         """A hand in it while a whole project is at work."""

@@ -1,13 +1,14 @@
 """A Phoenix from a compose file on a virtual clock: what is made, what is asked, and kills on the way."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from supervisor.facts import Command, Decision, Json
 from supervisor.verdicts import Reason
-from tests.sim.stage import CRASHES, OWNED, Stage, play
+from tests.sim.stage import CRASHES, OWNED, Stage, compose, play
 
 
 def document(**more: Any) -> Json:
@@ -139,5 +140,86 @@ def test_a_kill_on_the_way_leaves_exactly_one_serving_container(place: int) -> N
         serving = [box for box in stage.engine.containers() if box.running]
         assert [box.name for box in serving] == ["box-oracle-1"]
         stage.holds()
+
+    play(story)
+
+
+PRIVILEGED = {"Privileged": True, "RestartPolicy": {"Name": "always"}}
+SEES = {"type": "bind", "source": "/srv/keys", "target": "/keys"}
+
+
+async def question(stage: Stage, services: Json, widens: str = "", override: str = "") -> str:
+    """The id of the question that a file leads to: asked by the door where it knows what widens, else by the plan."""
+    clock = stage.clock
+    fact = Command(clock.wall(), clock.mono(), "phoenix", "box.oracle", {}, "uid:0", "socket", document=services)
+    fact = replace(fact, widens=widens, override=override)
+    await stage.life.core.ask(fact)
+    await stage.until(lambda: bool(stage.snapshot.approvals), 60, "a question")
+    return stage.snapshot.approvals[0].id
+
+
+@pytest.mark.parametrize("widens", ["", "box.oracle: It would be privileged: the whole host would be open to it"])
+def test_a_yes_is_good_for_what_was_asked_and_not_for_what_it_has_become_since(widens: str) -> None:
+    """The file names a folder that the container saw when the question was put, and does not see any more."""
+
+    async def story(stage: Stage) -> None:
+        stage.image("local/oracle:1")
+        said = {**compose("box", "oracle"), **OWNED}
+        seen = {"Binds": ["/srv/keys:/keys"]}
+        stage.engine.human_run("box-oracle-1", "local/oracle:1", said, "always", networks=("box",), host=seen)
+        await stage.world.begin()
+        await stage.world.run(30)
+        ident = await question(stage, document(host=PRIVILEGED, mounts=[SEES]), widens)
+        assert "/srv/keys" not in stage.snapshot.approvals[0].text
+        await stage.up()  # compose made it anew, without the folder
+        await stage.world.run(30)
+        before = stage.names()
+        assert (await stage.ask("approve", ident)).verdict.ok
+        await stage.world.run(60)
+        assert stage.outcome().kind == "action.ended_early", stage.tail()
+        assert "other than what uid:0 agreed to" in stage.outcome().body["text"]
+        assert "/srv/keys" in stage.outcome().body["text"]
+        assert stage.names() == before
+        assert (await stage.engine.raw("box-oracle-1"))["HostConfig"].get("Privileged") is not True
+
+    play(story)
+
+
+def test_a_yes_to_what_the_door_asked_is_enough_for_the_plan() -> None:
+    async def story(stage: Stage) -> None:
+        await stage.proved()
+        widens = "box.oracle: It would be privileged: the whole host would be open to it"
+        ident = await question(stage, document(host=PRIVILEGED), widens)
+        assert (await stage.ask("approve", ident)).verdict.ok
+        await stage.until(lambda: bool(stage.ended()), 600, "the end")
+        assert stage.outcome().kind == "action.verified", stage.tail()
+
+    play(story)
+
+
+def test_a_question_about_a_file_is_answered_by_its_id_alone() -> None:
+    async def story(stage: Stage) -> None:
+        await stage.proved()
+        ident = await question(stage, document(host=PRIVILEGED), "box.oracle: more")
+        answer = (await stage.ask("approve", "box.oracle")).verdict
+        assert (answer.ok, answer.reason) == (False, Reason.AMBIGUOUS_TARGET)
+        assert f"say {ident}" in answer.text
+        assert (await stage.ask("deny", ident)).verdict.ok
+
+    play(story)
+
+
+@pytest.mark.parametrize(("who", "lifted"), [("uid:0", True), ("bus:phone", False)])
+def test_an_override_is_not_said_over_the_bus_for_a_file_either(who: str, lifted: bool) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.proved()
+        widens = "box.oracle: It would be privileged: the whole host would be open to it"
+        ident = await question(stage, document(host=PRIVILEGED), widens, override="the game is on")
+        door = "bus" if who.startswith("bus") else "socket"
+        now, mono = stage.clock.wall(), stage.clock.mono()
+        await stage.life.core.ask(Command(now, mono, "approve", ident, {}, who, door, "x"))
+        [made] = stage.snapshot.plans
+        assert (made.override, made.approved) == ("the game is on" if lifted else "", who)
+        await stage.until(lambda: bool(stage.ended()), 600, "the end")
 
     play(story)

@@ -133,16 +133,23 @@ class Daemon:
     # ------------------------------------------------------------ life
 
     def start(
-        self, point: str = "", *, counted: bool = False, patience: Mapping[str, float] | None = None, view: str = ""
+        self,
+        point: str = "",
+        *,
+        counted: bool = False,
+        patience: Mapping[str, float] | None = None,
+        view: str = "",
+        number: int = signal.SIGKILL,
     ) -> None:
-        """Start it. Only for daemons of the nursery: `point`, to die there; `patience`, waiting times to shorten;
-        `view`, to see only these containers."""
+        """Start it. Only for daemons of the nursery: `point`, to die there (or to get the signal `number`); `patience`,
+        waiting times to shorten; `view`, to see only these containers."""
         argv = ["run", *(["--config", str(self.config)] if self.config else [])]
         if self._nursery is not None:
             record = str(self.record) if point or counted else ""
             state = {"RESURGAM_STATE_DIR": str(self.state)}
             request = {"argv": argv, "log": str(self.log), "env": state, "point": point, "record": record}
-            answer = self._nursery.ask({**request, "patience": dict(patience or {}), "view": view})
+            asked = {**request, "signal": number, "patience": dict(patience or {}), "view": view}
+            answer = self._nursery.ask(asked)
             self.process = Forked(self._nursery, answer["pid"])
             return
         assert not any((point, counted, patience, view)), "only a daemon of the nursery can be told that"
@@ -173,6 +180,12 @@ class Daemon:
         """Send it a signal."""
         assert self.process is not None
         self.process.send_signal(number)
+
+    def stands(self) -> bool:
+        """Whether it was made to stand still."""
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/stat").read_text()
+        return status.rpartition(")")[2].split()[0] == "T"
 
     def stop(self) -> int:
         """SIGTERM, and its exit code."""

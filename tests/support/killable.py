@@ -3,6 +3,7 @@
     python -m tests.support.killable POINT RECORD -- run --config resurgam.yaml
 
 runs `resurgam run …` and ends it with SIGKILL at POINT (empty: never). RECORD gets a line for every point passed.
+In a nursery it can be made to stand still there instead (SIGSTOP), for a person to do something in exactly that moment.
 Points count from the moment a phoenix is planned. They have names, because a turn may hold more facts in one run than
 in the next: `before commit begin stop`, `after write rename#2`.
 
@@ -29,17 +30,17 @@ from supervisor.engines.docker.stream import Stream
 from supervisor.facts import EngineEvent, Json
 from supervisor.journal import Batch, Journal, Row
 
-WRITES = ("create", "start", "stop", "rename", "remove", "set_policy", "tag", "untag")
+WRITES = ("create", "put_archive", "start", "stop", "rename", "remove", "set_policy", "tag", "untag")
 VIEW = "rsgr.view"
 _DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG"""
 
 
 class Points:
-    """Counts points, records them, and kills at the one that is wanted."""
+    """Counts points, records them, and kills at the one that is wanted. `number` is the signal for it."""
 
-    def __init__(self, wanted: str, record: str) -> None:
-        self._wanted = wanted
+    def __init__(self, wanted: str, record: str, number: int = signal.SIGKILL) -> None:
+        self._wanted, self._number = wanted, number
         self._file = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._seen: Counter[str] = Counter()
         self.armed = False
@@ -57,7 +58,7 @@ class Points:
         found = [f"{when} {name}" for name in names]
         os.write(self._file, (" | ".join(found) + "\n").encode())
         if self._wanted in found:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self._number)
 
 
 def word(row: Row) -> str:
@@ -106,10 +107,10 @@ def run(argv: Sequence[str]) -> int:
     return main(argv)
 
 
-def one(point: str, record: str, argv: Sequence[str]) -> int:
+def one(point: str, record: str, argv: Sequence[str], number: int = signal.SIGKILL) -> int:
     """One daemon in this process. With no record it is the daemon as it is."""
     if record:
-        install(Points(point, record))
+        install(Points(point, record, number))
     return run(argv)
 
 
@@ -117,7 +118,7 @@ def one(point: str, record: str, argv: Sequence[str]) -> int:
 
 
 def nursery() -> None:
-    """Fork a daemon per request `{"argv", "log", "env", "point", "record", "patience", "view"}`; answer
+    """Fork a daemon per request `{"argv", "log", "env", "point", "signal", "record", "patience", "view"}`; answer
     `{"pid"}`. `patience` are waiting times that are shorter than in earnest: {"module:NAME": seconds}.
 
     A request `{"wait": pid}` answers `{"code"}`, null while it lives; the number is negative for a signal.
@@ -141,7 +142,7 @@ def _fork(request: dict[str, Any]) -> int:
     code = 70
     try:
         _child(request)
-        code = one(request["point"], request["record"], request["argv"])
+        code = one(request["point"], request["record"], request["argv"], request["signal"])
     except SystemExit as err:
         code = err.code if isinstance(err.code, int) else 1
     except BaseException:

@@ -31,14 +31,27 @@ async def recipe_of(
     made = body.successor_from(spec, place, old, new, op=hand.plan.op, ref=ref, engine=engine)
     found = difference.differences(Pair(raw, made.body, old, new, place.names))
     wide = difference.widens(found)
-    if wide and not hand.plan.approved:
-        text = f"The compose file widens what {hand.plan.service} may do: {difference.sentence(wide)}."
-        raise Cannot(no(Reason.NEEDS_APPROVAL, sentence(text)))
+    _agreed(hand, spec, wide)
     if hand.plan.needs.boot == "ordered":  # then it is ours to start it after a boot
         made.body["HostConfig"]["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
     said = [one.text for one in found[:10]]
     unhashed = [LABELED] if found and not spec.config_hash else []
     return Recipe(made.body, (*made.notes, *said, *unhashed))
+
+
+def _agreed(hand: Hand, spec: Spec, wide: tuple[difference.Difference, ...]) -> None:
+    """Cannot where it widens what nobody said yes to. A yes counts for what the question named: an image's tag, a
+    container or a network may have become another one since."""
+    said = difference.sentence(wide)
+    if not wide or (hand.plan.approved and said in spec.agreed):
+        return
+    text = f"The compose file widens what {hand.plan.service} may do: {said}."
+    if hand.plan.approved:
+        text = f"That is other than what {hand.plan.approved} agreed to, so nothing was touched; ask again. {text}"
+    wrong = difference.too_much(said)
+    if wrong:
+        raise Cannot(no(Reason.WIDENS, sentence(f"The compose file is not applied to {hand.plan.service}: {wrong}.")))
+    raise Cannot(no(Reason.NEEDS_APPROVAL, text))
 
 
 async def put_files(hand: Hand, container: str) -> None:

@@ -81,7 +81,7 @@ def misplaced(spec: Spec, place: Place) -> Verdict | None:
         return no(Reason.UNSUPPORTED, text)
     for label in (ENABLE_LABEL, SERVICE_LABEL):
         before, after = str(place.labels.get(label) or ""), spec.config.Labels.get(label, "")
-        if before and before != after:
+        if before != after and (before or label == SERVICE_LABEL):  # no file may make it pass for another service
             text = f"The file changes the label {label}, by which Resurgam knows it ({before!r}); let compose do that."
             return no(Reason.UNSUPPORTED, text)
     for mode in (spec.host.NetworkMode, spec.host.PidMode, spec.host.IpcMode):

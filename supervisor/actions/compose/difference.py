@@ -19,6 +19,9 @@ from supervisor.facts import Image, Json
 
 _COMPOSE, _OURS = "com.docker.compose.", "resurgam."
 _SHOWN = 300
+_WHOLE = 100_000
+MOST_SHOWN = 3000
+"""characters of a question about rights: a person reads no more, and what nobody reads nobody agrees to"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class Difference:
     field: str
     text: str
     widens: bool = False
+    why: str = ""
+    """what it would widen, and nothing else: whole, since this is what a person says yes to"""
 
     def document(self) -> Json:
         """As JSON."""
@@ -57,15 +62,20 @@ def differences(pair: Pair) -> tuple[Difference, ...]:
     widening: dict[str, list[str]] = {}
     for change in rights.check(pair.raw, pair.body, pair.old, pair.new, names=pair.names):
         widening.setdefault(change.field, []).append(change.sentence)
-    joined = [name for name in _joined(pair.body) if name not in _networks_of(pair.raw)]
+    joined = [name for name in (*_joined(pair.body), *_bridge(pair.body)) if name not in _networks_of(pair.raw)]
     if joined:
         widening["Networks"] = [f"It would reach the network {name}, which it does not now." for name in joined]
     found = []
     for name, text in _words(pair):
         said = widening.pop(name, [])
-        found.append(Difference(name, units.plain(" ".join([text, *said]), 1000), bool(said)))
-    found += [Difference(name, units.plain(" ".join(said), 1000), True) for name, said in widening.items()]
+        found.append(_difference(name, [*said, text], said))
+    found += [_difference(name, said, said) for name, said in widening.items()]
     return tuple(found)
+
+
+def _difference(name: str, words: list[str], said: list[str]) -> Difference:
+    """What widens stands first, so that no long text before it can push it out of sight."""
+    return Difference(name, units.plain(" ".join(words), 1000), bool(said), units.plain(" ".join(said), _WHOLE))
 
 
 def widens(found: tuple[Difference, ...]) -> tuple[Difference, ...]:
@@ -73,10 +83,16 @@ def widens(found: tuple[Difference, ...]) -> tuple[Difference, ...]:
     return tuple(one for one in found if one.widens)
 
 
+def too_much(said: str) -> str:
+    """Why nobody can be asked that, '' where somebody can."""
+    if len(said) <= MOST_SHOWN:
+        return ""
+    return f"what it widens takes {len(said)} characters to tell, so nobody can be asked; apply it with compose itself"
+
+
 def sentence(found: tuple[Difference, ...]) -> str:
-    """The first few in one line."""
-    said = "; ".join(one.text.rstrip(".") for one in found[:4])
-    return said + (f"; and {len(found) - 4} more" if len(found) > 4 else "")
+    """What they widen, in one line and whole: a yes is given to what stands here, and to nothing behind an ellipsis."""
+    return "; ".join(one.why.rstrip(".") for one in found)
 
 
 # ------------------------------------------------------------ in words
@@ -228,6 +244,11 @@ def _address(bound: Json) -> str:
 
 def _networks_of(raw: Json) -> Json:
     return part(part(raw, "NetworkSettings"), "Networks")
+
+
+def _bridge(body: Json) -> tuple[str, ...]:
+    """The engine's own network, which everything reaches that names none."""
+    return ("bridge",) if part(body, "HostConfig").get("NetworkMode") in ("bridge", "default") else ()
 
 
 def _joined(body: Json) -> Json:

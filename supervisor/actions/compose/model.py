@@ -216,6 +216,8 @@ class Spec(_Part):
     """service -> (condition, restart)"""
     config_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{0,128}$")] = ""
     """what a compose program gives as the hash of this service; '' where none was asked"""
+    agreed: Text = ""
+    """what of it a person was asked about, in the words of the question; only the core puts it here"""
 
     def document(self) -> Json:
         """As JSON, without what is as it is by default."""

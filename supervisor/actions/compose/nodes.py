@@ -13,9 +13,13 @@ from typing import Any
 from supervisor.actions.compose import values
 from supervisor.actions.compose.interpolate import Lookup, Wrong, fill
 from supervisor.config.yaml import Document, Path
-from supervisor.errors import Mistake
+from supervisor.errors import ConfigError, Mistake
 
 MOST_MISTAKES = 100
+MOST_TEXT = 4 << 20
+"""characters of all values that are asked for: what an alias stands for counts each time that it is used"""
+LONGEST = 32_000
+"""characters of one value"""
 _OCTAL = re.compile(r"[-+]?0[0-7]+")
 _TRUE, _FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 
@@ -27,10 +31,19 @@ class Notes:
         self.document, self.lookup = document, lookup
         self.mistakes: list[Mistake] = []
         self.unset: dict[str, None] = {}
+        self._spent = 0
 
     def wrong(self, path: Path, text: str, *, key: bool = False) -> None:
         """Note a mistake at the value (or the key) of `path`."""
         self.add(self.document.mistake(path, text, key=key))
+
+    def spend(self, text: str) -> str:
+        """The text, counted. ConfigError where all that was asked for is too much: then nothing more is read."""
+        self._spent += len(text)
+        if self._spent > MOST_TEXT:
+            said = f"its values come to more than {MOST_TEXT >> 20} MiB, with what its aliases and variables stand for"
+            raise ConfigError([Mistake(self.document.file, 0, 0, said)])
+        return text
 
     def add(self, mistake: Mistake) -> None:
         """Note a mistake, once."""
@@ -65,7 +78,7 @@ class Node:
             self.wrong(f"{self.name} must be a mapping of keys to values")
             return
         for key, value in self.raw.items():
-            if not key.startswith("x-"):
+            if not self.notes.spend(key).startswith("x-"):
                 yield Node(value, (*self.path, key), self.notes)
 
     def items(self) -> Iterator["Node"]:
@@ -156,7 +169,10 @@ class Node:
             self.notes.add(Mistake(self.notes.document.file, line, column, err.text))
             return ""
         self.notes.unset.update(dict.fromkeys(found.unset))
-        return found.text
+        if len(found.text) > LONGEST:
+            self.wrong(f"this is longer than {LONGEST} characters")
+            return ""
+        return self.notes.spend(found.text)
 
     def plain_octal(self) -> None:
         """`0755` without quotes is 493 to every compose, and to nobody else."""

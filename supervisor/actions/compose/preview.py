@@ -11,13 +11,11 @@ from supervisor.actions.compose import body, difference
 from supervisor.actions.compose.body import Place
 from supervisor.actions.compose.difference import Difference, Pair
 from supervisor.actions.compose.model import Spec, from_document
-from supervisor.errors import EngineError
+from supervisor.errors import EngineError, UsageError
 from supervisor.facts import Container, Json, Service
 from supervisor.ports import Engine
 from supervisor.services.names import COMPOSE_SERVICE_LABEL, PROJECT_LABEL, is_temp
 from supervisor.verdicts import Reason, Verdict, no
-
-_LONGEST = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +153,12 @@ class Previewer:
         }
 
     async def widening(self, target: str, documents: Json) -> str:
-        """What would widen rights, in words; '' for nothing. An engine that does not answer says nothing here: each
-        plan looks again before it makes anything."""
+        """What would widen rights, in words, none left out; '' for nothing. An engine that does not answer says nothing
+        here: each plan looks again before it makes anything. UsageError where it is too much for one question."""
         found = await prospects(self._engines, aimed(self._services(), target), documents)
         wide = [(one.service, difference.widens(one.differences)) for one in found]
-        return "; ".join(f"{service}: {difference.sentence(said)}" for service, said in wide if said)[:_LONGEST]
+        said = "; ".join(f"{service}: {difference.sentence(one)}" for service, one in wide if one)
+        wrong = difference.too_much(said)
+        if wrong:
+            raise UsageError(wrong)
+        return said

@@ -20,6 +20,8 @@ from supervisor.facts import Json
 
 LARGEST = 1 << 20
 """bytes of one file"""
+MOST_FILES, MOST_BYTES = 1_000, 8 << 20
+"""of all files that one compose file of a shared folder names: it may name the same one again and again"""
 
 
 class AsPerson:
@@ -41,6 +43,7 @@ class InFolder:
 
     def __init__(self, folder: str) -> None:
         self.folder = os.path.normpath(folder)
+        self._files, self._bytes = 0, 0
 
     def read(self, path: str) -> str:
         """OSError where it cannot be read, ValueError where it is outside, a link, no plain file or too long."""
@@ -48,7 +51,12 @@ class InFolder:
         parts = inside.split(os.sep)
         if os.pardir in parts or inside == os.curdir:
             raise ValueError(f"{path} is outside {self.folder}")
-        return _text(_read_below(self.folder, parts), path)
+        self._files += 1
+        if self._files > MOST_FILES or self._bytes > MOST_BYTES:
+            raise ValueError(f"more than {MOST_FILES} files or {MOST_BYTES >> 20} MiB are named in all")
+        data = _read_below(self.folder, parts)
+        self._bytes += len(data)
+        return _text(data, path)
 
 
 def _read_below(folder: str, parts: list[str]) -> bytes:

@@ -112,7 +112,7 @@ def _devices(old: _Side, new: _Side) -> Iterator[Change]:
         before = {grants.plain(each) for each in items(old.host, key)}
         gained = sorted({grants.plain(each) for each in items(new.host, key)} - before)
         if gained:
-            yield Change(key, _list(before), _list(gained), f"It would get {what} it does not have: {gained[0]}.")
+            yield Change(key, _list(before), _list(gained), f"It would get {what} it does not have: {', '.join(gained)}.")
 
 
 def _storage(old: _Side, new: _Side) -> Iterator[Change]:
@@ -154,20 +154,19 @@ def _security(old: _Side, new: _Side) -> Iterator[Change]:
     for key, what in (("MaskedPaths", "hidden"), ("ReadonlyPaths", "read-only")):
         bare = set(map(str, items(old.host, key))) - set(map(str, items(new.host, key)))
         if bare and new.host.get(key) is not None:
-            path = sorted(bare)[0]
-            yield Change(key, "the engine's", _list(items(new.host, key)), f"{path} would not be {what} any more.")
+            yield Change(key, "the engine's", _list(items(new.host, key)), f"{_list(bare)} would not be {what} any more.")
 
 
 def _groups_and_kernel(old: _Side, new: _Side) -> Iterator[Change]:
     groups = set(map(str, items(new.host, "GroupAdd"))) - set(map(str, items(old.host, "GroupAdd")))
     if groups:
         before = _list(items(old.host, "GroupAdd"))
-        yield Change("GroupAdd", before, _list(groups), f"It would join the group {sorted(groups)[0]}.")
+        yield Change("GroupAdd", before, _list(groups), f"It would join the group {_list(groups)}.")
     before_sys, after_sys = part(old.host, "Sysctls"), part(new.host, "Sysctls")
     for name in sorted(before_sys.keys() | after_sys.keys()):
         if before_sys.get(name) != after_sys.get(name):
             was, now = str(before_sys.get(name, "unset")), str(after_sys.get(name, "unset"))
-            yield Change("Sysctls", f"{name}={was}", f"{name}={now}", f"The kernel setting {name} would change.")
+            yield Change("Sysctls", f"{name}={was}", f"{name}={now}", f"The kernel setting {name} would become {now}.")
 
 
 def _ports(old: _Side, new: _Side) -> Iterator[Change]:
@@ -183,8 +182,15 @@ def _ports(old: _Side, new: _Side) -> Iterator[Change]:
 def _user(old: _Side, new: _Side) -> Iterator[Change]:
     before, after = grants.user(old.config, old.image), grants.user(new.config, new.image)
     if grants.is_root(after) and not grants.is_root(before):
-        by_image = new.image is not None and grants.user(new.image.config, None) == after
+        by_image = _by_image(new, after)
         yield Change("User", before, after or "root", f"It would run as root instead of {before}.", by_image)
+    own, group = str(new.config.get("User") or ""), after.partition(":")[2]
+    if own and group and group != before.partition(":")[2] and not _by_image(new, after):
+        yield Change("User", before or "root", after, f"It would run with the group {group}.")
+
+
+def _by_image(new: _Side, who: str) -> bool:
+    return new.image is not None and grants.user(new.image.config, None) == who
 
 
 def _limits(old: _Side, new: _Side) -> Iterator[Change]:

@@ -178,6 +178,24 @@ def test_a_flood_is_dropped_and_the_box_goes_on() -> None:
     told(story, commands=MAY)
 
 
+def test_one_that_floods_talks_nobody_else_down() -> None:
+    async def story(words: Words) -> None:
+        phone = Phone(words)
+        await words.fire()
+        for number in range(3 * int(BURST)):
+            words.world.broker.take(f"{CMD}/panel/ack", json.dumps({"id": f"p{number}", "target": "x"}).encode(), False)
+            words.world.broker.take(f"{CMD}/nobody{number}/ack", b"{}", False)
+        await asyncio.sleep(1.0)
+        phone.got.got.clear()
+        reply = await phone.says("phone/approve", {"id": "a1", "target": "ap-1"})
+        assert reply is not None
+        assert reply["status"] == "ok"
+        assert words.life.commands is not None
+        assert words.life.commands.dropped >= int(BURST), "and what came too fast is counted"
+
+    told(story, commands=MAY)
+
+
 def test_a_lost_connection_is_taken_up_again() -> None:
     async def story(words: Words) -> None:
         await words.fire()

@@ -64,3 +64,14 @@ def test_a_question_about_one_service_is_not_one_about_a_whole_command() -> None
     assert not documents.asked_as_a_whole(Intent("phoenix", "box.web", {}, "", "uid:0", document=WEB))
     assert not documents.asked_as_a_whole(Intent("phoenix", "box.web", {}, "", "uid:0"))
     assert documents.asked_as_a_whole(Intent("phoenix", "box", {}, "", "uid:0", document={"service": WEB}))
+
+
+def test_the_words_of_a_question_go_with_the_service_they_name_and_nobody_else_can_put_them_there() -> None:
+    forged = {**WEB, "agreed": "box.web: everything"}
+    made = documents.documented(command({"web": forged}), service(), {})
+    assert not isinstance(made, Verdict)
+    assert "agreed" not in made[1]
+    for words, there in (("ap-1: box.web: more", True), ("ap-1: box.db: more", False)):
+        made = documents.documented(command({"web": forged}, approved="uid:0", widens=words), service(), {})
+        assert not isinstance(made, Verdict)
+        assert made[1].get("agreed") == (words if there else None)

@@ -215,3 +215,41 @@ def test_a_document_from_outside_has_exactly_this_shape() -> None:
     for bad in ({}, {"service": 1}, {"service": "w", "extra": 1}, {"service": "w", "host": {"Binds": ["/:/x"]}}):
         with pytest.raises(ValueError, match="the compose document cannot be read"):
             from_document(bad)
+
+
+def test_what_widens_is_told_whole_however_much_else_is_said() -> None:
+    wanted = spec(
+        config={"Env": [f"{'A' * 900}{n}={'x' * 900}" for n in range(20)], "Labels": {"a": "y" * 9_000}},
+        host={"CapAdd": ["NET_RAW", "SYS_PTRACE"], "PidMode": "host", "Privileged": True, "IpcMode": "host"},
+        mounts=[{"type": "bind", "source": "/" + "e" * 400, "target": "/a"}, {"type": "bind", "source": "/", "target": "/b"}],
+    )
+    body = made(wanted)
+    found = difference.widens(difference.differences(difference.Pair(raw(), body, OLD, OLD)))
+    said = difference.sentence(found)
+    for words in ("privileged", "NET_RAW", "SYS_PTRACE", "/" + "e" * 400, "the host's processes", "It would see /,", "the host's shared memory"):
+        assert words in said, words
+    assert "more" not in said
+    assert not difference.too_much(said)
+    assert "nobody can be asked" in difference.too_much("x" * 3001)
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"host": {"NetworkMode": "bridge"}, "networks": []}, "would reach the network bridge"),
+        ({"host": {"GroupAdd": ["123", "docker"]}}, "would join the group 123, docker"),
+        ({"config": {"User": "1000:999"}}, "with the group 999"),
+        ({"host": {"DeviceCgroupRules": ["a 1:1 r", "b 8:0 rwm"]}}, "b 8:0 rwm"),
+    ],
+)
+def test_nothing_that_widens_hides_behind_something_harmless(keys: Json, says: str) -> None:
+    found = raw()
+    found["Config"]["User"] = "1000"
+    body = made(spec(**{"config": {"User": "1000"}, **keys}), found)
+    assert says in difference.sentence(difference.widens(difference.differences(Pair(found, body, OLD, OLD))))
+
+
+def test_no_file_makes_a_container_pass_for_another_service() -> None:
+    wrong = body.misplaced(spec(config={"Labels": {"resurgam.service": "db"}}), place())
+    assert wrong is not None
+    assert wrong.reason is Reason.UNSUPPORTED

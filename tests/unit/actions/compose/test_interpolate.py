@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.actions.compose.interpolate import Wrong, fill, variables
+from supervisor.actions.compose.interpolate import LONGEST, Wrong, fill, variables
 
 ENV = {"A": "a", "EMPTY": "", "DEEP": "$A"}
 
@@ -76,3 +76,21 @@ def test_an_env_file_is_read_as_it_always_was() -> None:
 def test_every_bad_line_of_an_env_file_has_its_place() -> None:
     _found, mistakes = variables('ok=1\nno equals sign here\nq=\'open\nr="a" b\n1X=2\ns=${BAD', "/x/.env", {})
     assert [(one.line, one.file) for one in mistakes] == [(n, "/x/.env") for n in (2, 3, 4, 5, 6)]
+
+
+def test_a_line_of_a_million_spaces_is_read_at_once() -> None:
+    assert variables("A=x" + " " * 1_000_000 + "y#z # c", "f", {})[0]["A"] == "x" + " " * 1_000_000 + "y#z"
+    assert variables("A=# c\nB=#\nC=a#b", "f", {})[0] == {"A": "", "B": "", "C": "a#b"}
+
+
+def test_lines_that_double_each_other_end_at_a_mebibyte() -> None:
+    bomb = "A0=" + "x" * 100 + "\n" + "".join(f"A{n + 1}=$A{n}$A{n}\n" for n in range(60))
+    found, mistakes = variables(bomb, "f", {})
+    assert found == {}
+    assert "come to more than 1 MiB" in mistakes[0].text
+
+
+@pytest.mark.parametrize("text", ["$A" * 20, "${A}" * 20, "${A:-x}" * 20, "${B:-$A$A}" * 20, "${A:+$A$A}" * 20])
+def test_a_text_that_grows_without_end_is_refused(text: str) -> None:
+    with pytest.raises(Wrong, match="longer than 1 MiB"):
+        fill(text, {"A": "x" * (LONGEST // 10)}.get)

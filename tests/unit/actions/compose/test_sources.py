@@ -92,3 +92,21 @@ def test_a_person_reads_what_they_may(tmp_path: Path) -> None:
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="outside"):
         InFolder(str(tmp_path)).read(str(tmp_path))
+
+
+def test_a_few_lines_that_stand_for_gigabytes_are_refused_before_they_are_made(tmp_path: Path) -> None:
+    labels = "".join(f"      a{number}: *v\n" for number in range(900))
+    text = f'services:\n  s:\n    image: a\n    labels: &l\n      a: &v "{"x" * 31_000}"\n{labels}'
+    text += "".join(f"  s{number}:\n    image: a\n    labels: *l\n" for number in range(40))
+    file = tmp_path / "compose.yml"
+    file.write_text(text)
+    assert "more than 4 MiB" in mistakes(file)
+
+
+def test_the_same_file_named_again_and_again_is_read_a_few_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supervisor.actions.compose.sources.MOST_BYTES", 10_000)
+    tmp_path.joinpath("a.env").write_text("#" * 1_000)
+    names = ", ".join(["a.env"] * 50)
+    file = tmp_path / "compose.yml"
+    file.write_text(f"services: {{web: {{image: i, env_file: [{names}]}}}}")
+    assert "are named in all" in mistakes(file)

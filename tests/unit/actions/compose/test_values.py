@@ -60,3 +60,8 @@ def test_a_mount() -> None:
     assert values.mount("./a:/b/:ro,z").target == "/b"
     assert values.mount("./a:/b").is_path
     assert not values.mount("a:/b").is_path
+
+
+def test_a_long_row_of_digits_is_no_duration_and_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="not a duration"):
+        values.nanoseconds("1" * 1_000_000)
