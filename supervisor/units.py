@@ -11,11 +11,13 @@ _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?
 _SECONDS = (365 * 86400.0, 7 * 86400.0, 86400.0, 3600.0, 60.0, 1.0, 0.001)
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?)b?\s*", re.IGNORECASE)
 _MATCHER = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_.]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)
+# Both see whatever a container logs, so no part of them may be tried again and again along a long word: a pattern that
+# first takes all of a word and then looks for `token` in it needs seconds for one line of 4 kB.
 _SECRET = re.compile(
-    r"(?i)((?:[\w.-]*(?:passw(?:or)?d|secret|token|api[_-]?key|authorization|credential)[\w.-]*)"
+    r"(?i)((?:passw(?:or)?d|secret|token|api[_-]?key|authorization|credential)[\w.-]{0,100}"
     r"[\"']?\s*[:=]\s*[\"']?(?:bearer\s+|basic\s+)?)[^\s\"',;]+"
 )
-_USERINFO = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@]*:)[^\s/@]+@")
+_USERINFO = re.compile(r"(://[^\s:/@]*:)[^\s/@]+@")
 
 
 def duration(text: str) -> float:

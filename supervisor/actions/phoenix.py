@@ -20,7 +20,7 @@ from supervisor.actions.plans import limit
 from supervisor.actions.probation import Finding, watch
 from supervisor.errors import Conflict, EngineError
 from supervisor.facts import Container, Json
-from supervisor.services import OP_LABEL, temp_name
+from supervisor.services import OP_LABEL, causes, temp_name
 from supervisor.verdicts import Reason, Verdict, no
 
 _GONE = no(Reason.INTERFERED, "The new container was removed by somebody.")
@@ -52,7 +52,8 @@ async def _run(hand: Hand) -> Ending:
     except Denied as err:
         return await _leave(hand, err.verdict, early=not isinstance(err, Cannot))
     except EngineError as err:
-        return await _leave(hand, no(Reason.ENGINE_REFUSED, sentence(f"The engine says: {err}")), early=False)
+        why = no(Reason.ENGINE_REFUSED, sentence(f"The engine says: {err}"))
+        return await _leave(hand, why, early=False, its_fault=_cannot_run(err))
     if not finding.ok:
         hand.mark("probation", ok=False, probes=finding.proof())
         trouble = f"the new container {finding.text}"
@@ -146,10 +147,16 @@ async def _take_name(hand: Hand, new: Container) -> Container | None:
 # ------------------------------------------------------------ ways out
 
 
-async def _leave(hand: Hand, why: Verdict, *, early: bool) -> Ending:
-    """The safest way out from where it stands."""
+def _cannot_run(err: EngineError) -> bool:
+    """Whether the engine refused because the image lacks the program, or has one that no CPU of this machine runs: it
+    never will start."""
+    return causes.of_start(str(err)).word == causes.BAD_COMMAND
+
+
+async def _leave(hand: Hand, why: Verdict, *, early: bool, its_fault: bool = False) -> Ending:
+    """The safest way out from where it stands. `its_fault`: the new image is to blame."""
     if hand.phase != "before":
-        return await rollback.run(hand, why.text)
+        return await rollback.run(hand, why.text, its_fault=its_fault)
     asks = why.reason is Reason.NEEDS_APPROVAL
     reason = why.reason if asks else Reason.ENDED_EARLY if early else Reason.FAILED
     return await _undo(hand, no(reason, why.text), why)

@@ -7,7 +7,7 @@ old one. So a copy is created and never started: same recipe and image id, our l
 
 from supervisor import units
 from supervisor.actions import forensics, recipe
-from supervisor.actions.common import create, left_over, made, namespaces
+from supervisor.actions.common import create, left_over, namespaces
 from supervisor.actions.hand import ACTIVE, Denied, Ending, Hand
 from supervisor.actions.plans import retags
 from supervisor.actions.protect import tag
@@ -24,6 +24,7 @@ async def run(hand: Hand) -> Ending:
         warning = await _tag(hand)
         await hand.step("spare", await hand.inspect(hand.plan.container_id))
         warning += await _tidy(hand)
+        warning += await _serves(hand)
     except (Denied, EngineError) as err:
         warning += f" Tidying up was not finished: {units.plain(str(err), 300)}."
     return Ending(yes(_text(hand) + warning, Reason.VERIFIED), await left_over(hand), _data(hand))
@@ -82,6 +83,15 @@ async def _tidy(hand: Hand) -> str:
     return ""
 
 
+async def _serves(hand: Hand) -> str:
+    """What became of the new one since it proved healthy, where somebody took it away; '' where it is still there."""
+    seen = await hand.inspect(str(hand.data.get("new_id") or hand.plan.name))
+    if seen is not None and seen.status in ACTIVE:
+        return ""
+    became = "was removed" if seen is None else f"is {seen.status}"
+    return f" But it {became} since, by somebody's hand or by itself: `docker compose up -d` brings it back."
+
+
 def _parked(hand: Hand, old: Container) -> bool:
     """Whether it still stands as we left it: nobody renamed or started it."""
     return old.name == hand.data.get("parked") and old.status not in ACTIVE
@@ -93,14 +103,16 @@ def _taken(old: Container) -> str:
 
 
 async def _make_spare(hand: Hand, old: Container) -> None:
-    """The spare of this plan; an older one, of an earlier Phoenix, goes."""
+    """The spare of this plan, with the files that no recipe shows; an older one, of an earlier Phoenix, goes."""
     plan = hand.plan
     name = temp_name(plan.name, "spare", plan.op)
-    if await hand.read(lambda: made(hand, name)) is None:
-        raw: Json = await hand.read(lambda: hand.engine.raw(old.id))
-        image = await hand.read(lambda: hand.engine.image(old.image_id))
-        body = recipe.spare(raw, image, op=plan.op, names=await namespaces(hand, raw)).body
-        await create(hand, name, body)
+    raw: Json = await hand.read(lambda: hand.engine.raw(old.id))
+    image = await hand.read(lambda: hand.engine.image(old.image_id))
+    engine = await hand.read(hand.engine.info)
+    body = recipe.spare(raw, image, op=plan.op, names=await namespaces(hand, raw), engine=engine).body
+    made = await create(hand, name, body)
+    if made is not None:
+        await recipe.injected.carry(hand, raw, made.id)
     for other, each in sorted((await hand.others()).items()):
         if other != name and _is_spare_of(plan.name, each) and each.status not in ACTIVE:
             await hand.remove(each.id)

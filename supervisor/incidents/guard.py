@@ -262,7 +262,10 @@ def _in_rollout(intent: Intent, service: Service, _container: Container, world: 
     stops it may at once."""
     if intent.rollout or not by_rule(intent.by) or stops(intent.verb, dict(intent.params)):
         return None
+    waiting = {plan.rollout for plan in world.plans if plan.found.get("lent")}
     for rollout in world.rollouts:
+        if rollout.id in waiting:
+            continue  # for a person's word, for a day perhaps: nobody else's trouble waits for that
         if any(stage.service == service.id and not stage.outcome for stage in rollout.stages):
             text = f"Rollout {rollout.id} ({rollout.verb} {rollout.target}) has {service.id} in hand; it is looked at "
             return Judgement(no(Reason.OWN_ACTION, f"{text}again when that ends."))

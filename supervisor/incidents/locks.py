@@ -17,6 +17,7 @@ ENGINE_START = "engine:start"
 GPU_TURN = "gpu:turn"
 """the turn at the GPUs of a box: they are let go of and taken one after the other, also by a stop"""
 _LENT = (ENGINE_START, GPU_TURN)
+_SERVICE = "service:"
 _STARTERS = ("restart", "phoenix", "rollback", "start")
 
 
@@ -24,7 +25,7 @@ def names(service: str, needs: Needs, verb: str, params: dict[str, str], *, gpu:
     """The locks a plan of this verb takes: the service, its exclusive words, the turn at the GPUs (`gpu`: its container
     asks for one), and the right to start something. A container chooses its own words: they live in a namespace of
     their own, or one could hold up everybody."""
-    found = [f"service:{service}"]
+    found = [f"{_SERVICE}{service}"]
     if gpu or needs.vram:
         found.append(GPU_TURN)
     if starts(verb, params):
@@ -75,9 +76,11 @@ class Locks:
         return self._next()
 
     def lend(self, plan: Plan) -> tuple[Plan, tuple[Plan, ...]]:
-        """A plan that waits for a person keeps its service, and gives back what would hold up the whole box. Returns
+        """A plan that waits for a person keeps its service, and gives back what would hold up the whole box, and the
+        services that its rollout has not come to. Returns
         the plan with what it holds now, and the plans that hold theirs now; `found` remembers what it lent."""
-        lent = [name for name in plan.locks if name in _LENT]
+        ahead = [name for name in plan.locks if name.startswith(_SERVICE) and name != f"{_SERVICE}{plan.service}"]
+        lent = [name for name in plan.locks if name in _LENT or name in ahead]
         if not lent:
             return plan, ()
         kept = tuple(name for name in plan.locks if name not in lent)

@@ -89,11 +89,17 @@ def test_after_a_boot_what_is_wanted_comes_back_in_order_and_nothing_else(engine
 
         def over() -> bool:
             ends = [row for row in daemon.rows("action") if row["kind"] in ENDS]
-            starts = [row["subject"] for row in ends if row["body"]["verb"] == "start" and row["body"]["by"] == "resurgam"]
+            starts = [
+                row["subject"] for row in ends if row["body"]["verb"] == "start" and row["body"]["by"] == "resurgam"
+            ]
             cut = [row for row in ends if row["body"]["verb"] == "phoenix"]
             return starts == ["huge", "large", "small"] and bool(cut)
 
-        until(over, 60, f"all came back: {[(r['kind'], r['subject'], r['body'].get('text')) for r in daemon.rows()][-20:]}")
+        until(
+            over,
+            60,
+            f"all came back: {[(r['kind'], r['subject'], r['body'].get('text')) for r in daemon.rows()][-20:]}",
+        )
         assert running(api) == ["huge", "large", "plain", "small", "swapped"]
         assert api.inspect_container("mid")["HostConfig"]["RestartPolicy"]["Name"] == "no"
         assert api.inspect_container("swapped")["Image"] == new or parked not in running(api)

@@ -28,7 +28,7 @@ OPERATIONS = {
     "park": ("rename",),
     "adopt": ("rename",),
     "start": ("start",),
-    "spare": ("create", "remove"),
+    "spare": ("create", "put_archive", "remove"),
     "clear": ("remove",),
     "retag": ("tag",),
     "back_stop": ("stop", "set_policy"),

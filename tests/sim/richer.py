@@ -214,6 +214,7 @@ class MoreTroubles(Troubles):
         run = run or Behaviour(exit_after=self.chance.choice((0.5, 8.0)), exit_code=1)
         image = SimImage(tags=(f"local/{name}:1",), config={"Env": [f"{what}={number}"]}, run=run)
         self.world.engine.add_image(image)
+        await self.world.run(1.0)
         self.down.discard(name)
         await self._told_to("phoenix", name, image="current")
 

@@ -137,3 +137,16 @@ def test_text_from_outside_is_bounded_and_cannot_move_the_cursor() -> None:
 )
 def test_exit_codes_are_named_as_people_know_them(code: int | None, words: str) -> None:
     assert units.exit_words(code) == words
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a." * 50_000, "-" * 100_000, "token" * 8_000, "://" * 30_000, "x://y:" * 20_000, "token" + " " * 100_000, "a" * 100_000],
+)
+def test_no_text_of_a_container_keeps_the_mask_busy(text: str) -> None:
+    assert units.mask(text) == text
+
+
+def test_what_looks_like_a_secret_is_masked_wherever_its_name_stands() -> None:
+    assert units.mask("MY_DB.PASSWORD_MAIN = 'abc' x") == "MY_DB.PASSWORD_MAIN = '***' x"
+    assert units.mask("postgres+psycopg2://app:hunter2@db/x") == "postgres+psycopg2://app:***@db/x"

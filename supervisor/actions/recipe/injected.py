@@ -13,6 +13,7 @@ app's own.
 """
 
 import io
+import itertools
 import posixpath
 import stat
 import tarfile
@@ -129,16 +130,22 @@ def dated(found: Found, at: float) -> Found:
 
 def candidates(raw: Json, changes: Iterable[FileChange]) -> tuple[str, ...]:
     """The changed paths that may be compose's, at most 200, those in /run/secrets first."""
-    rows = [each for each in changes if each.kind != "deleted" and _sane(each.path)]
-    folders = {posixpath.dirname(each.path) for each in rows}
-    mounted = _mounted(raw)
-    leaves = [each for each in rows if each.path not in folders and not _within(each.path, mounted)]
+    # a container may have written 100,000 files: what is dear is done once for each folder, or for the few that are left
+    rows = [(each.path.rpartition("/")[0], each) for each in changes if each.kind != "deleted"]
+    folders = {folder for folder, _each in rows}
+    leaves = [(folder, each) for folder, each in rows if each.path not in folders]
     beside: dict[str, int] = {}
-    for each in leaves:
-        folder = posixpath.dirname(each.path)
+    for folder, each in leaves:
         beside[folder] = beside.get(folder, 0) + (each.kind == "added")
-    found = [each.path for each in leaves if beside[posixpath.dirname(each.path)] <= _BESIDE]
-    return tuple(sorted(found, key=lambda path: (not path.startswith(_SECRETS), path))[:_FILES])
+    mounted = _mounted(raw)
+    good = {
+        folder
+        for folder, count in beside.items()
+        if count <= _BESIDE and (not folder or _sane(folder)) and not _within(folder, mounted)
+    }
+    found = sorted((not each.path.startswith(_SECRETS), each.path) for folder, each in leaves if folder in good)
+    fit = (path for _later, path in found if path not in mounted and _sane(path))
+    return tuple(itertools.islice(fit, _FILES))
 
 
 def read(path: str, tar: bytes) -> File | None:

@@ -297,3 +297,47 @@ def test_an_engine_that_refuses_a_start_for_another_reason_is_not_waited_for(box
     ended = box.run(box.core.run(made))
     assert ended.outcome.reason is Reason.ROLLED_BACK
     assert box.clock.mono() - began < 20
+
+
+RUNC = "OCI runtime create failed: exec: "
+
+
+@pytest.mark.parametrize(
+    ("said", "blamed"),
+    [
+        (RUNC + '"/app": stat /app: no such file or directory: unknown', True),
+        (RUNC + "/app: exec format error: unknown", True),
+        ("no space left on device", False),
+        ("something that no version has said yet", False),
+    ],
+)
+def test_an_image_that_cannot_even_start_is_blamed_and_the_machines_trouble_is_not(box, said, blamed):
+    service = replace(running(box, image="app:old"), proved_image=box.old)
+    made = box.plan("phoenix", service, box.new)
+    box.engine.fault = lambda op, key: Fault(said) if op == "start" and key != made.container_id else None
+    ended = box.run(box.core.run(made))
+    assert ended.outcome.reason is Reason.ROLLED_BACK
+    assert box.core_data().get("blame") == (box.new if blamed else None)
+
+
+def test_the_spare_has_the_files_that_compose_put_there(box):
+    labels = {"com.docker.compose.project": "box", "com.docker.compose.service": "app"}
+    box.engine.human_run("app", "app:old", labels, "always", start=False)
+    box.engine.write_file("app", "/run/secrets/token", b"hunter2")
+    box.let(1.0)
+    box.engine.human_start("app")
+    box.let(5.0)
+    ended = box.run(box.core.run(box.plan("phoenix", box.service("app"), box.new)))
+    assert ended.outcome.ok
+    (spare,) = ended.left
+    assert box.engine.world.get(spare).files.stat("/run/secrets/token") is not None
+
+
+@pytest.mark.parametrize(("does", "says"), [("human_remove", "was removed since"), ("human_stop", "is exited since")])
+def test_a_new_one_that_somebody_takes_away_after_the_commit_is_said(box, does, says):
+    made = box.plan("phoenix", running(box), box.new)
+    box.core.at_step = lambda step: getattr(box.engine, does)("app") if step == "clear" else None
+    ended = box.run(box.core.run(made))
+    assert ended.outcome.ok
+    assert says in ended.outcome.text
+    assert not [name for name in ended.left if "parked" in name]
