@@ -47,6 +47,7 @@ from supervisor.ports import Engine
 from supervisor.rules.promql.evaluate import Options
 from supervisor.signals import pause_file
 from supervisor.signals.docker import Watch
+from supervisor.signals.gpu import GpuReader, VramGate
 from supervisor.signals.host import HostWatch, ProcHost
 from supervisor.signals.machine import boot_id
 from supervisor.signals.probes import ServiceProber
@@ -82,7 +83,8 @@ class House:
         self.watches = {name: Watch(engine, submit, clock) for name, engine in self.engines.items()}
         self.host = HostWatch(ProcHost(), submit, clock)
         self.prober = ServiceProber(clock, self.engines)
-        permit, room = permit_from(self.core.ask, clock), HostRoom(ProcHost())
+        self.gpu = GpuReader()
+        permit, room = permit_from(self.core.ask, clock), HostRoom(ProcHost(), vram=VramGate(self.gpu))
         self.runner = Runner(self.engines, self.prober, room, permit, submit, clock)
         principals = settings.commands.principals
         self.broker = choose(settings.mqtt, settings.host, settings.state_dir, clock, commanders=principals)
@@ -286,6 +288,7 @@ class House:
             await self.server.close()
         await self.broker.close()
         await self.prober.close()
+        await self.gpu.close()
         for engine in self.engines.values():
             await engine.close()
 

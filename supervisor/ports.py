@@ -177,9 +177,13 @@ class Prober(Protocol):
 class Room(Protocol):
     """Tells whether what a container is about to need is free (real: signals/room, simulated: lab)."""
 
-    async def held(self, needs: Needs, container: Container) -> str:
+    async def held(self, needs: Needs, container: Container, before: str = "") -> str:
         """What it would have to wait for, one sentence with who holds it (`port 8000 is held by …`, `40 GiB of memory
-        are free, it needs 90 GiB`); '' if nothing. Never raises: what cannot be measured is not waited for."""
+        are free, it needs 90 GiB`); '' if nothing. `before`: the id of the container whose place it takes, or its own.
+        Never raises: what cannot be measured is not waited for."""
+
+    async def doubts(self, needs: Needs, container: Container) -> tuple[str, ...]:
+        """What of its needs cannot be waited for, and why, a sentence each. Never raises."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from supervisor.verdicts import Reason, no
 ROOM = 60.0
 """seconds to wait for what a container needs and another still holds: its ports, its memory, its address"""
 _ROOM_AGAIN, _START_AGAIN = 0.5, 1.0
+_ROOM_TOLD = 5.0
+"""seconds between two words about what is waited for"""
 _HELD = re.compile(
     r"(?i)port is already allocated|address already in use|failed to bind host port|ports are not available"
 )
@@ -60,15 +62,15 @@ async def create(hand: Hand, name: str, body: Json) -> Container | None:
 
 async def make_room(hand: Hand, container: Container | None, step: str) -> str:
     """Wait until what it needs to start is free. '' then; else, at the deadline, what is still held and by whom."""
-    end, told = hand.clock.mono() + ROOM, ""
+    end, told, tell_again = hand.clock.mono() + ROOM, "", 0.0
     while container is not None:
-        held = await hand.room.held(hand.plan.needs, container)
+        held = await hand.room.held(hand.plan.needs, container, hand.plan.container_id)
         if not held:
             break
         if hand.clock.mono() >= end:
             return held + await _publisher(hand, container)
-        if held != told:
-            told = held
+        if held != told and hand.clock.mono() >= tell_again:  # what is free changes all the time
+            told, tell_again = held, hand.clock.mono() + _ROOM_TOLD
             hand.mark(step, f"Waits: {held}{await _publisher(hand, container)}.", ok=False)
         await hand.nap(_ROOM_AGAIN)
     return ""

@@ -62,7 +62,7 @@ async def evidence(hand: Hand, failed: Container) -> Json:
         "exit_code": failed.exit_code,
         "oom_killed": failed.oom_killed,
         "error": units.plain(failed.error, _TEXT),
-        "health": failed.health_output,
+        "health": units.mask(units.plain(failed.health_output, _TEXT)),
         "log": await last_words(hand, failed.id),
     }
     with suppress(EngineError):
@@ -76,13 +76,29 @@ def masked(raw: Json) -> str:
     small = {key: raw.get(key) for key in ("Name", "Image", "Created", "State", "Config", "Mounts", "SizeRw")}
     small["HostConfig"] = host
     small["Networks"] = (raw.get("NetworkSettings") or {}).get("Networks")
+    small["Config"] = _unsecret(raw.get("Config") or {})
     text = json.dumps(_clean(small), ensure_ascii=False)
     if len(text) > INSPECT:
         config = raw.get("Config") or {}
-        less = {key: config.get(key) for key in ("Image", "Cmd", "Entrypoint", "User", "WorkingDir")}
+        less = {key: _unsecret(config).get(key) for key in ("Image", "Cmd", "Entrypoint", "User", "WorkingDir")}
         bare = {"State": raw.get("State"), "Config": less, "Binds": host.get("Binds")}
         text = json.dumps(_clean(bare), ensure_ascii=False)
     return text[:INSPECT]
+
+
+def _unsecret(config: Json) -> Json:
+    """The same Config with its variables, labels and words shown as a fidelity report shows them: this goes to the bus,
+    and a name like `STRIPE_KEY`, or a phrase of several words, is no secret to a pattern for logs."""
+    shown = recipe.traits.shown
+    env = [str(each).partition("=") for each in config.get("Env") or ()]
+    test = (config.get("Healthcheck") or {}).get("Test")
+    made: Json = {
+        "Env": [name + sign + shown(name, value) for name, sign, value in env],
+        "Labels": {name: shown(name, value) for name, value in (config.get("Labels") or {}).items()},
+        "Healthcheck": {**(config.get("Healthcheck") or {}), "Test": shown("Test", test) if test else None},
+    }
+    words = {key: shown(key, config[key]) for key in ("Cmd", "Entrypoint") if config.get(key)}
+    return {**config, **made, **words}
 
 
 def _clean(value: object) -> object:

@@ -48,6 +48,7 @@ async def run(hand: Hand) -> None:
     old = must_be(hand, old)
     case = await _case(hand, old)
     successor, ref = await _recipe(hand, case)
+    doubts = await hand.room.doubts(plan.needs, old)
     raw, old_image, new_image = case.raw, case.old, case.new
     hand.mark(
         "look",
@@ -61,7 +62,7 @@ async def run(hand: Hand) -> None:
         composed=any(label.startswith(recipe.COMPOSE) for label in old.labels),
         parked=temp_name(plan.name, "parked", plan.op),
         new_name=temp_name(plan.name, "new", plan.op),
-        notes=[*successor.notes, *recipe.warnings(raw, case.engine)][:20],
+        notes=[*successor.notes, *recipe.warnings(raw, case.engine), *doubts][:20],
     )
     if hand.has("protect"):
         await hand.step("protect", old)

@@ -30,7 +30,7 @@ async def foresee(plan: Plan, service: Service, engine: Engine, room: Room) -> J
         "steps": [_step(step.name, step.phase, step.writes, step.back) for step in plan.steps],
         "rights": [],
         "fidelity": [],
-        "notes": [],
+        "notes": await _doubts(plan, service.container, room),
         "waits": await _waits(plan, service.container, room),
         "refused": None,
     }
@@ -42,7 +42,7 @@ async def foresee(plan: Plan, service: Service, engine: Engine, room: Room) -> J
         told = {"refused": _said(no(Reason.VANISHED, f"{plan.name} is gone: somebody removed or replaced it."))}
     except EngineError as err:
         told = {"refused": _said(no(Reason.ENGINE_REFUSED, f"The engine says: {err}."))}
-    return found | told
+    return found | told | {"notes": [*told.get("notes", ()), *found["notes"]]}
 
 
 async def _recreation(plan: Plan, engine: Engine) -> Json:
@@ -86,7 +86,11 @@ async def _recreation(plan: Plan, engine: Engine) -> Json:
         ],
         "fidelity": [_trait(trait.document()) for trait in traits],
         "differences": differences,
-        "notes": [*(made.notes if document else ()), *recipe.warnings(raw, info)],
+        "notes": [
+            *_state(plan, new.id == image["from"]),
+            *(made.notes if document else ()),
+            *recipe.warnings(raw, info),
+        ],
         "refused": _said(refused) if refused is not None else None,
     }
 
@@ -117,6 +121,8 @@ async def _made(
     if wrong is not None:
         return made, [], wrong
     made = composed.successor_from(spec, place, old, new, op=plan.op, ref=ref, engine=info)
+    if plan.needs.boot == "ordered":  # as applying.py does
+        made.body["HostConfig"]["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
     found = difference.differences(difference.Pair(raw, made.body, old, new, names))
     return made, [one.document() for one in found], None
 
@@ -143,15 +149,40 @@ async def _changes(engine: Engine, key: str) -> tuple[FileChange, ...]:
 async def _waits(plan: Plan, container: Container | None, room: Room) -> Json:
     """How long it may take, and what it would have to wait for. What the container itself holds now is no obstacle."""
     held = ""
-    starts = any(step.name in ("start", "verify", "probation") for step in plan.steps)
-    if starts and container is not None and not container.running:
-        held = await room.held(plan.needs, container)
+    if _starts(plan) and container is not None and not container.running:
+        held = await room.held(plan.needs, container, container.id)
     return {
         "limit": float(plan.found.get("limit") or 0.0),
         "why": str(plan.found.get("limit_why") or ""),
         "held": held,
         "grace": (plan.needs.stop_grace or container.stop_grace) if container is not None else 0.0,
     }
+
+
+def _state(plan: Plan, same: bool) -> list[str]:
+    """What becomes of its data, in sentences; nothing where its image stays the same."""
+    if same:
+        return []
+    found = []
+    before = plan.needs.before
+    if before is not None and any(step.name == "before" for step in plan.steps):
+        leaves = f", and must leave {before.file} new and not empty" if before.file else ""
+        took = units.show_duration(before.within)
+        found.append(f"Before: `{units.plain(' '.join(before.argv), 200)}` may run {took} inside{leaves}.")
+    if plan.needs.stateful:
+        found.append(
+            "It keeps state: once the new version has started, the old one comes back only after a person's word."
+        )
+    return found
+
+
+async def _doubts(plan: Plan, container: Container | None, room: Room) -> list[str]:
+    """What of its needs could not be waited for."""
+    return list(await room.doubts(plan.needs, container)) if _starts(plan) and container is not None else []
+
+
+def _starts(plan: Plan) -> bool:
+    return any(step.name in ("start", "verify", "probation") for step in plan.steps)
 
 
 def _step(name: str, phase: str, writes: tuple[str, ...], back: bool) -> Json:

@@ -25,7 +25,9 @@ OLDEST = 60.0
 """seconds between a message's own `at` and its arrival, either way"""
 REPLY_EXPIRY = 300.0
 BURST, REFILL = 20.0, 2.0
-"""messages of one principal taken at once, and for each second that goes by; what is beyond is dropped unheard and counted"""
+"""messages of one principal taken at once, and for each second that goes by; what is beyond is dropped and counted"""
+STRANGERS = 1 / 30
+"""the same for all together who may not command at all: one line in the journal tells enough"""
 _LONGEST_ID, _LONGEST_TARGET, _LONGEST_LEVEL = 128, 512, 100
 
 
@@ -97,7 +99,7 @@ class Commands:
     def _room(self, who: str) -> bool:
         now = self._clock.mono()
         left, at = self._purses.get(who, (BURST, now))
-        left = min(BURST, left + (now - at) * REFILL)
+        left = min(BURST, left + (now - at) * (REFILL if who else STRANGERS))
         self._purses[who] = (left - 1.0 if left >= 1.0 else left, now)
         return left >= 1.0
 

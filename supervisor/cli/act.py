@@ -9,11 +9,14 @@ import argparse
 
 from supervisor.cli import from_compose
 from supervisor.cli.client import Client
-from supervisor.cli.events import Printer
+from supervisor.cli.events import Printer, worth_a_line
 from supervisor.cli.output import Output
 from supervisor.errors import DaemonAbsent, Refused
 from supervisor.facts import Json
 from supervisor.verbs import VERBS
+
+LIFTABLE = ("veto", "budget_service", "budget_host")
+"""refusals of what a person asks for that `--override` lifts"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         needed = verb.name == "scale" and name == "replicas"
         parser.add_argument(f"--{name}", default="", required=needed, metavar=param.kind.upper(), help=text)
     parser.add_argument(
-        "--override", default="", metavar="REASON", help="lift budget, cooldown and veto this once, and say why"
+        "--override", default="", metavar="REASON", help="lift budget, cooldown, brake and veto this once, and say why"
     )
     parser.add_argument("--no-follow", action="store_true", help="do not wait for the end")
     if verb.name == "phoenix":
@@ -49,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if not decision["allowed"]:
         if not output.for_people:
             output.document(answer)
-        raise Refused(decision["reason"], f"refused: {decision['text']}")
+        raise Refused(decision["reason"], f"refused: {decision['text']}{_lifted(decision['reason'])}")
     if decision.get("rollout"):
         return rollout(client, answer, output, wait=not args.no_follow)
     if output.for_people:
@@ -69,15 +72,24 @@ def run(args: argparse.Namespace) -> int:
     return 0 if ended["state"] == "verified" else 1
 
 
+def _lifted(reason: str) -> str:
+    """What a person may do about a refusal of this kind; '' where only its own text knows."""
+    if reason in LIFTABLE:
+        return " To do it all the same, once: --override 'why'."
+    return ""
+
+
 def rollout(client: Client, answer: Json, output: Output, *, wait: bool) -> int:
     """Tell of a rollout, and follow it."""
     ident = answer["decision"]["rollout"]
-    if output.for_people:
-        output.line(answer["decision"]["text"])
     if not wait:
-        if not output.for_people:
+        if output.for_people:
+            output.line(answer["decision"]["text"])
+        else:
             output.document(answer)
         return 0
+    if output.for_people:  # its first row tells the rest
+        output.line(f"rollout {ident}: {answer['decision']['verb']} {answer['decision']['target']}")
     try:
         ended = _follow(client, "rollout", ident, output)
     except KeyboardInterrupt:
@@ -96,7 +108,7 @@ def follow(client: Client, plan: int, output: Output) -> Json:
 def _follow(client: Client, what: str, ident: int, output: Output) -> Json:
     printer = Printer(output)
     for item in client.stream(f"{what}s", str(ident), wait=1):
-        if "event" in item and output.for_people:
+        if "event" in item and output.for_people and worth_a_line(item["event"]):
             printer.show(item["event"])
         if item.get(what):
             ended: Json = item[what]

@@ -12,6 +12,8 @@ from supervisor.errors import DaemonAbsent
 from supervisor.facts import Json
 from supervisor.views.sentences import headline
 
+_LAST = ("before", "probation", "verify", "back_verify")
+"""steps that may take long"""
 COLOURS = {
     "alert.firing": "red",
     "alert.resolved": "green",
@@ -58,6 +60,17 @@ def run(args: argparse.Namespace) -> int:
     else:
         output.document(events)
     return 0
+
+
+def worth_a_line(event: Json) -> bool:
+    """Whether a step's row tells a person something. What took a moment needs no line for its beginning and one for its
+    end; what lasts is announced, since nothing else is heard until it is over. `show PLAN -o json` has them all."""
+    body = event["body"]
+    if event["kind"] == "action.begin":
+        return body.get("step") in _LAST
+    if event["kind"] == "action.halt":
+        return body.get("reason") != "needs_approval"  # the question itself, the row before, says it all
+    return event["kind"] != "action.end" or bool(body.get("text"))
 
 
 class Printer:

@@ -6,7 +6,8 @@ In: /v1/explain. Out: a sentence and what it rests on (`reasons.py` prints rules
 import argparse
 
 from supervisor.cli.client import Client
-from supervisor.cli.output import Output
+from supervisor.cli.output import Output, local
+from supervisor.cli.plan import at_step
 from supervisor.cli.reasons import print_rule, show_value
 from supervisor.facts import Json
 
@@ -50,16 +51,16 @@ def _print(document: Json, output: Output) -> None:
         cause = f"; {incident['cause']}" if incident["cause"] else ""
         output.line(f"  incident {incident['id']} {incident['state']}: {incident['title']}{cause}")
     for plan in document["plans"]:
-        output.line(f"  plan {plan['id']} {plan['verb']}: {plan['waiting'] or plan['phase']}")
+        output.line(f"  plan {plan['id']} {plan['verb']}: {plan['waiting'] or at_step(plan)}")
     if document["evidence"]:
         _last_words(document["evidence"], output)
     for decision in document["decisions"][:10]:
         said = "yes" if decision["allowed"] else f"no, {decision['reason']}"
-        output.line(f"  {decision['at']} {decision['verb']} by {decision['by']}: {said}: {decision['text']}")
+        output.line(f"  {local(decision['at'])} {decision['verb']} by {decision['by']}: {said}: {decision['text']}")
 
 
 def _last_words(event: Json, output: Output) -> None:
     """The last lines that a container logged before it died."""
-    output.line(f"  last log lines before it died, {event['at']}; all of them: resurgam show seq:{event['seq']}")
+    output.line(f"  last log lines before it died, {local(event['at'])}; all of them: resurgam show seq:{event['seq']}")
     for text in event["body"].get("log", [])[-_MOST_LINES:]:
         output.line(f"    | {text}")

@@ -94,7 +94,7 @@ def _show(told: Json, notes: Sequence[str], output: Output) -> None:
         for difference in one["differences"]:
             output.line(("  ! " if difference["widens"] else "  ") + difference["text"], _colour(difference["widens"]))
         if not one["differences"] and not one["trouble"]:
-            output.line("  as it is")
+            output.line("  nothing differs; it is made anew all the same", "dim")
         for note in one["notes"]:
             output.line(f"  {note}", "dim")
         if one["trouble"]:

@@ -98,6 +98,15 @@ def counted(count: int, word: str) -> str:
     return f"{count or 'no'} {word}{'s' if count > 1 else ''}"
 
 
+def local(then: str) -> str:
+    """`2026-11-20 12:27:18` of an RFC 3339 time, where the reader is; `-` where there is no such time."""
+    try:
+        moment = datetime.fromisoformat(then)
+    except ValueError:
+        return "-"
+    return "-" if then.startswith("0001") else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
 def ago(then: str, now: str) -> str:
     """`14m` between two RFC 3339 times; `-` where there is no such time."""
     try:

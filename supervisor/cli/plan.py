@@ -36,6 +36,15 @@ _STEPS = {
     "spare": "keep what was before, never started",
     "clear": "remove the old one",
 }
+_BACK = {
+    "back_stop": "stop it",
+    "back_aside": "keep the new one aside, to be looked at",
+    "back_name": "give the old one its name back",
+    "back_policy": "give it its restart policy back",
+    "back_start": "start it if it ran",
+    "back_verify": "watch until it is healthy",
+}
+"""the steps of a way back that a person wants to know of"""
 _WORDS = {
     "lost": "cannot be carried over",
     "ambiguous": "yours or the image's? nobody can tell",
@@ -145,6 +154,14 @@ def _stage(stage: Json, output: Output, whole: bool) -> None:
     _waits(stage, output)
 
 
+def at_step(plan: Json) -> str:
+    """What an open plan is at: `probation: watch until it is proved healthy`; its phase where that has no words."""
+    begun = [step["name"] for step in plan["steps"] if step["state"] in ("begun", "failed")]
+    name = begun[-1] if begun else ""
+    words = _STEPS.get(name) or _BACK.get(name) or ""
+    return f"{name}: {words}" if words else name or str(plan["phase"])
+
+
 def _moved(image: Json) -> str:
     return f"{short_image(image['from'])} -> {short_image(image['to'])}"
 
@@ -158,12 +175,13 @@ def _steps(stage: Json, output: Output) -> None:
             continue
         if step["phase"] == "inside" and not away:
             away = True
-            output.line("  -- from here on the service is away; it is brought to its end, or back --", "dim")
+            away_words = "" if stage["verb"] == "start" else "the service is away; "
+            output.line(f"  -- from here on {away_words}it is brought to its end, or back --", "dim")
         writes = f"  [{', '.join(step['writes'])}]" if step["writes"] else ""
         output.line(f"  {step['name']:<10} {_STEPS.get(step['name'], '')}{writes}")
-    back = [step["name"] for step in stage["steps"] if step["back"]]
+    back = [_BACK[step["name"]] for step in stage["steps"] if step["name"] in _BACK]
     if back:
-        output.line(f"  way back   {', '.join(back)}")
+        output.line(f"  way back   if that fails: {', '.join(back)}")
 
 
 def _fidelity(traits: list[Json], output: Output, whole: bool) -> None:

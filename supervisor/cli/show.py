@@ -6,8 +6,8 @@ In: /v1/show. Out: a heading and its timeline, or the document itself.
 import argparse
 
 from supervisor.cli.client import Client
-from supervisor.cli.events import Printer
-from supervisor.cli.output import Output
+from supervisor.cli.events import Printer, worth_a_line
+from supervisor.cli.output import Output, local
 from supervisor.facts import Json
 from supervisor.units import short_image, show_duration
 
@@ -45,12 +45,12 @@ def run(args: argparse.Namespace) -> int:
 def _plan(plan: Json, output: Output) -> None:
     output.line(f"plan {plan['id']}: {plan['verb']} {plan['service']}, {plan['state']}", "bold")
     _facts(output, ("cause", plan["cause"]), ("by", plan["by"]), ("incident", plan["incident"]))
-    _facts(output, *[(name, value) for name, value in plan["params"].items() if value])
+    _facts(output, *[(name, image_words(value)) for name, value in plan["params"].items() if value])
     _facts(output, ("waits", plan.get("waiting") or ""), ("limit", plan.get("limit_text") or ""))
     for step in plan.get("steps", []):
         if not step["back"] or step["state"] != "ahead":
             output.line(f"  {step['state']:<6}  {step['name']} ({step['phase']})")
-    _events(plan["events"], output)
+    _events([event for event in plan["events"] if worth_a_line(event)], output)
     ends = [event["body"] for event in plan["events"] if event["kind"] in _ENDS]
     if ends:
         _proof(ends[-1], output)
@@ -83,6 +83,11 @@ def _proof(body: Json, output: Output) -> None:
                 output.line(f"    {text}")
 
 
+def image_words(value: str) -> str:
+    """An image id as people read it; anything else as it is."""
+    return short_image(value) if value.startswith("sha256:") else value
+
+
 def _image(body: Json, which: str) -> str:
     """`local/oracle:1 4d5c3a98f21b (registry/oracle@sha256:…)`."""
     ident, digest = str(body.get(f"{which}_image") or ""), str(body.get(f"{which}_digest") or "")
@@ -110,7 +115,8 @@ def _rollout(rollout: Json, output: Output) -> None:
     _facts(output, ("cause", rollout["cause"]), ("by", rollout["by"]), ("left", ", ".join(rollout["left"] or ())))
     for stage in rollout["stages"] or ():
         plan = f" (plan {stage['plan']})" if stage["plan"] else ""
-        output.line(f"  {stage['outcome'] or 'ahead':<12}  {stage['verb']} {stage['service']}{plan}")
+        ahead = "ahead" if rollout["state"] == "open" else "not touched"
+        output.line(f"  {stage['outcome'] or ahead:<12}  {stage['verb']} {stage['service']}{plan}")
     _events([event for event in rollout["events"] if event["kind"] not in _INNER], output)
 
 
@@ -119,7 +125,7 @@ def _approval(asked: Json, output: Output) -> None:
     plan = f"{asked['plan']}, step {asked['step']}" if asked["plan"] else ""
     _facts(output, ("by", asked["by"]), ("plan", plan), ("cause", asked["cause"]), ("incident", asked["incident"]))
     _facts(output, *[(name, value) for name, value in asked["params"].items() if value])
-    _facts(output, ("lapses", asked["expires_at"] if asked["state"] == "open" else ""))
+    _facts(output, ("lapses", local(asked["expires_at"]) if asked["state"] == "open" else ""))
     _events(asked["events"], output)
 
 

@@ -7,7 +7,7 @@ sentence, or the list.
 import argparse
 
 from supervisor.cli.client import Client
-from supervisor.cli.output import Output
+from supervisor.cli.output import Output, local
 from supervisor.errors import Refused, UsageError
 from supervisor.facts import Json
 
@@ -51,7 +51,7 @@ def _list(silences: list[Json], output: Output) -> int:
         output.line("nothing is silenced")
     else:
         rows = [
-            (one["id"], ", ".join(one["matchers"]), one["muted"], one["ends_at"], one["by"], one["why"] or "-")
+            (one["id"], ", ".join(one["matchers"]), one["muted"], local(one["ends_at"]), one["by"], one["why"] or "-")
             for one in silences
         ]
         output.table(("silence", "matches", "mutes", "ends", "by", "why"), rows)

@@ -6,7 +6,8 @@ In: /v1/status. Out: tables, or the document itself. Exit 1 where something need
 import argparse
 
 from supervisor.cli.client import Client
-from supervisor.cli.output import Output, ago, counted
+from supervisor.cli.output import Output, ago, counted, local
+from supervisor.cli.plan import at_step
 from supervisor.errors import UsageError
 from supervisor.facts import Json
 from supervisor.units import show_size
@@ -86,11 +87,11 @@ def _print(document: Json, output: Output) -> None:
     for asked in document["approvals"]:
         output.line(f"{asked['id']} waits for your word: {asked['text'].partition(': ')[2]}", "yellow")
     for name, pause in daemon["paused"].items():
-        until = "" if pause["until"].startswith("0001") else f" until {pause['until']}"
+        until = "" if pause["until"].startswith("0001") else f" until {local(pause['until'])}"
         output.line(f"paused: {'everything' if name == '*' else name}{until}: {pause['reason']}", "yellow")
     for one in document["silences"]:
         mutes = f"{one['id']} mutes {counted(one['muted'], 'alert')} now"
-        output.line(f"{mutes}: {', '.join(one['matchers'])}, until {one['ends_at']}", "yellow")
+        output.line(f"{mutes}: {', '.join(one['matchers'])}, until {local(one['ends_at'])}", "yellow")
     for incident in document["incidents"]:
         if incident["acked"]:
             output.line(f"{incident['id']} ({incident['subject']}) was taken on by {incident['acked']}")
@@ -114,7 +115,7 @@ def _print(document: Json, output: Output) -> None:
         output.line(f"rollout {rollout['id']}: {what}")
     if document["plans"]:
         output.line()
-        output.table(("plan", "verb", "service", "phase", "age", "why"), [_plan(p, now) for p in document["plans"]])
+        output.table(("plan", "verb", "service", "age", "why", "at"), [_plan(p, now) for p in document["plans"]])
 
 
 def _memory(host: Json) -> str:
@@ -153,4 +154,4 @@ def _alert(alert: Json, now: str) -> tuple[object, ...]:
 
 def _plan(plan: Json, now: str) -> tuple[object, ...]:
     age = ago(plan["created_at"], now)
-    return plan["id"], plan["verb"], plan["service"], plan["phase"], age, plan["waiting"] or plan["cause"]
+    return plan["id"], plan["verb"], plan["service"], age, plan["cause"], plan["waiting"] or at_step(plan)

@@ -308,7 +308,9 @@ class Admission:
         """What was begun turned out to need a word (it would widen rights): the question, in the answer."""
         if outcome.reason is not Reason.NEEDS_APPROVAL or plan.approved or plan.phase != "before":
             return outcome
-        asked = core.approvals.ask(core, documents.asking(replace(_intent(plan), rollout=0), outcome.text), outcome.text)
+        asked = core.approvals.ask(
+            core, documents.asking(replace(_intent(plan), rollout=0), outcome.text), outcome.text
+        )
         return replace(outcome, text=outcome.text + hint(asked))
 
     def _fit(self, core: "Decider", plan: Plan) -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from supervisor.core.commands import answer_command
+from supervisor.core.consequences import image_for
 from supervisor.core.documents import again, asked_as_a_whole
 from supervisor.errors import JournalError
 from supervisor.facts import Approval, Command, Decision, Intent, Json, Plan
@@ -20,7 +21,7 @@ from supervisor.incidents.guard import by_rule
 from supervisor.incidents.permit import RESOLVED_KEY
 from supervisor.incidents.words import until
 from supervisor.journal.codec import dump, load
-from supervisor.units import iso
+from supervisor.units import iso, short_image
 from supervisor.verdicts import Reason, Verdict, no, yes
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Approvals:
         ident = f"ap-{self._last}"
         expires = core.now + LASTS
         said = _question(ident, intent, text, plan, until(expires, core.now))
-        made = Approval(ident, intent, said, core.now, expires, plan, step)
+        made = Approval(ident, intent, said, core.now, expires, plan, step, image="" if plan else _image(core, intent))
         self._keep(core, made)
         core.batch.put("approval", _NUMBER, {"last": self._last})
         core.row("action.approval", intent.target, _body(made) | {"text": said})
@@ -142,6 +143,8 @@ class Approvals:
             intent = replace(intent, override="")  # what lifts a budget is said on the control socket alone
         if asked_as_a_whole(intent):
             return self._whole(core, one, intent, why)
+        if one.image and _image(core, intent) != one.image:
+            return self._moved(core, one, intent)
         world = replace(core.world(), approved={(intent.by, intent.key): who})
         by_ladder = by_rule(intent.by) and not intent.key.endswith(RESOLVED_KEY)
         if by_ladder:
@@ -187,6 +190,14 @@ class Approvals:
                 core.apply(core.book.denied(intent, core.world()))
         core.reviewed_later()
         return text
+
+    def _moved(self, core: "Decider", one: Approval, intent: Intent) -> Decision:
+        """A yes is given to the image that was named: another one is another question."""
+        text = f"{one.id} is not asked any more: it would go to another image now than when it was asked."
+        self._end(core, one, "withdrawn", text)
+        image = short_image(_image(core, intent)) or "none that is known"
+        asked = self.ask(core, one.intent, f"The image it goes to is another one since {one.id} was asked: {image}.")
+        return core.admission.refuse(core, intent, no(Reason.STALE, text + hint(asked)))
 
     def _cause_ended(self, core: "Decider", one: Approval, intent: Intent) -> Decision:
         text = f"{one.id} is not asked any more: its cause has ended, so there is nothing to do."
@@ -276,6 +287,11 @@ def _question(ident: str, intent: Intent, why: str, plan: int, end: str) -> str:
         f"{ident}: {asks}{reason} `resurgam approve {ident}` {does}; `resurgam deny {ident}` refuses it"
         f"{ladder}. Without an answer it lapses {end} and counts as denied."
     )
+
+
+def _image(core: "Decider", intent: Intent) -> str:
+    service = core.registry.get(intent.target)
+    return image_for(intent, service) if service is not None and intent.verb in ("phoenix", "rollback") else ""
 
 
 def _what(intent: Intent) -> str:

@@ -11,7 +11,6 @@ from supervisor.facts import Command, Intent, Json, Service
 from supervisor.services.names import COMPOSE_SERVICE_LABEL
 from supervisor.verdicts import Reason, Verdict, no
 
-
 AGREED = "agreed"
 """where a service's document has the words that a person said yes to: a yes is good for those, and no others"""
 

@@ -39,6 +39,8 @@ def answer(core: "Decider", fact: Command) -> Decision:
         elif container.restart_policy != policy:
             lines.append(_line(service, container))
     text = f"Given back: {', '.join(given)}." if given else "There was no restart policy to give back."
+    if lines and not given:
+        text = "Nothing was given back yet."
     if lines:
         text += "\nRun these yourself; where a container runs and has a GPU only after a stop, or it can lose the GPU:"
         text += "".join(f"\n  {line}" for line in lines)

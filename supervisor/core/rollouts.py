@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from supervisor import units
 from supervisor.core import staging
 from supervisor.core.staging import Staged
 from supervisor.facts import Command, Decision, Intent, Json, Plan, Rollout, Stage
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 PROJECT, DEPENDENTS, BOOT = "project", "dependents", "boot"
 US = "resurgam"
 SEEN = "seen"
+_CIRCLES = 3
 """the key in the space meta: engine -> [the machine's boot, the engine's life] when we last looked"""
 _SHARING = ("restart", "phoenix", "rollback", "start")
 _PASSES = (Reason.STOPPING, Reason.NOT_READY, Reason.ENGINE_ABSENT, Reason.JOURNAL_FAILED)
@@ -181,7 +183,9 @@ class Rollouts:
         text = f"{_what(rollout)}: {staging.sequence(rollout.stages)}"
         text += ", one after the other." if len(rollout.stages) > 1 else "."
         text += f" Left alone: {listed(rollout.left, 12)}." if rollout.left else ""
-        text += "".join(f" {problem}" for problem in staged.problems)
+        text += "".join(f" {units.plain(problem, 300)}" for problem in staged.problems[:_CIRCLES])
+        more = len(staged.problems) - _CIRCLES
+        text += f" There are {more} more circles." if more > 0 else ""
         _say(core, rollout, {"state": "planned", "reason": Reason.ALLOWED.value, "text": text})
         said = yes(f"Rollout {rollout.id} was begun. {text}")
         if kind == BOOT:

@@ -167,3 +167,5 @@ class Approval:
     answer: str = ""
     """'' | approved | denied"""
     by: str = ""
+    image: str = ""
+    """the image id it would go to as it was asked, where that is known: a tag may move before the answer"""

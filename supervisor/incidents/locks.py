@@ -77,15 +77,16 @@ class Locks:
 
     def lend(self, plan: Plan) -> tuple[Plan, tuple[Plan, ...]]:
         """A plan that waits for a person keeps its service, and gives back what would hold up the whole box, and the
-        services that its rollout has not come to. Returns
-        the plan with what it holds now, and the plans that hold theirs now; `found` remembers what it lent."""
+        services that its rollout has not come to. Returns the plan with what it holds now, and the plans that hold
+        theirs now; `found` remembers what it lent."""
         ahead = [name for name in plan.locks if name.startswith(_SERVICE) and name != f"{_SERVICE}{plan.service}"]
         lent = [name for name in plan.locks if name in _LENT or name in ahead]
         if not lent:
             return plan, ()
         kept = tuple(name for name in plan.locks if name not in lent)
         plan = replace(plan, locks=kept, found={**plan.found, "lent": lent})
-        self._holder = {name: holder for name, holder in self._holder.items() if holder.id != plan.id or name in kept}
+        self._holder = {name: holder for name, holder in self._holder.items() if holder.id != plan.id}
+        self._take(plan)
         return plan, self._next()
 
     def regain(self, plan: Plan) -> tuple[Plan, Verdict]:
@@ -142,16 +143,22 @@ class Locks:
 
     def _blocker(self, plan: Plan, ahead: list[Plan]) -> tuple[str, Plan, bool] | None:
         """The first lock it cannot have, by whom, and whether that one holds it (or only waits ahead). The next plan of
-        a rollout takes over what the one before it holds: nobody comes in between."""
+        a rollout takes over what the one before it holds: nobody comes in between. One ahead that waits for a person's
+        word, with the plan that holds what it wants, keeps nobody waiting."""
         for name in plan.locks:
             holder = self._holder.get(name)
             if holder is not None and holder.id != plan.id and not _yields(name, holder, plan):
                 return name, holder, True
         for name in plan.locks:
             for other in ahead:
+                if self._waits_for_a_word(other):
+                    continue
                 if name in other.locks and not self._handed_over(name, plan) and not _reserved(name, other, plan):
                     return name, other, False
         return None
+
+    def _waits_for_a_word(self, plan: Plan) -> bool:
+        return any(name in self._holder and self._holder[name].found.get("lent") for name in plan.locks)
 
     def _handed_over(self, name: str, plan: Plan) -> bool:
         holder = self._holder.get(name)

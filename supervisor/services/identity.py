@@ -6,6 +6,7 @@ registry. All of it is a pure function of its arguments.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from supervisor import units
 from supervisor.config import ServiceSettings, Settings
@@ -21,6 +22,7 @@ _FOREIGN = (
     ("io.kubernetes.", "Kubernetes"),
     ("com.hashicorp.nomad.", "Nomad"),
 )
+_HERE = ("localhost", "127.0.0.1", "::1")
 _NEVER = ("parked", "spare", "failed")
 
 
@@ -105,9 +107,10 @@ def ownership(
     twins: tuple[str, ...] = (),
     own: bool = False,
     listed_only: bool = False,
+    broker: str = "none",
 ) -> Verdict:
     """Whether we may write to it, and what to do where we may not. `own`: it is the container we run in;
-    `listed_only`: its label is no consent."""
+    `listed_only`: its label is no consent; `broker`: the URL of the broker we talk through."""
     opted = not listed_only and said.get(names.ENABLE_LABEL, "").strip().lower() == "true"
     if entry is not None and entry.enable is not None:
         opted = entry.enable
@@ -132,6 +135,11 @@ def ownership(
         )
     if own:
         return no(Reason.UNSUPPORTED, f"{service} is the container that Resurgam runs in; it does not act on itself.")
+    if is_broker(container, broker):
+        return no(
+            Reason.UNSUPPORTED,
+            f"{service} is the broker that Resurgam talks through, and nobody would hear how it went; do it by hand.",
+        )
     for prefix, what in _FOREIGN:
         if any(key.startswith(prefix) for key in container.labels):
             return no(
@@ -143,6 +151,19 @@ def ownership(
             f"{service} was started with --rm: a stop deletes it, and nothing is left to go back to; start it without.",
         )
     return yes("It opted in.")
+
+
+def is_broker(container: Container, url: str) -> bool:
+    """Whether the broker at this URL is this container: it publishes that port on this machine, or the URL has its
+    name, its compose service or its address."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+        return False
+    known = (container.name, container.labels.get(names.COMPOSE_SERVICE_LABEL, ""), container.address)
+    if parts.hostname not in _HERE:
+        return parts.hostname in [name.lower() for name in known if name]
+    wanted = f"{parts.port or (8883 if parts.scheme == 'mqtts' else 1883)}/tcp"
+    return any(port.rpartition(":")[2] == wanted for port in container.ports)
 
 
 def _ours(labels: Mapping[str, str]) -> list[tuple[str, str]]:

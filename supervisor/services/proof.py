@@ -54,14 +54,18 @@ class Timers:
     def _of(self, record: Record) -> tuple[float | None, float | None, float | None]:
         """(when its image is proved, when its streak is over, when it is gone)."""
         settles = calms = ends = None
-        if record.healthy_since is not None and not record.settled:
-            settles = record.healthy_since + self._proof_time(record)
+        if record.healthy_since is not None and not record.settled and not self._watched(record):
+            settles = max(record.healthy_since, record.watched_until) + self._proof_time(record)
         if record.running_since is not None and record.tally.streak:
             # not well yet: a load that takes long and then dies is a loop all the same
             calms = record.running_since + chain(record.needs, unwell=self._loads(record))
         if record.lost_since is not None and self._state.plan_on(record, None) is None:
             ends = record.lost_since + GRACE
         return settles, calms, ends
+
+    def _watched(self, record: Record) -> bool:
+        """Whether a plan has not made up its mind about it: it may ask a probe that says no while nothing else does."""
+        return self._state.plan_on(record, self._state.current(record)) is not None
 
     def _loads(self, record: Record) -> bool:
         """Whether its own check has not said yet that it is well."""

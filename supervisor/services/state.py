@@ -321,8 +321,8 @@ class State:
     def _owned(self, record: Record, held: Held | None) -> Verdict:
         if held is not None:
             own = bool(self.own) and (held.container.id.startswith(self.own) or held.container.name == self.own)
-            listed_only = self.settings.consent == "listed"
-            return ownership(record.id, held.container, held.said, record.entry, record.twins, own, listed_only)
+            listed, broker = self.settings.consent == "listed", self.settings.mqtt.url
+            return ownership(record.id, held.container, held.said, record.entry, record.twins, own, listed, broker)
         if record.tally.owned:
             return yes("It opted in; it has no container now.")
         return no(Reason.NOT_OWNED, f"{record.id} is only watched, and has no container now.")

@@ -26,8 +26,10 @@ EVERY = 1.0
 """seconds between two looks"""
 STALE = 600.0
 """seconds after which a request is not obeyed any more"""
-PAUSE = 5.0
-"""seconds between two decisions: whoever writes the file again and again fills no journal"""
+PAUSE, LONGEST_PAUSE = 5.0, 300.0
+"""seconds between two decisions: whoever writes the file again and again fills no journal. After a few refusals in a
+row they double, or somebody in the container could ask people the whole night"""
+_PATIENCE = 3
 AGAIN = 15.0
 """seconds until a request is put again that could not be decided on"""
 LATER = (Reason.NOT_READY, Reason.STOPPING, Reason.JOURNAL_FAILED, Reason.ENGINE_ABSENT)
@@ -123,6 +125,7 @@ class RequestWatch:
     """monotonic instant at which a request was seen first"""
     _done: str = field(default="", init=False)
     _not_before: float = field(default=0.0, init=False)
+    _refused_in_row: int = field(default=0, init=False)
 
     async def run(self) -> None:
         """Look for ever."""
@@ -189,7 +192,10 @@ class RequestWatch:
             self._not_before = self.clock.mono() + AGAIN
             return
         self._done, self._since = found.identity, None
-        self._not_before = self.clock.mono() + PAUSE
+        quiet = self.clock.mono() - self._not_before > 2 * LONGEST_PAUSE
+        self._refused_in_row = 0 if decision.verdict.ok else 1 if quiet else self._refused_in_row + 1
+        doubled = 1 << min(10, max(0, self._refused_in_row - _PATIENCE))
+        self._not_before = self.clock.mono() + min(LONGEST_PAUSE, PAUSE * doubled)
         await self.folder.remove(found)
         if await self.folder.look() == found:
             self.trouble = f"{self.folder.name} cannot be removed by us; it is not obeyed twice. Remove it."

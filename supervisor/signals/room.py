@@ -9,9 +9,10 @@ import asyncio
 import ipaddress
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from supervisor import units
 from supervisor.errors import ResurgamError
@@ -29,8 +30,15 @@ _WORDS = 4
 _PORT = re.compile(r"(?:(?P<address>\[[^\]]+\]|[^:\[\]]+):)?(?P<port>\d+)/(?P<kind>\w+)")
 _ANY4, _ANY6 = "0.0.0.0", "::"  # noqa: S104 - what a table says, not what is bound
 
-Vram = Callable[[Needs, Container], Awaitable[str]]
-"""What of the GPU's memory it would have to wait for; '' for nothing. There is none yet: VRAM is not watched."""
+
+class Vram(Protocol):
+    """Watches the GPUs' memory (signals/gpu). Neither question raises."""
+
+    async def held(self, needs: Needs, container: Container, before: str) -> str:
+        """What of it would have to be waited for; '' for nothing. `before`: as in ports.Room."""
+
+    async def doubts(self, needs: Needs, container: Container) -> tuple[str, ...]:
+        """Why what is declared cannot be waited for, a sentence each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +119,20 @@ class HostRoom:
     def __init__(self, host: Host, proc: Path = Path("/proc"), vram: Vram | None = None) -> None:
         self._host, self._proc, self._vram = host, proc, vram
 
-    async def held(self, needs: Needs, container: Container) -> str:
+    async def held(self, needs: Needs, container: Container, before: str = "") -> str:
         """One sentence about what it would have to wait for; '' if nothing."""
         try:
             found = await asyncio.to_thread(self._ports, container.ports) if container.ports else ""
             found = found or self._memory(needs)
             if not found and self._vram is not None:
-                found = await self._vram(needs, container)
+                found = await self._vram.held(needs, container, before)
         except (OSError, ResurgamError, ValueError):
             return ""
         return found
+
+    async def doubts(self, needs: Needs, container: Container) -> tuple[str, ...]:
+        """What of its needs cannot be waited for, a sentence each."""
+        return await self._vram.doubts(needs, container) if self._vram is not None else ()
 
     def _memory(self, needs: Needs) -> str:
         free = self._host.meminfo().get("MemAvailable") if needs.memory else None

@@ -16,6 +16,7 @@ from supervisor.views.documents import (
     incident_document,
     plan_document,
     status_document,
+    waits,
 )
 from supervisor.views.explain import explain_document, explained_service
 from supervisor.views.history import OUTCOMES, incident_of, outcome_of, past_incident_document, past_plan_document
@@ -50,5 +51,6 @@ __all__ = [
     "plan_document",
     "rollout_document",
     "status_document",
+    "waits",
     "when",
 ]

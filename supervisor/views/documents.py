@@ -141,6 +141,14 @@ def pause_text(service: str, snapshot: Snapshot) -> str:
     return ""
 
 
+def waits(snapshot: Snapshot) -> dict[int, str]:
+    """Plan -> what it waits for: a lock that another plan holds, or a person's word."""
+    asked = {
+        one.plan: f"waits for a word: resurgam approve {one.id}, or deny" for one in snapshot.approvals if one.plan
+    }
+    return asked | dict(snapshot.waiting)
+
+
 def blocker(service: Service, snapshot: Snapshot) -> str:
     """Why nothing would be done about this service now, in one sentence; '' if nothing stands in the way."""
     if not service.owned.ok:
@@ -152,9 +160,9 @@ def blocker(service: Service, snapshot: Snapshot) -> str:
         return paused
     if service.wanted.state == "stopped":
         return f"wanted stopped, said {service.wanted.by or 'someone'}; `resurgam start {service.id}` brings it back"
-    waits = dict(snapshot.waiting)
-    if service.plan in waits:
-        return f"plan {service.plan} {waits[service.plan]}"
+    held = waits(snapshot)
+    if service.plan in held:
+        return f"plan {service.plan} {held[service.plan]}"
     return ""
 
 
@@ -176,13 +184,10 @@ def incident_document(incident: Incident) -> Json:
 
 def plan_document(plan: Plan, waiting: str = "") -> Json:
     """One open plan with every step it may take and how far it is; `waiting` is what it waits for, '' if nothing."""
-    ended = {name: ok for name, ok, _data in plan.marks}
-    steps = []
-    for step in plan.steps:
-        state = "begun" if step.name in plan.begun[-1:] else "done" if step.name in plan.begun else "ahead"
-        if step.name in ended:
-            state = "done" if ended[step.name] else "failed"
-        steps.append({"name": step.name, "phase": step.phase, "back": step.back, "state": state})
+    states = _step_states(plan)
+    steps = [
+        {"name": step.name, "phase": step.phase, "back": step.back, "state": states[step.name]} for step in plan.steps
+    ]
     return {
         "id": plan.id,
         "state": "waiting" if waiting else "open",
@@ -204,6 +209,22 @@ def plan_document(plan: Plan, waiting: str = "") -> Json:
         "limit_text": str(plan.found.get("limit_why") or ""),
         "recovered": plan.recovered,
     }
+
+
+def _step_states(plan: Plan) -> dict[str, str]:
+    """Step -> ahead | begun | done | failed. Several steps may begin at once; one that tells of trouble (what it waits
+    for) has not failed while the plan stays at it."""
+    ended = {name: ok for name, ok, _data in plan.marks}
+    done = [name for name in plan.begun if ended.get(name)]
+    last = plan.begun.index(done[-1]) if done else -1
+    backs = any(step.back and step.name in plan.begun for step in plan.steps)
+    found = {step.name: "ahead" for step in plan.steps}
+    for place, name in enumerate(plan.begun):
+        if name in ended and not ended[name]:
+            found[name] = "failed" if place < last or (backs and name != plan.begun[-1]) else "begun"
+        else:
+            found[name] = "done" if name in ended or place < last else "begun"
+    return found
 
 
 def decision_document(decision: Decision) -> Json:
@@ -271,7 +292,7 @@ def daemon_document(snapshot: Snapshot) -> Json:
 
 def status_document(snapshot: Snapshot) -> Json:
     """Everything `resurgam status` shows, in one document."""
-    waiting = dict(snapshot.waiting)
+    waiting = waits(snapshot)
     rules = [
         {"file": rule.file, "rules": rule.rules, "origin": rule.origin, "text": rule.text} for rule in snapshot.rules
     ]

@@ -20,6 +20,7 @@ from supervisor.views.documents import (
     decision_document,
     incident_document,
     plan_document,
+    waits,
 )
 from supervisor.views.sentences import Row, event_document
 from supervisor.views.words import json_safe, when
@@ -46,7 +47,7 @@ def explain_document(subject: str, snapshot: Snapshot, extra: Json | None = None
     incidents = [
         incident for incident in snapshot.incidents if incident.subject in subjects or _touches(incident.alerts, alerts)
     ]
-    waiting = dict(snapshot.waiting)
+    waiting = waits(snapshot)
     found = service is not None or bool(alerts) or bool(told.get("found"))
     near = [] if found else _near(subject, snapshot, told)
     sentence = _sentence(subject, service, alerts, rules, snapshot, now) if found else _unknown(subject, near)

@@ -14,7 +14,8 @@ from supervisor.facts import Json
 from supervisor.units import exit_words, iso, plain, short_image, show_duration, signal_name
 from supervisor.views.words import clock_text, json_safe
 
-_LIMIT = 400
+_LIMIT = 1000
+"""a question to a person says at its end what may be answered: it must not be cut off"""
 _DIGEST = re.compile(r"\bsha256:([0-9a-f]{12})[0-9a-f]{52}\b")
 """an image id: people read its first twelve digits, as everywhere"""
 _WELL = {True: "done", False: "failed"}
@@ -87,7 +88,8 @@ def _action(what: str, body: Json) -> str:
         if what == "begin":
             return f"{head} step {step} begins"
         # What it found says more than that it is done; some steps tell that before their last write.
-        return f"{head} step {step}: {text}" if ok and text else _join(f"{head} step {step} {_WELL[ok]}", text)
+        # Trouble (`Waits: port 80 is held by x`) is told the same way: only the plan's end says that it failed.
+        return f"{head} step {step}: {text}" if text else f"{head} step {step} {_WELL[ok]}"
     if what == "rollout":
         planned = "" if _text(body, "state") == "planned" else f" {_text(body, 'state')}"
         return _join(f"rollout {body.get('rollout')}{planned}", text)

@@ -158,7 +158,9 @@ class Control:
         word = request.match_info["id"]
         found = await lookup.show(self._house, word)
         if found is None:
-            return problem(f"no plan, incident or event is called {word!r}; `resurgam history` lists plans", 404)
+            return problem(
+                f"no plan, incident, question, rollout or event is called {word!r}; `resurgam history` lists plans", 404
+            )
         return answer(found)
 
     async def _explain(self, request: web.Request) -> web.Response:
@@ -281,8 +283,7 @@ class Control:
         return stream.response
 
     async def _rollout(self, request: web.Request) -> web.StreamResponse:
-        """A rollout. With `wait` NDJSON: `{"event": …}` for every row of it and its plans; at its end `{"rollout": …}`.
-        """
+        """A rollout. With `wait` NDJSON: `{"event": …}` for every row of it and its plans; at its end `{"rollout": …}`."""
         word = request.match_info["id"]
         ident = int(word) if word.isascii() and word.isdigit() and len(word) < 16 else 0
         document = await lookup.rollout_document(self._house, ident)

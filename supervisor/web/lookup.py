@@ -80,7 +80,7 @@ async def plan_document(house: House, plan_id: int) -> Json | None:
             ended = [row for row in rows if views.outcome_of(row)]
             if ended:
                 break
-            waiting = dict(snapshot.waiting).get(plan_id, "")
+            waiting = views.waits(snapshot).get(plan_id, "")
             return views.plan_document(plan, waiting) | {"events": [views.event_document(row) for row in rows]}
     return views.past_plan_document(plan_id, rows) if rows else None
 

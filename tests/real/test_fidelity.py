@@ -13,9 +13,10 @@ import pytest
 from supervisor.actions import recipe
 from supervisor.actions.recipe import injected, likeness, rights
 from tests.support.daemon import GOOD, OURS, Daemon, Nursery, hands, until
-from tests.support.remade import PREFIX, SERVE, Box
+from tests.support.remade import NET, PREFIX, SERVE, Box
 
 pytestmark = pytest.mark.real
+
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[Box]:
@@ -132,9 +133,9 @@ def test_a_container_of_any_shape_is_made_again_as_it_is(box: Box, shape: str) -
 
 
 def test_networks_addresses_and_aliases_come_along_and_dead_names_do_not(box: Box) -> None:
-    address = {"NetworkingConfig": {"EndpointsConfig": {box.net: {"IPAMConfig": {"IPv4Address": "10.213.77.50"}}}}}
+    address = {"NetworkingConfig": {"EndpointsConfig": {box.net: {"IPAMConfig": {"IPv4Address": f"{NET}.77.50"}}}}}
     address["NetworkingConfig"]["EndpointsConfig"][box.net]["Aliases"] = ["oracle"]
-    raw = box.make("nets", address, join=[(box.other, {"aliases": ["second"], "ipv4_address": "10.213.78.60"})])
+    raw = box.make("nets", address, join=[(box.other, {"aliases": ["second"], "ipv4_address": f"{NET}.78.60"})])
     made, twin = box.again(raw, f"{PREFIX}/app:2")
     joined = made.body["NetworkingConfig"]["EndpointsConfig"]
     assert list(joined) == [box.net, box.other], "the first one decides the default route"
@@ -144,7 +145,7 @@ def test_networks_addresses_and_aliases_come_along_and_dead_names_do_not(box: Bo
     box.do(box.engine.stop(raw["Id"], 1))
     box.do(box.engine.start(twin["Id"]))
     seen = box.do(box.engine.raw(twin["Id"]))["NetworkSettings"]["Networks"]
-    assert [seen[name]["IPAddress"] for name in (box.net, box.other)] == ["10.213.77.50", "10.213.78.60"]
+    assert [seen[name]["IPAddress"] for name in (box.net, box.other)] == [f"{NET}.77.50", f"{NET}.78.60"]
     assert {"oracle"} <= set(seen[box.net]["Aliases"])
     box.remove(raw["Id"], twin["Id"])
 

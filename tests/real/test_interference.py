@@ -30,8 +30,6 @@ pytestmark = pytest.mark.real
 
 SOAK = bool(os.environ.get("RESURGAM_SOAK"))
 SEED = int(os.environ.get("RESURGAM_KILL_SEED", "4"))
-SHARE = 5
-"""short of a soak one in so many is played"""
 AT_ONCE = 6
 PATIENCE = {
     "supervisor.actions.probation:SETTLE": 1.0,
@@ -69,14 +67,14 @@ MEANWHILE = ("recreate", "stop", "down")
 
 
 def plays() -> list[tuple[str, str, bool]]:
-    """(command, step, whether the daemon goes on at once), every command at some steps and every step with some."""
-    every = [(word, step, False) for word in COMMANDS for step in STEPS]
-    every += [(word, step, True) for word in MEANWHILE for step in STEPS]
+    """(command, step, whether the daemon goes on at once): in a soak all, else each command at some step."""
+    kinds = [*((word, False) for word in COMMANDS), *((word, True) for word in MEANWHILE)]
     if SOAK:
-        return every
+        return [(word, step, goes_on) for word, goes_on in kinds for step in STEPS]
     chance = random.Random(SEED)
-    chance.shuffle(every)
-    return every[: len(every) // SHARE]
+    steps = [*STEPS, *STEPS]
+    chance.shuffle(steps)
+    return [(word, step, goes_on) for (word, goes_on), step in zip(kinds, steps, strict=False)]
 
 
 @dataclass
@@ -185,7 +183,7 @@ def play(person: Hands, nursery: Nursery, ledger: Ledger, number: int, what: tup
         old = (person.look(one.name) or {})["Id"]
         daemon.start(step, counted=True, patience=PATIENCE, view=one.word, number=signal.SIGSTOP)
         daemon.ready(60)
-        until(lambda: (daemon.service(service) or {}).get("healthy"), 30, "the service is healthy")
+        daemon.settled(service)
         person.tag(person.image("next", f": next; {GOOD}"), ref)
         with contextlib.suppress(Exception):  # the answer may come only once it goes on
             daemon.client.command("phoenix", service, {"image": ref})
@@ -196,7 +194,8 @@ def play(person: Hands, nursery: Nursery, ledger: Ledger, number: int, what: tup
         daemon.signal(signal.SIGCONT)
         if typed is not None:
             typed.wait(60)
-        complaint = ended(one, service, command) or finds_order(one, ledger)
+        failed = typed is not None and bool(typed.returncode)
+        complaint = ended(one, service, command, failed) or finds_order(one, ledger)
         return f"{title}: {complaint}\n    {one.scene()}" if complaint else ""
     except AssertionError as err:
         return f"{title}: {err}\n    {one.daemon.said()}"
@@ -211,8 +210,9 @@ def last_end(one: Play, service: str) -> dict[str, Any] | None:
     return next((row for row in reversed(ends) if row["body"].get("verb") == "phoenix"), None)
 
 
-def ended(one: Play, service: str, command: str) -> str:
-    """Wait until the plan is over and the world stands as somebody wanted it; what is wrong, '' for nothing."""
+def ended(one: Play, service: str, command: str, failed: bool) -> str:
+    """Wait until the plan is over and the world stands as somebody wanted it; what is wrong, '' for nothing. `failed`:
+    the person's command itself ended with an error, so that a second one will follow."""
     person, daemon = one.person, one.daemon
 
     def wrong() -> str:
@@ -232,6 +232,8 @@ def ended(one: Play, service: str, command: str) -> str:
             return ""
         if command == "rm-old" and not state and end["kind"] in ("action.failed", "action.ended_early"):
             return ""  # it was all there was, and a person removed it
+        if (command == "rm-new" or failed) and "was removed since" in end["body"]["text"]:
+            return ""  # it proved healthy, and then a person removed it
         return f"{one.name} is {state or 'gone'} after {end['kind']}: {end['body']['text']}"
 
     with contextlib.suppress(AssertionError):

@@ -84,7 +84,7 @@ class Stage:
             daemon.seed_proof(service, self.hands.good, self.ref)
             daemon.start(point, counted=True, patience=PATIENCE, view=word)
             daemon.ready(60)
-            return daemon, self.hands.up(word, self.ref)
+            return daemon, self.hands.up(word, self.ref, secret=True)
         except BaseException:
             daemon.close()
             raise
@@ -94,7 +94,7 @@ class Stage:
         service = f"{self.hands.prefix}.{word}"
         daemon = Daemon({"host": word, "services": {service: OURS}, "rules": []}, self.nursery)
         try:
-            name = self.hands.up(word, f"{self.hands.prefix}/good:1")
+            name = self.hands.up(word, f"{self.hands.prefix}/good:1", secret=True)
             daemon.start(point, counted=True, patience=PATIENCE, view=word)
             daemon.ready(60)
             until(lambda: (daemon.service(service) or {}).get("healthy"), 30, f"{service} is healthy")
@@ -138,6 +138,8 @@ def whole(stage: Stage, daemon: Daemon, name: str) -> str:
         return f"its restart policy is {host['RestartPolicy']}"
     if not stage.hands.answers(name):
         return "it does not answer"
+    if not stage.hands.has_secret(name):
+        return "the file that compose put there is gone"
     status = daemon.status()
     if status is None:
         return f"the daemon does not answer: {daemon.said()}"
@@ -234,7 +236,7 @@ def undisturbed(stage: Stage) -> list[str]:
         person.up(word, ref)
         daemon.heard("drift.proved", service)
         person.tag(person.bad, ref)
-        name = person.up(word, ref)
+        name = person.up(word, ref, secret=True)
         assert daemon.outcome("phoenix", service)["kind"] == "action.verified"
         complaint = healed(stage, daemon, name)
         assert not complaint, f"{complaint}\n  {story(daemon)}"

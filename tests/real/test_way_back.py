@@ -11,6 +11,7 @@ from supervisor.services import is_temp
 from tests.support.daemon import GOOD, OURS, Daemon, Hands, Nursery, hands, until
 from tests.support.images import import_busybox
 from tests.support.killable import VIEW
+from tests.support.remade import NET
 
 pytestmark = pytest.mark.real
 
@@ -23,16 +24,23 @@ def person() -> Iterator[Hands]:
         yield made
 
 
-def test_an_image_that_cannot_even_start_is_put_back_and_not_tried_again(person: Hands) -> None:
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    made = Nursery()
+    yield made
+    made.close()
+
+
+def test_an_image_that_cannot_even_start_is_put_back_and_not_tried_again(person: Hands, nursery: Nursery) -> None:
     ref, service = f"{person.prefix}/app:1", f"{person.prefix}.app"
     person.tag(person.good, ref)
     services = {service: {**OURS, "stop-grace": "1s"}}
-    daemon = Daemon({"host": "w", "consent": "listed", "services": services})
+    daemon = Daemon({"host": "w", "consent": "listed", "services": services}, nursery)
     try:
         name = person.up("app", ref)
-        daemon.start()
+        daemon.start(patience=PATIENCE, view="app")
         daemon.ready()
-        daemon.heard("drift.proved", service)
+        daemon.settled(service)
         old = (person.look(name) or {})["Id"]
         unfit = import_busybox(f"{person.prefix}/unfit:1", ['CMD ["/no/such/program"]'], person.api)
         person.tag(unfit, ref)
@@ -55,27 +63,26 @@ def test_an_image_that_cannot_even_start_is_put_back_and_not_tried_again(person:
         daemon.close()
 
 
-def test_a_fixed_address_that_somebody_took_is_waited_for(person: Hands) -> None:
+def test_a_fixed_address_that_somebody_took_is_waited_for(person: Hands, nursery: Nursery) -> None:
     service, name, word = f"{person.prefix}.fixed", f"{person.prefix}-fixed", "fixed"
-    pool = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet="10.213.79.0/24")])
+    pool = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=f"{NET}.79.0/24")])
     network = f"{person.prefix}-fixed"
     person.api.create_network(network, driver="bridge", ipam=pool)
     labels = {"com.docker.compose.project": person.prefix, "com.docker.compose.service": word, VIEW: word}
     for each, mine in ((name, labels), (f"{person.prefix}-thief", {})):
-        ends = {network: {"IPAMConfig": {"IPv4Address": "10.213.79.9"}}}
+        ends = {network: {"IPAMConfig": {"IPv4Address": f"{NET}.79.9"}}}
         given = {"Image": person.good, "Labels": mine, "NetworkingConfig": {"EndpointsConfig": ends}}
         made = {**given, "HostConfig": {"NetworkMode": network}}
         person.api.create_container_from_config(made, each)
     person.api.start(name)
     person.image("later", f": later; {GOOD}")
-    nursery = Nursery()
     services = {service: {**OURS, "stop-grace": "1s"}}
     daemon = Daemon({"host": "w", "consent": "listed", "services": services, "rules": []}, nursery)
     try:
         daemon.start("after write rename#2", patience=PATIENCE, view=word, number=signal.SIGSTOP)
         daemon.ready()
-        until(lambda: (daemon.service(service) or {}).get("healthy"), 20, "the service is healthy")
-        daemon.command("phoenix", service, image=f"{person.prefix}/later:1")
+        daemon.settled(service)
+        assert daemon.command("phoenix", service, image=f"{person.prefix}/later:1")["plan"]
         until(daemon.stands, 20, "it stands still between the stop and the start")
         person.api.start(f"{person.prefix}-thief")
         daemon.signal(signal.SIGCONT)
@@ -89,11 +96,10 @@ def test_a_fixed_address_that_somebody_took_is_waited_for(person: Hands) -> None
         told = daemon.outcome("phoenix", service)
         assert told["kind"] == "action.verified", told["body"]["text"]
         ends = (person.look(name) or {})["NetworkSettings"]["Networks"]
-        assert ends[network]["IPAddress"] == "10.213.79.9"
+        assert ends[network]["IPAddress"] == f"{NET}.79.9"
     finally:
         daemon.signal(signal.SIGCONT)
         daemon.close()
-        nursery.close()
         person.remove(f"{person.prefix}-thief")
         person.remove(name)
         person.api.remove_network(network)

@@ -92,6 +92,7 @@ class Watcher:
             self.proof_before_delete(key)
         if operation == "start":
             self.data_is_handed_back(key)
+            self.there_is_room(key)
 
     def one_copy(self) -> None:
         """I1: never two running copies of one service."""
@@ -216,6 +217,12 @@ class Watcher:
             if box.id == data.get("new_id") and by_itself and data.get("old_image") != data.get("new_image"):
                 self.say("stateful", f"{box.name} is taken to another image by {plan.by}, without a word")
 
+    def there_is_room(self, key: str) -> None:
+        """I10: nothing new is started while there is no room for it."""
+        box, wanting = self.world.engine.world.find(key), self.world.room.wanting
+        if box is not None and wanting and any(box.id == plan.data().get("new_id") for plan in self.plans()):
+            self.say("I10 memory budget", f"{box.name} is started although {wanting}")
+
     def _said_yes(self, plan: Plan) -> bool:
         return any(row.body.get("plan") == plan.id for row in self.world.disk.rows(kinds=("action.approved",)))
 
@@ -250,7 +257,9 @@ def at_rest(world: SimWorld, healthy_before: dict[str, str], since: int = 0) -> 
     as it was when row `since` was the last."""
     found = []
     asked = waiting(world)
-    open_plans = [key for key in sorted(world.disk.space("plan")) if int(key) not in asked]
+    held = {plan.service for plan in asked.values()}  # who queues for the same service waits for the same word
+    kept_open = {key: load(Plan, value).service for key, value in sorted(world.disk.space("plan").items())}
+    open_plans = [key for key, service in kept_open.items() if service not in held]
     if open_plans:
         found.append(f"I11 liveness: plans {', '.join(open_plans)} never ended")
     rows = world.disk.rows(limit=1_000_000)

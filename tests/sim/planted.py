@@ -248,7 +248,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted("effect before commit", _kills("healed", 0), _effects_first, "I9"),
     Planted("not held down", _kills("stopped", 0), _not_held_down, "comes to rest"),
     Planted("nothing learned", _kills("healed", 0), _nothing_learned, "comes to rest"),
-    Planted("stop without a wish", _kills("stopped", 0), _stop_without_wish, "comes to rest"),
+    Planted("stop without a wish", ("story project stop",), _stop_without_wish),
     Planted("compose up unseen", _kills("healed", *range(14, 30, 3)), _compose_up_unseen, "comes to rest"),
     Planted("alert of a vanished rule untold", ("story rule gone",), _lost_untold, "resolved"),
     Planted("the engine's stops are wishes", ("story engine ends",), _engines_stops_are_wishes, "stopped"),

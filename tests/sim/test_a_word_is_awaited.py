@@ -34,6 +34,19 @@ def test_the_other_services_of_a_project_are_healed_meanwhile() -> None:
     play(story)
 
 
+def test_who_queues_for_the_same_service_holds_up_nobody_else_either() -> None:
+    async def story(stage: Stage) -> None:
+        await waiting(stage)
+        assert (await stage.ask("restart", "box.db")).verdict.ok, "it queues"
+        await stage.moved("app", CRASHES)
+        await stage.until(lambda: [row for row in stage.ended() if row.subject == "box.app"], 300, "healing of app")
+        box = stage.box("box-app-1")
+        assert box is not None
+        assert box.running
+
+    play(story)
+
+
 def test_after_the_word_the_rollout_ends_and_nothing_stays_locked() -> None:
     async def story(stage: Stage) -> None:
         await waiting(stage)

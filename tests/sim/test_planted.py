@@ -44,6 +44,7 @@ TOLD: dict[str, Callable[[], None]] = {
     "room": carried.test_the_new_one_starts_only_once_there_is_room,
     "bad stage": rollouts.test_a_bad_one_ends_the_project_there_and_the_rest_is_not_touched,
     "rollout and sigterm": lambda: rollouts.test_a_pause_ends_it_there_and_a_restart_of_ours_does_not("sigterm"),
+    "project stop": rollouts.test_a_project_stops_in_the_other_order_and_starts_again,
     "shared network": rollouts.test_who_shares_a_network_is_restarted_after_the_one_that_was_restarted,
     "locked request": asked.test_a_file_that_cannot_be_removed_is_not_obeyed_twice_also_not_after_a_restart,
     "brake": loops.test_when_everything_fails_rules_stop_trying_and_try_one_when_it_was_quiet,

@@ -483,7 +483,7 @@ def test_each_waits_until_there_is_room_for_it() -> None:
                 loading[box.name] = stage.clock.mono()
                 began.append((box.name, stage.clock.mono()))
 
-        async def held(needs: Any, container: Any) -> str:
+        async def held(*_asked: Any) -> str:
             busy = [name for name, at in loading.items() if stage.clock.mono() < at + 30]
             return f"{busy[0]} still loads" if busy else ""
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.sim.worlds import Play, Script, digest
 
-FIXED = 160
+FIXED = 100
 
 
 def seeds() -> list[int]:

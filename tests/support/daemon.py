@@ -7,6 +7,7 @@ outside. Everything made carries one prefix and is removed by `Hands.close`.
 
 import contextlib
 import http.client
+import io
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import time
@@ -40,6 +42,9 @@ BAD = "sleep 0.6; echo 'illegal instruction'; exit 139"
 """not at once: each restart keeps the engine busy, and it restarts dozens of these at a time"""
 OURS = {"enable": True, "probe": f"http://:{PORT}/health"}
 """a `services:` entry. Not labels: every daemon on this engine would take the container for its own"""
+
+SECRET = "/run/secrets/token"
+"""where `Hands.up` puts a file, if it is told to, as compose puts an inline secret into what it makes"""
 
 ENDS = ("action.verified", "action.rolled_back", "action.degraded", "action.failed", "action.ended_early")
 """the rows that end a plan"""
@@ -239,6 +244,15 @@ class Daemon:
         found: list[dict[str, Any]] = until(look, limit, f"the end of a {verb} of {service}")
         return found[-1]
 
+    def settled(self, service: str, limit: float = 30.0) -> None:
+        """Wait until it is healthy and proved, and nothing of ours is at work (a proof leads to a plan)."""
+
+        def quiet() -> bool:
+            seen, status = self.service(service) or {}, self.status() or {"plans": [""]}
+            return bool(seen.get("healthy")) and bool(self.rows("drift.proved", service)) and not status["plans"]
+
+        until(quiet, limit, f"{service} is healthy and proved: {self.said()}")
+
     def command(self, verb: str, target: str, **params: str) -> dict[str, Any]:
         """Ask over the control socket; {"plan", "decision"}."""
         return self.client.command(verb, target, params)
@@ -298,9 +312,17 @@ class Hands:
         repository, _, tag = ref.rpartition(":")
         self.api.tag(image_id, repository, tag, force=True)
 
-    def up(self, word: str, ref: str, labels: Mapping[str, str] | None = None, policy: str = "unless-stopped") -> str:
-        """Make and start `<prefix>-<word>` as compose would: `<prefix>.<word>` is its service, `word` its view. Its
-        name."""
+    def up(
+        self,
+        word: str,
+        ref: str,
+        labels: Mapping[str, str] | None = None,
+        policy: str = "unless-stopped",
+        *,
+        secret: bool = False,
+    ) -> str:
+        """Make and start `<prefix>-<word>` as compose would: `<prefix>.<word>` is its service, `word` its view.
+        `secret`: with a file of compose's at SECRET. Its name."""
         name = f"{self.prefix}-{word}"
         with contextlib.suppress(docker.errors.NotFound):
             self.api.stop(name, timeout=1)
@@ -314,8 +336,18 @@ class Hands:
         host = self.api.create_host_config(network_mode=self.network, restart_policy={"Name": policy})
         given = compose | {VIEW: word} | dict(labels or {})
         self.api.create_container(ref, name=name, labels=given, host_config=host)
+        if secret:
+            self.api.put_archive(name, "/", _secret())
         self.api.start(name)
         return name
+
+    def has_secret(self, name: str) -> bool:
+        """Whether the file at SECRET is in it, as it was given."""
+        try:
+            stream, _stat = self.api.get_archive(name, SECRET)
+        except docker.errors.NotFound:
+            return False
+        return b"hush" in b"".join(stream)
 
     def look(self, name: str) -> dict[str, Any] | None:
         """The engine's own inspect; None where there is no such container."""
@@ -371,6 +403,15 @@ class Hands:
                     remove_image(ref, self.api)
         for client in self._clients:
             client.close()
+
+
+def _secret() -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        entry = tarfile.TarInfo(SECRET.lstrip("/"))
+        entry.size, entry.mode, entry.mtime = 4, 0o400, int(time.time())
+        tar.addfile(entry, io.BytesIO(b"hush"))
+    return out.getvalue()
 
 
 @contextlib.contextmanager

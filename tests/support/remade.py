@@ -13,6 +13,8 @@ from supervisor.engines.docker import DockerEngine
 from tests.support.images import import_busybox, remove_image
 
 PREFIX = f"rsgf{os.getpid()}"
+NET = f"10.{64 + os.getpid() % 128}"
+"""the beginning of addresses that another run beside this one hardly has"""
 SERVE = ["sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait"]
 QUOTED = '["sh", "-c", "trap \'exit 0\' TERM; sleep 3600 & wait"]'
 OLD = [
@@ -46,8 +48,8 @@ class Box:
         self.old = import_busybox(f"{PREFIX}/app:1", OLD, self.client)
         self.new = import_busybox(f"{PREFIX}/app:2", NEW, self.client)
         self.bare = import_busybox(f"{PREFIX}/bare:1", [f"ENTRYPOINT {QUOTED}"], self.client)
-        self.net = self.network("net", "10.213.77.0/24")
-        self.other = self.network("other", "10.213.78.0/24")
+        self.net = self.network("net", f"{NET}.77.0/24")
+        self.other = self.network("other", f"{NET}.78.0/24")
         self.info = self.do(self.engine.info())
 
     def do(self, work):

@@ -141,7 +141,15 @@ def test_exit_codes_are_named_as_people_know_them(code: int | None, words: str) 
 
 @pytest.mark.parametrize(
     "text",
-    ["a." * 50_000, "-" * 100_000, "token" * 8_000, "://" * 30_000, "x://y:" * 20_000, "token" + " " * 100_000, "a" * 100_000],
+    [
+        "a." * 50_000,
+        "-" * 100_000,
+        "token" * 8_000,
+        "://" * 30_000,
+        "x://y:" * 20_000,
+        "token" + " " * 100_000,
+        "a" * 100_000,
+    ],
 )
 def test_no_text_of_a_container_keeps_the_mask_busy(text: str) -> None:
     assert units.mask(text) == text

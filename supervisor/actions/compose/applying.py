@@ -29,11 +29,11 @@ async def recipe_of(
     if wrong is not None:
         raise Cannot(wrong)
     made = body.successor_from(spec, place, old, new, op=hand.plan.op, ref=ref, engine=engine)
+    if hand.plan.needs.boot == "ordered":  # then it is ours to start it after a boot
+        made.body["HostConfig"]["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
     found = difference.differences(Pair(raw, made.body, old, new, place.names))
     wide = difference.widens(found)
     _agreed(hand, spec, wide)
-    if hand.plan.needs.boot == "ordered":  # then it is ours to start it after a boot
-        made.body["HostConfig"]["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
     said = [one.text for one in found[:10]]
     unhashed = [LABELED] if found and not spec.config_hash else []
     return Recipe(made.body, (*made.notes, *said, *unhashed))

@@ -85,18 +85,18 @@ async def prospects(
         try:
             if service.engine not in listed:
                 listed[service.engine] = await engine.list()
-            found.append(await _prospect(engine, service.id, container.id, documents[name], listed[service.engine]))
+            found.append(await _prospect(engine, service, container.id, documents[name], listed[service.engine]))
         except EngineError as err:
             found.append(Prospect(service.id, name, trouble=f"The engine says: {err}"))
     return tuple(found)
 
 
 async def _prospect(
-    engine: Engine, service: str, container: str, document: Json, listed: tuple[Container, ...]
+    engine: Engine, service: Service, container: str, document: Json, listed: tuple[Container, ...]
 ) -> Prospect:
     spec = read(document)
     if isinstance(spec, Verdict):
-        return Prospect(service, str(document.get("service") or ""), trouble=spec.text)
+        return Prospect(service.id, str(document.get("service") or ""), trouble=spec.text)
     raw = await engine.raw(container)
     place = Place(raw, names(raw, listed), siblings(raw, listed))
     wrong = body.misplaced(spec, place)
@@ -106,11 +106,13 @@ async def _prospect(
         what = spec.image or "that it runs on"
         wrong = no(Reason.IMAGE_GONE, f"The image {what} is not on this machine; pull or build it first.")
     if wrong is not None or new is None:
-        return Prospect(service, spec.service, trouble=wrong.text if wrong is not None else "")
+        return Prospect(service.id, spec.service, trouble=wrong.text if wrong is not None else "")
     made = body.successor_from(spec, place, old, new, op="0", ref="")
+    if service.needs.boot == "ordered":  # as applying.py does
+        made.body["HostConfig"]["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
     changes = difference.differences(Pair(raw, made.body, old, new, place.names))
     version = str(place.labels.get("com.docker.compose.version") or "")
-    return Prospect(service, spec.service, changes, made.notes, compose=version)
+    return Prospect(service.id, spec.service, changes, made.notes, compose=version)
 
 
 def aimed(services: Iterable[Service], target: str) -> tuple[Service, ...]:

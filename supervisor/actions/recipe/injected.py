@@ -130,7 +130,7 @@ def dated(found: Found, at: float) -> Found:
 
 def candidates(raw: Json, changes: Iterable[FileChange]) -> tuple[str, ...]:
     """The changed paths that may be compose's, at most 200, those in /run/secrets first."""
-    # a container may have written 100,000 files: what is dear is done once for each folder, or for the few that are left
+    # a container may have written 100,000 files: what is dear is done once for a folder, or for the few that are left
     rows = [(each.path.rpartition("/")[0], each) for each in changes if each.kind != "deleted"]
     folders = {folder for folder, _each in rows}
     leaves = [(folder, each) for folder, each in rows if each.path not in folders]

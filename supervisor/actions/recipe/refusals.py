@@ -7,9 +7,11 @@ itself. To: the plan's verdict and its notes.
 from supervisor.actions.recipe.raw import items, name_of, part, variables
 from supervisor.facts import Image, Json
 from supervisor.ports import EngineInfo
+from supervisor.services import ENABLE_LABEL, OP_LABEL, ROLE_LABEL, SERVICE_LABEL
 from supervisor.verdicts import Reason, Verdict, no
 
 _MANAGED = ("com.docker.swarm.", "io.kubernetes.", "com.hashicorp.nomad.")
+_WHO = (ENABLE_LABEL, SERVICE_LABEL, ROLE_LABEL, OP_LABEL)
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "i386": "386", "i686": "386", "armv7l": "arm", "armv6l": "arm"}
 _RUNS = {"amd64": ("amd64", "386"), "arm64": ("arm64", "arm")}
 """an engine's architecture -> those of the images it can run without an emulator"""
@@ -39,6 +41,11 @@ def refusal(raw: Json, engine: EngineInfo | None = None) -> Verdict | None:
 def misfit(old: Image | None, new: Image, engine: EngineInfo | None = None) -> Verdict | None:
     """Why the new image cannot run where the old one did, or None. One that is as foreign to this engine as the old
     one was passes: an emulator runs that, too."""
+    known = part(old.config, "Labels") if old is not None else {}
+    for label, value in sorted(part(new.config, "Labels").items()):
+        if label in _WHO and known.get(label) != value:
+            text = f"The image brings the label {label}, by which Resurgam knows a container; no image may."
+            return no(Reason.WIDENS, text)
     if not new.architecture:
         return None
     if old is not None and (old.os, old.architecture, old.variant) == (new.os, new.architecture, new.variant):

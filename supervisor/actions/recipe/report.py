@@ -28,6 +28,10 @@ _PLAIN = ("Cmd", "Entrypoint", "Healthcheck", "WorkingDir", "User", "StopSignal"
 _DONE = (*_PLAIN, "Image", "Env", "Labels", "Hostname", "MacAddress", "Volumes", "ExposedPorts")
 _HOST_DONE = ("Binds", "Mounts", "RestartPolicy", "Runtime", "PortBindings", "VolumesFrom", "Links", *networks.SHARED)
 _TOP_PATHS = 5
+_BY_ENGINE = ("CgroupnsMode", "ConsoleSize", "MaskedPaths", "ReadonlyPaths")
+"""what the engine writes by itself where nobody says anything; a compose file seldom does"""
+_FILLED_IN = {"LogConfig": '{"Type": "json-file"}', "ShmSize": "67108864"}
+"""the same, where it is the engine's own value"""
 _BY_FILE = "as the compose file says"
 _UNSEEN = "what was changed in it or in .env since is not seen here; phoenix --from-compose FILE applies it"
 
@@ -74,7 +78,10 @@ def fidelity(
 
 
 def _differs(trait: Trait) -> bool:
-    return trait.kind == KEPT and bool(trait.before) and trait.before != trait.after
+    if not trait.after and trait.before == _FILLED_IN.get(trait.what, ""):
+        return False
+    seen = trait.kind == KEPT and bool(trait.before) and trait.before != trait.after
+    return seen and bool(trait.after or trait.what not in _BY_ENGINE)
 
 
 def _image(case: _Case) -> Iterator[Trait]:
@@ -238,7 +245,17 @@ def _rest(case: _Case) -> Iterator[Trait]:
     if before == after:
         yield Trait(KEPT, "RestartPolicy", before, after)
     else:
-        yield Trait(CHANGED, "RestartPolicy", before, after, "it was held down; it gets the one it had before")
+        how = "it was held down; it gets the one it had before"
+        if part(body_host, "RestartPolicy").get("Name") == "no":
+            how = "Resurgam starts it after a boot (boot: ordered), and remembers this one"
+        yield Trait(CHANGED, "RestartPolicy", _policy(host), _policy(body_host), how)
+
+
+def _policy(host: Json) -> str:
+    """As compose writes it: `unless-stopped`, `on-failure:3`."""
+    policy = part(host, "RestartPolicy")
+    tries = policy.get("MaximumRetryCount") or 0
+    return f"{policy.get('Name') or 'no'}" + (f":{tries}" if tries else "")
 
 
 def _layer(case: _Case) -> Iterator[Trait]:

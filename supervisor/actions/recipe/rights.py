@@ -112,7 +112,9 @@ def _devices(old: _Side, new: _Side) -> Iterator[Change]:
         before = {grants.plain(each) for each in items(old.host, key)}
         gained = sorted({grants.plain(each) for each in items(new.host, key)} - before)
         if gained:
-            yield Change(key, _list(before), _list(gained), f"It would get {what} it does not have: {', '.join(gained)}.")
+            yield Change(
+                key, _list(before), _list(gained), f"It would get {what} it does not have: {', '.join(gained)}."
+            )
 
 
 def _storage(old: _Side, new: _Side) -> Iterator[Change]:
@@ -154,7 +156,9 @@ def _security(old: _Side, new: _Side) -> Iterator[Change]:
     for key, what in (("MaskedPaths", "hidden"), ("ReadonlyPaths", "read-only")):
         bare = set(map(str, items(old.host, key))) - set(map(str, items(new.host, key)))
         if bare and new.host.get(key) is not None:
-            yield Change(key, "the engine's", _list(items(new.host, key)), f"{_list(bare)} would not be {what} any more.")
+            yield Change(
+                key, "the engine's", _list(items(new.host, key)), f"{_list(bare)} would not be {what} any more."
+            )
 
 
 def _groups_and_kernel(old: _Side, new: _Side) -> Iterator[Change]:
@@ -177,6 +181,12 @@ def _ports(old: _Side, new: _Side) -> Iterator[Change]:
             yield Change("PortBindings", _list(f"{a}:{p}" for p, a in had), where, f"It would publish {where}.")
     if new.host.get("PublishAllPorts") and not old.host.get("PublishAllPorts"):
         yield Change("PublishAllPorts", "no", "yes", "Every port its image names would be published.")
+    elif new.host.get("PublishAllPorts"):
+        known = {**part(old.config, "ExposedPorts"), **(part(old.image.config, "ExposedPorts") if old.image else {})}
+        brought = part(new.image.config, "ExposedPorts") if new.image else {}
+        more = sorted(brought.keys() - known)
+        if more and len(brought) > len(known):  # the same service on another port is what was wished for
+            yield Change("ExposedPorts", _list(known), _list(brought), f"It would publish {_list(more)}, too.", True)
 
 
 def _user(old: _Side, new: _Side) -> Iterator[Change]:

@@ -13,7 +13,9 @@ from supervisor.facts import Json
 KEPT, IMAGE, CHANGED, LOST, AMBIGUOUS = "kept", "image", "changed", "lost", "ambiguous"
 KINDS = (LOST, AMBIGUOUS, CHANGED, IMAGE, KEPT)
 """in the order in which a person wants to read them"""
-_SECRET_NAME = re.compile(r"(?i)passw|secret|token|key|auth|credential|cookie|private|salt|dsn|webhook|license")
+_SECRET_NAME = re.compile(
+    r"(?i)passw|passphrase|(?:^|_)pass(?:$|_)|pwd|secret|token|key|auth|credential|cookie|private|salt|dsn|webhook|license"
+)
 HIDDEN = "***"
 _WIDTH = 200
 
@@ -34,9 +36,10 @@ class Trait:
 
 
 def _words(values: list[object] | tuple[object, ...]) -> str:
-    """A command line in one piece; what follows `--api-key` is hidden like what follows `--api-key=`."""
+    """A command line in one piece; what follows `--api-key` is hidden like what follows `--api-key=`, also within the
+    one long word of a `sh -c`."""
     found, hide = list[str](), False
-    for each in map(str, values):
+    for each in (word for value in values for word in str(value).split()):
         found.append(HIDDEN if hide and not each.startswith("-") else each)
         hide = each.startswith("-") and "=" not in each and bool(_SECRET_NAME.search(each))
     return " ".join(found)

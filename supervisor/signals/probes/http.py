@@ -4,6 +4,8 @@ A redirect is an answer and is never followed. No proxy, no cookie, no password;
 body only so much is read as was asked for. The deadline is the caller's.
 """
 
+import errno
+import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -60,8 +62,18 @@ async def request(
         raise CannotAsk(f"the name {where.host!r} does not resolve: {err.os_error}") from None
     except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError) as err:
         raise CannotAsk(f"the certificate of {where.host} is not trusted here: {err}") from None
+    except aiohttp.ClientConnectorError as err:
+        raise Unwell(_unreached(where, err)) from None
     except (aiohttp.ClientError, OSError) as err:
         raise Unwell(str(err) or type(err).__name__) from None
+
+
+def _unreached(where: Target, err: aiohttp.ClientConnectorError) -> str:
+    """`nothing listens on 172.18.0.4:8000`; aiohttp's own words name its classes and say the address twice."""
+    if err.os_error.errno == errno.ECONNREFUSED:
+        return f"nothing listens on {where.netloc}"
+    why = os.strerror(err.os_error.errno) if err.os_error.errno else str(err.os_error)
+    return f"no connection to {where.netloc}: {why}"
 
 
 async def shown(answer: aiohttp.ClientResponse) -> str:

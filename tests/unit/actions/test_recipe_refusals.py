@@ -129,3 +129,12 @@ def test_a_real_setting_is_never_left_out():
         "Annotations": {"a": "b"},
     }
     assert compat.lenient({"HostConfig": host}) == ({"HostConfig": host}, ())
+
+
+@pytest.mark.parametrize("label", ["resurgam.enable", "resurgam.service", "resurgam.role", "resurgam.op"])
+def test_an_image_does_not_say_whose_a_container_is(label):
+    old, new = image("amd64"), Image("sha256:n", config={"Labels": {label: "x"}}, architecture="amd64", os="linux")
+    found = recipe.misfit(old, new, engine())
+    assert found is not None
+    assert (found.reason, label in found.text) == (Reason.WIDENS, True)
+    assert recipe.misfit(new, new, engine()) is None, "what it said before, it may go on saying"

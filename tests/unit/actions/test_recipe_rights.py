@@ -203,3 +203,15 @@ def test_a_whole_seccomp_profile_is_compared_but_not_shown() -> None:
 def test_a_limit_of_swap_that_a_body_leaves_out_is_the_engines_to_make() -> None:
     body = {"User": "app", "HostConfig": raw(MemorySwap=None)["HostConfig"]}
     assert fields(body) == []
+
+
+def test_an_image_that_names_more_ports_opens_them_where_all_are_published():
+    wide = {"User": "app", "ExposedPorts": {"80/tcp": {}, "22/tcp": {}}}
+    old, new = Image("sha256:a", config={"User": "app", "ExposedPorts": {"80/tcp": {}}}), Image("sha256:b", config=wide)
+    found = rights.check(raw(PublishAllPorts=True), raw(PublishAllPorts=True), old, new)
+    assert [(change.field, change.by_image) for change in found] == [("ExposedPorts", True)]
+    assert "22/tcp" in found[0].sentence
+    assert rights.check(raw(), raw(), old, new) == ()
+    assert rights.check(raw(PublishAllPorts=True), raw(PublishAllPorts=True), new, new) == ()
+    moved = Image("sha256:c", config={"User": "app", "ExposedPorts": {"81/tcp": {}}})
+    assert rights.check(raw(PublishAllPorts=True), raw(PublishAllPorts=True), old, moved) == ()

@@ -314,7 +314,7 @@ RUNC = "OCI runtime create failed: exec: "
 def test_an_image_that_cannot_even_start_is_blamed_and_the_machines_trouble_is_not(box, said, blamed):
     service = replace(running(box, image="app:old"), proved_image=box.old)
     made = box.plan("phoenix", service, box.new)
-    box.engine.fault = lambda op, key: Fault(said) if op == "start" and key != made.container_id else None
+    box.engine.fault = lambda op, key: Fault.refuse(text=said) if op == "start" and key != made.container_id else None
     ended = box.run(box.core.run(made))
     assert ended.outcome.reason is Reason.ROLLED_BACK
     assert box.core_data().get("blame") == (box.new if blamed else None)
@@ -333,11 +333,36 @@ def test_the_spare_has_the_files_that_compose_put_there(box):
     assert box.engine.world.get(spare).files.stat("/run/secrets/token") is not None
 
 
-@pytest.mark.parametrize(("does", "says"), [("human_remove", "was removed since"), ("human_stop", "is exited since")])
-def test_a_new_one_that_somebody_takes_away_after_the_commit_is_said(box, does, says):
+@pytest.mark.parametrize(
+    ("step", "does", "says"),
+    [
+        ("clear", lambda engine: engine.human_remove("app", force=True), "was removed since"),
+        ("commit", lambda engine: engine.human_stop("app", 0.0), "is exited since"),
+    ],
+)
+def test_a_new_one_that_somebody_takes_away_after_the_commit_is_said(box, step, does, says):
     made = box.plan("phoenix", running(box), box.new)
-    box.core.at_step = lambda step: getattr(box.engine, does)("app") if step == "clear" else None
+    box.core.at_step = lambda begun: does(box.engine) if begun == step else None
     ended = box.run(box.core.run(made))
     assert ended.outcome.ok
     assert says in ended.outcome.text
     assert not [name for name in ended.left if "parked" in name]
+
+
+def test_the_evidence_of_a_failed_container_goes_to_the_bus_without_what_is_secret_by_name_or_place():
+    raw = {
+        "Config": {
+            "Env": ["STRIPE_KEY=sk_live_1", "DB_PASSWORD=two words", "LEVEL=debug", "BARE"],
+            "Labels": {"traefik.basicauth": "u:hash-2", "team": "x"},
+            "Cmd": ["sh", "-c", "serve --api-key k3 --port 80"],
+            "Entrypoint": ["run", "--token", "t4"],
+            "Healthcheck": {"Test": ["CMD", "probe", "--password", "p5"]},
+        }
+    }
+    for many in (1, 200):
+        raw["Config"]["Volumes"] = {f"/{'v' * 200}{number}": {"x": 1} for number in range(many)}
+        text = forensics.masked(raw)
+        for secret in ("sk_live_1", "words", "hash-2", "k3", "t4", "p5"):
+            assert secret not in text
+        assert "--port 80" in text
+    assert "LEVEL=debug" in forensics.masked({"Config": {"Env": ["LEVEL=debug"]}})

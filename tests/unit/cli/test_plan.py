@@ -75,7 +75,7 @@ def test_what_would_be_done_is_said_line_by_line(capsys: pytest.CaptureFixture[s
     )
     assert create < away < stop
     assert "[oracle.resurgam-new-…]" in lines[create]
-    assert "  way back   back_start" in lines
+    assert "  way back   if that fails: start it if it ran" in lines
     assert "             env FOO v1 -> v2: to keep it: keep-env: [FOO]" in lines
     assert "             unchanged: env SAME" in lines
     assert "  kept       env MODEL" in lines

@@ -6,6 +6,7 @@ import pytest
 
 from supervisor.core.approvals import LASTS
 from supervisor.facts import Command, PlanEnded, StepAsked
+from supervisor.lab.boxes import SimImage
 from supervisor.verdicts import Reason, Verdict, no, yes
 from tests.support.words import ASKS, Words, told
 
@@ -314,3 +315,27 @@ def test_nothing_of_a_person_s_word_takes_other_parameters() -> None:
         assert (await words.says("silence", 'name="x"', colour="red"))[1] == "bad_parameter"
 
     told(story)
+
+
+ANEW = ASKS.replace("  - do: restart\n  - do: stop\n", "  - do: phoenix image=current\n")
+
+
+def test_a_yes_is_to_the_image_that_was_named_and_a_tag_that_moves_makes_another_question() -> None:
+    async def story(words: Words) -> None:
+        await words.fire()
+        (asked,) = words.open
+        assert asked.image == words.life.core.snapshot.services[0].container.image_id  # type: ignore[union-attr]
+        words.world.engine.add_image(SimImage(tags=("local/oracle:1",), config={"Env": ["V=2"]}).full())
+        await words.run(5)
+        ok, reason, text = await words.says("approve", asked.id)
+        assert (ok, reason) == (False, "stale")
+        assert "another image" in text
+        await words.run(60)
+        (again,) = words.open
+        assert (again.id, again.image != asked.image) == ("ap-2", True)
+        assert (await words.says("approve", again.id))[0]
+        (plan,) = words.life.core.snapshot.plans
+        assert plan.image_id == again.image
+        await words.run(120)
+
+    told(story, ANEW)

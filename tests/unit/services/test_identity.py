@@ -204,6 +204,30 @@ def test_we_do_not_own_ourselves() -> None:
     assert world.service().owned.reason is Reason.UNSUPPORTED
 
 
+@pytest.mark.parametrize(
+    ("url", "ours"),
+    [
+        ("mqtt://localhost", False),
+        ("mqtt://127.0.0.1:1883", False),
+        ("mqtts://[::1]", True),
+        ("mqtt://localhost:1884", True),
+        ("mqtt://Bus", False),
+        ("mqtt://10.0.0.9", False),
+        ("mqtt://other", True),
+        ("mqtt://elsewhere:1883", True),
+        ("unix:///run/mosquitto/mqtt.sock", True),
+        ("auto", True),
+        ("none", True),
+    ],
+)
+def test_we_do_not_act_on_the_broker_we_talk_through(url: str, ours: bool) -> None:
+    world = World(Settings.model_validate({"mqtt": {"url": url}}))
+    world.run("bus", labels=dict(OPT_IN), ports=("127.0.0.1:1883/tcp", "9001/tcp"), address="10.0.0.9")
+    found = world.service("bus").owned
+    assert found.ok is ours
+    assert ours or (found.reason is Reason.UNSUPPORTED and "broker" in found.text)
+
+
 def test_two_living_claimants_are_both_left_alone_until_one_goes() -> None:
     world = World()
     one = world.run("one", labels=OPT_IN | {"resurgam.service": "oracle"})

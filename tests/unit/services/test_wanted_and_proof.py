@@ -177,6 +177,19 @@ def test_anything_that_breaks_health_starts_the_proof_anew(world: World, broken_
     assert world.service().proved_image == GOOD
 
 
+def test_while_a_plan_watches_it_time_alone_proves_nothing(world: World) -> None:
+    """Plainly running is not well where the plan's probe says no: the time counts from its end."""
+    world.plans = {"oracle": plan(begun=("start",))}
+    world.run()
+    assert world.wait(1000) == ()
+    assert world.service().proved_image == ""
+    world.plans = {}
+    world.registry.tick(world.now, world.mono)
+    world.registry.mark(world.plans)
+    assert world.wait(599) == (), "it may have ended badly, and be left running"
+    assert [one.kind for one in world.wait(2)] == ["drift.proved"]
+
+
 def test_proof_ends_a_streak_at_once() -> None:
     world = World(Settings.model_validate({"proof": "5s"}))
     cid = world.run()

@@ -171,3 +171,26 @@ def test_a_folder_that_is_not_there_or_not_ours_holds_no_request(tmp_path: Path)
     assert asyncio.run(real(tmp_path / "gone").look()) is None
     tmp_path.joinpath("file").touch()
     assert asyncio.run(real(tmp_path / "file").look()) is None
+
+
+def test_whoever_is_refused_again_and_again_is_heard_ever_more_seldom() -> None:
+    core, folder = Core(*[no(Reason.BAD_PARAMETER, "no")] * 1000), SimFolder("f")
+    loop = SimLoop()
+
+    async def story() -> int:
+        watch = RequestWatch(ENTRY.model_copy(update={"grace": 0.0}), folder, core.ask, loop.clock)
+        task = asyncio.ensure_future(watch.run())
+        for _ in range(3600):
+            folder.request(loop.clock.wall())
+            await asyncio.sleep(1.0)
+        many = len(core.asked)
+        folder.file = None
+        await asyncio.sleep(3600)  # a fresh one after a quiet hour is heard at once
+        core.asked.clear()
+        folder.request(loop.clock.wall())
+        await asyncio.sleep(3)
+        task.cancel()
+        assert len(core.asked) == 1
+        return many
+
+    assert 3 < loop.run_until_complete(story()) < 25

@@ -145,7 +145,14 @@ def test_what_cannot_be_measured_is_not_waited_for(tmp_path):
 
 
 def test_vram_is_asked_for_where_somebody_can_tell(proc):
-    async def full(needs, container):
-        return "2 GiB of VRAM are free, it needs 90 GiB"
+    class Full:
+        async def held(self, needs, container, before):
+            return f"2 GiB of VRAM are free, {container.name} needs 90 GiB, after {before}"
 
-    assert held(HostRoom(Machine(), proc, full)) == "2 GiB of VRAM are free, it needs 90 GiB"
+        async def doubts(self, needs, container):
+            return ("There is no GPU 7.",)
+
+    room, oracle = HostRoom(Machine(), proc, Full()), Container("c", "oracle", "i", "r")
+    assert asyncio.run(room.held(Needs(), oracle, "old")) == "2 GiB of VRAM are free, oracle needs 90 GiB, after old"
+    assert asyncio.run(room.doubts(Needs(), oracle)) == ("There is no GPU 7.",)
+    assert asyncio.run(HostRoom(Machine(), proc).doubts(Needs(vram=(("7", 1),)), oracle)) == ()

@@ -5,7 +5,7 @@ import math
 from dataclasses import replace
 
 from supervisor import views
-from supervisor.facts import Needs, Rollout, Stage, Wanted
+from supervisor.facts import Approval, Intent, Needs, Rollout, Stage, Wanted
 from supervisor.verdicts import yes
 from tests.support.boxes import BAD, GOOD, NOW, box, loop_alert, oracle, phoenix, qdrant
 
@@ -141,14 +141,29 @@ def test_an_image_is_called_what_people_call_it_with_its_id_where_that_name_has_
     assert names == ["aaaaaaaaaaaa", "local/oracle:1@aaaaaaaaaaaa", "local/oracle:1"]
 
 
-def test_of_the_steps_of_a_plan_only_the_last_one_begun_is_not_done() -> None:
-    steps = views.plan_document(phoenix(begun=("create", "stop_old", "probe")))["steps"]
-    assert [(step["name"], step["state"]) for step in steps] == [
-        ("create", "done"),
-        ("stop_old", "done"),
-        ("probe", "begun"),
-        ("put_back", "ahead"),
-    ]
+def _states(begun: tuple[str, ...], marks: tuple[tuple[str, bool], ...]) -> list[str]:
+    made = replace(phoenix(begun=begun), marks=tuple((name, ok, {}) for name, ok in marks))
+    return [step["state"] for step in views.plan_document(made)["steps"]]
+
+
+def test_a_step_of_a_plan_is_done_once_it_or_a_later_one_said_so() -> None:
+    begun = ("create", "stop_old", "probe")
+    assert _states(begun, (("stop_old", True),)) == ["done", "done", "begun", "ahead"]
+    assert _states(begun, (("create", True),)) == ["done", "begun", "begun", "ahead"], "several may begin at once"
+
+
+def test_a_step_that_tells_what_it_waits_for_has_not_failed() -> None:
+    begun, waits = ("create", "stop_old", "probe"), (("create", True), ("stop_old", True), ("probe", False))
+    assert _states(begun, waits) == ["done", "done", "begun", "ahead"]
+    assert _states((*begun, "put_back"), waits) == ["done", "done", "failed", "begun"]
+    assert _states(begun, (*waits, ("probe", True))) == ["done", "done", "done", "ahead"]
+
+
+def test_a_plan_that_stands_still_for_a_persons_word_says_so() -> None:
+    asked = Approval("ap-3", Intent("phoenix", "stack.oracle", {}, "x", "uid:0"), "?", NOW, NOW + 60, plan=41)
+    shown = box(plans=(phoenix(),), approvals=(asked,))
+    assert "ap-3" in views.status_document(shown)["plans"][0]["waiting"]
+    assert "ap-3" in views.explain_document("stack.oracle", shown)["plans"][0]["waiting"]
 
 
 def test_what_is_odd_about_how_a_service_stands_is_hinted_at() -> None:

@@ -221,12 +221,23 @@ def test_what_widens_is_told_whole_however_much_else_is_said() -> None:
     wanted = spec(
         config={"Env": [f"{'A' * 900}{n}={'x' * 900}" for n in range(20)], "Labels": {"a": "y" * 9_000}},
         host={"CapAdd": ["NET_RAW", "SYS_PTRACE"], "PidMode": "host", "Privileged": True, "IpcMode": "host"},
-        mounts=[{"type": "bind", "source": "/" + "e" * 400, "target": "/a"}, {"type": "bind", "source": "/", "target": "/b"}],
+        mounts=[
+            {"type": "bind", "source": "/" + "e" * 400, "target": "/a"},
+            {"type": "bind", "source": "/", "target": "/b"},
+        ],
     )
     body = made(wanted)
     found = difference.widens(difference.differences(difference.Pair(raw(), body, OLD, OLD)))
     said = difference.sentence(found)
-    for words in ("privileged", "NET_RAW", "SYS_PTRACE", "/" + "e" * 400, "the host's processes", "It would see /,", "the host's shared memory"):
+    for words in (
+        "privileged",
+        "NET_RAW",
+        "SYS_PTRACE",
+        "/" + "e" * 400,
+        "the host's processes",
+        "It would see /,",
+        "the host's shared memory",
+    ):
         assert words in said, words
     assert "more" not in said
     assert not difference.too_much(said)

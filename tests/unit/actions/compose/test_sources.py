@@ -103,7 +103,9 @@ def test_a_few_lines_that_stand_for_gigabytes_are_refused_before_they_are_made(t
     assert "more than 4 MiB" in mistakes(file)
 
 
-def test_the_same_file_named_again_and_again_is_read_a_few_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_file_named_again_and_again_is_read_a_few_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("supervisor.actions.compose.sources.MOST_BYTES", 10_000)
     tmp_path.joinpath("a.env").write_text("#" * 1_000)
     names = ", ".join(["a.env"] * 50)
