@@ -69,7 +69,7 @@ def worth_a_line(event: Json) -> bool:
     if event["kind"] == "action.begin":
         return body.get("step") in _LAST
     if event["kind"] == "action.halt":
-        return body.get("reason") != "needs_approval"  # the question itself, the row before, says it all
+        return str(body.get("reason")) != "needs_approval"  # the question itself, the row before, says it all
     return event["kind"] != "action.end" or bool(body.get("text"))
 
 

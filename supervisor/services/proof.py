@@ -54,8 +54,8 @@ class Timers:
     def _of(self, record: Record) -> tuple[float | None, float | None, float | None]:
         """(when its image is proved, when its streak is over, when it is gone)."""
         settles = calms = ends = None
-        if record.healthy_since is not None and not record.settled and not self._watched(record):
-            settles = max(record.healthy_since, record.watched_until) + self._proof_time(record)
+        if record.healthy_since is not None and not record.settled:
+            settles = record.healthy_since + self._proof_time(record)
         if record.running_since is not None and record.tally.streak:
             # not well yet: a load that takes long and then dies is a loop all the same
             calms = record.running_since + chain(record.needs, unwell=self._loads(record))
@@ -82,8 +82,13 @@ class Timers:
     def _settle(self, record: Record) -> None:
         """Healthy for the whole proof time without a break."""
         state, held = self._state, self._state.current(record)
-        record.settled = True
         record.tally.streak = 0
+        if held is not None and self._watched(record):
+            record.healthy_since = state.mono  # no proof yet: the time counts anew
+            state.keep_tally(record)
+            state.refresh(record)
+            return
+        record.settled = True
         if held is None:
             return
         container = held.container

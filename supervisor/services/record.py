@@ -79,8 +79,6 @@ class Record:
     running_since: float | None = None
     """mono; None while it does not run or nobody looks"""
     healthy_since: float | None = None
-    watched_until: float = 0.0
-    """the monotonic end of the last plan on it; only from then on time alone proves anything"""
     died_mono: float | None = None
     """the last counted death, where this process saw it"""
     loads: tuple[Load, ...] = ()

@@ -332,8 +332,6 @@ class Registry:
             plan = before[service]
             if costly(plan):
                 state.ended[service] = (plan, state.at)
-                if (record := state.records.get(service)) is not None and not record.settled:
-                    record.watched_until = state.mono
         state.plans = dict(plans)
         state.refresh_all([service for service in sorted(before.keys() | after.keys()) if service in state.records])
 

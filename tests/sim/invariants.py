@@ -258,8 +258,7 @@ def at_rest(world: SimWorld, healthy_before: dict[str, str], since: int = 0) -> 
     found = []
     asked = waiting(world)
     held = {plan.service for plan in asked.values()}  # who queues for the same service waits for the same word
-    kept_open = {key: load(Plan, value).service for key, value in sorted(world.disk.space("plan").items())}
-    open_plans = [key for key, service in kept_open.items() if service not in held]
+    open_plans = [key for key, one in sorted(world.disk.space("plan").items()) if load(Plan, one).service not in held]
     if open_plans:
         found.append(f"I11 liveness: plans {', '.join(open_plans)} never ended")
     rows = world.disk.rows(limit=1_000_000)

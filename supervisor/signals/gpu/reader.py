@@ -1,8 +1,8 @@
 """Keeps the child process that asks NVIDIA's driver: starts it on demand, asks with a deadline, lets it go when idle.
 
 From: `vram.py`, which asks. To: `child.py`. With the driver open it is a user of every GPU (no reset, no reload while
-it lives), so it ends when nobody asked for a while: by the end of its stdin, else by SIGTERM, never by SIGKILL, which has
-frozen cards. One that does not go hangs in the driver: it is left, and no second one is started beside it until it
+it lives), so it ends when nobody asked for a while: by the end of its stdin, else by SIGTERM, never by SIGKILL, which
+has frozen cards. One that does not go hangs in the driver: it is left, and no second one is started beside it until it
 went, or each question would leave one more stuck process.
 """
 

@@ -8,6 +8,7 @@ from datetime import datetime
 import pytest
 import yaml
 
+from supervisor.cli.events import worth_a_line
 from supervisor.cli.main import COMMANDS, main
 from supervisor.facts import Snapshot
 from supervisor.verdicts import Reason, no, yes
@@ -365,3 +366,25 @@ def test_wrong_usage_exits_with_2(words: list[str], capsys: pytest.CaptureFixtur
         main(words)
     assert ended.value.code == 2
     assert "usage: resurgam" in capsys.readouterr().err
+
+
+def test_of_the_steps_that_are_followed_only_what_says_something_is_shown() -> None:
+    def shown(kind: str, **body: str) -> bool:
+        return worth_a_line({"kind": f"action.{kind}", "body": body})
+
+    assert not shown("begin", step="park")
+    assert shown("begin", step="probation"), "nothing else is heard for minutes"
+    assert not shown("end", step="park", text="")
+    assert shown("end", step="room", text="Waits: port 80 is held by x.")
+    assert not shown("halt", reason="needs_approval", text="the question says it"), "said twice"
+    assert shown("halt", reason="denied")
+    assert shown("verified", text="")
+
+
+def test_a_refusal_that_a_person_may_lift_says_how(daemon: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.house.verdicts["phoenix"] = no(Reason.BUDGET_SERVICE, "3 plans are spent.")
+    assert call(daemon, "phoenix", "stack.oracle") == 3
+    assert "--override" in capsys.readouterr().err
+    daemon.house.verdicts["phoenix"] = no(Reason.NOT_OWNED, "It is not ours.")
+    assert call(daemon, "phoenix", "stack.oracle") == 3
+    assert "--override" not in capsys.readouterr().err
