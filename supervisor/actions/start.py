@@ -82,6 +82,8 @@ async def _judge(hand: Hand, finding: Finding) -> Ending:
     service = hand.plan.service
     if finding.ok:
         shown = {"probes": finding.proof()} | proof.well(hand, finding, "start")
+        if hand.data.get("was") in ACTIVE:
+            shown["untouched"] = True
         return Ending(yes(f"{service} runs: {finding.text}.", Reason.VERIFIED), (), shown)
     if finding.stopped:  # left as a person left it, with the policy it has again
         return Ending(no(Reason.INTERFERED, f"{service} was started and {finding.text}; it stays down."))

@@ -286,9 +286,10 @@ class Admission:
         body |= {key: data[key] for key in PROOF if key in data}
         core.row(kind, plan.service, body, not verbs.VERBS[plan.verb].internal)
         learn(core, plan, outcome, data)
-        if not outcome.ok and plan.phase == "before":
-            if self._spent.pop(plan.id, None) is not None:
-                core.batch.put("spent", str(plan.id), None)  # nothing was touched: it costs no budget
+        early = not outcome.ok and plan.phase == "before"
+        if (early or data.get("untouched")) and self._spent.pop(plan.id, None) is not None:
+            core.batch.put("spent", str(plan.id), None)  # nothing was touched: it costs no budget
+        if early:
             unwant(core, plan)
         core.registry.mark(self.touched())
         core.apply(core.book.ended(plan, outcome, core.now))

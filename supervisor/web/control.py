@@ -283,7 +283,7 @@ class Control:
         return stream.response
 
     async def _rollout(self, request: web.Request) -> web.StreamResponse:
-        """A rollout. With `wait` NDJSON: `{"event": …}` for every row of it and its plans; at its end `{"rollout": …}`."""
+        """A rollout. With `wait` NDJSON: `{"event": …}` for every row of it and its plans, then `{"rollout": …}`."""
         word = request.match_info["id"]
         ident = int(word) if word.isascii() and word.isdigit() and len(word) < 16 else 0
         document = await lookup.rollout_document(self._house, ident)
