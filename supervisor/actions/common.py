@@ -42,18 +42,19 @@ def still_there(hand: Hand, seen: Container | None) -> Container:
     return seen
 
 
-async def made(hand: Hand, name: str) -> Container | None:
-    """The container that this plan made by this name, if it did; Conflict where another one has the name."""
+async def made(hand: Hand, name: str, op: str = "") -> Container | None:
+    """The container that this plan made by this name, if it did; Conflict where another one has the name. `op`: what
+    its label says, '' for the plan's own."""
     seen = await hand.engine.inspect(name)
-    if seen is not None and seen.labels.get(OP_LABEL) != hand.plan.op:
+    if seen is not None and seen.labels.get(OP_LABEL) != (op or hand.plan.op):
         raise Conflict(f"another container is called {name}", 409)
     return seen
 
 
-async def create(hand: Hand, name: str, body: Json) -> Container | None:
-    """See to it that this plan's container of this name exists."""
+async def create(hand: Hand, name: str, body: Json, op: str = "") -> Container | None:
+    """See to it that this plan's container of this name exists. `op` as in `made`."""
     return await hand.make(
-        lambda: made(hand, name),
+        lambda: made(hand, name, op),
         lambda seen: seen is not None,
         lambda _seen: hand.engine.create(name, body),
         patience=30.0,

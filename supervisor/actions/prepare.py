@@ -18,7 +18,7 @@ from supervisor.actions.steps import lkg_ref
 from supervisor.errors import EngineError
 from supervisor.facts import Container, Image, Json
 from supervisor.ports import EngineInfo
-from supervisor.services import temp_name
+from supervisor.services import COMPOSE_SERVICE_LABEL, PROJECT_LABEL, temp_name
 from supervisor.verdicts import Reason, no
 
 _DENIALS, _AGAIN = 3, 0.5
@@ -60,6 +60,7 @@ async def run(hand: Hand) -> None:
         old_policy=old.restart_policy,
         large=recipe.layer_size(raw) > LARGE_LAYER,
         composed=any(label.startswith(recipe.COMPOSE) for label in old.labels),
+        family=[old.labels.get(label, "") for label in (PROJECT_LABEL, COMPOSE_SERVICE_LABEL)],
         parked=temp_name(plan.name, "parked", plan.op),
         new_name=temp_name(plan.name, "new", plan.op),
         notes=[*successor.notes, *recipe.warnings(raw, case.engine), *doubts][:20],

@@ -248,17 +248,38 @@ async def _kept(hand: Hand, why: Verdict, trouble: str) -> Ending:
     failed = await _new(hand)
     if failed is not None and "failed" not in data:
         hand.mark("back_stop", failed=await forensics.evidence(hand, failed))
-    policy = f"docker update --restart {data.get('old_policy') or 'no'}"
+    kept, policy = await _held(hand)
     text = (
         f"{plan.service}: {trouble}. {why.text.strip().rstrip('.')}, so it was not put back. Both containers are kept: "
         f"{failed.name if failed is not None else 'the new one is gone'} (image "
         f"{units.short_image(str(data.get('new_image') or ''))}) and {data.get('parked')} (image "
-        f"{units.short_image(str(data.get('old_image') or ''))}, the old one). Both have restart policy no: `{policy} "
-        "NAME` once you have chosen one, and remove the other before the next `compose up`."
+        f"{units.short_image(str(data.get('old_image') or ''))}, the old one).{policy} Remove the one you "
+        "do not choose before the next `compose up`."
     )
-    return Ending(no(Reason.DEGRADED, text), await left_over(hand), {"why": why.reason.value})
+    return Ending(no(Reason.DEGRADED, text), await left_over(hand), {"why": why.reason.value} | kept)
+
+
+async def _held(hand: Hand) -> tuple[Json, str]:
+    """The policy that the service had and has no more, for the core to keep: the next start or Phoenix gives it back.
+    And how to say that; both empty where nothing was taken."""
+    policy, name = str(hand.data.get("old_policy") or "no"), hand.plan.name
+    if policy == "no":
+        return {}, ""
+    by_hand = f"`docker update --restart {policy} NAME`"
+    kept: Json = {"held_down": policy}
+    try:
+        serves = await hand.engine.inspect(name)
+    except EngineError:  # who can tell: what is kept too much is nothing to a container that has a policy
+        return kept, f" What we held down has restart policy no; one that you start by hand needs {by_hand}."
+    if serves is not None and serves.restart_policy != "no":
+        return {}, ""
+    said = " What we held down has restart policy no: "
+    if serves is not None and serves.status not in ACTIVE:
+        said += f"`resurgam start {hand.plan.service}` starts {name} and gives it back `{policy}`; "
+    return kept, f"{said}one that you start or rename by hand needs {by_hand}."
 
 
 async def _degraded(hand: Hand, text: str) -> Ending:
     hint = f". Look at `docker ps -a`; what belongs to this is called {hand.plan.name}.resurgam-*."
-    return Ending(no(Reason.DEGRADED, text.rstrip(".") + hint), await left_over(hand))
+    kept, policy = await _held(hand)
+    return Ending(no(Reason.DEGRADED, text.rstrip(".") + hint + policy), await left_over(hand), kept)

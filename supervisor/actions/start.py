@@ -81,7 +81,7 @@ def _policy(hand: Hand) -> str:
 async def _judge(hand: Hand, finding: Finding) -> Ending:
     service = hand.plan.service
     if finding.ok:
-        shown = {"probes": finding.proof()} | proof.well(hand, finding, "start")
+        shown: Json = {"probes": finding.proof()} | proof.well(hand, finding, "start")
         if hand.data.get("was") in ACTIVE:
             shown["untouched"] = True
         return Ending(yes(f"{service} runs: {finding.text}.", Reason.VERIFIED), (), shown)

@@ -2,18 +2,19 @@
 
 A parked container that kept its compose labels would make the next `compose up` remove the serving one and start the
 old one. So a copy is created and never started: same recipe and image id, our labels instead of compose's, policy
-`no`. Nothing here can change the outcome any more: what cannot be tidied is kept, listed, and said.
+`no`. So it is done with those that earlier plans left parked, since they had not ended well. Nothing here can change
+the outcome any more: what cannot be tidied is kept, listed, and said.
 """
 
 from supervisor import units
-from supervisor.actions import forensics, recipe
+from supervisor.actions import forensics, prepare, recipe
 from supervisor.actions.common import create, left_over, namespaces
 from supervisor.actions.hand import ACTIVE, Denied, Ending, Hand
 from supervisor.actions.plans import retags
 from supervisor.actions.protect import tag
 from supervisor.errors import EngineError
 from supervisor.facts import Container, Json
-from supervisor.services import OP_LABEL, ROLE_LABEL, temp_name
+from supervisor.services import COMPOSE_SERVICE_LABEL, OP_LABEL, PROJECT_LABEL, ROLE_LABEL, role_of, temp_name
 from supervisor.verdicts import Reason, yes
 
 
@@ -24,6 +25,7 @@ async def run(hand: Hand) -> Ending:
         warning = await _tag(hand)
         await hand.step("spare", await hand.inspect(hand.plan.container_id))
         warning += await _tidy(hand)
+        warning += await _older(hand)
         warning += await _serves(hand)
     except (Denied, EngineError) as err:
         warning += f" Tidying up was not finished: {units.plain(str(err), 300)}."
@@ -105,18 +107,71 @@ def _taken(old: Container) -> str:
 async def _make_spare(hand: Hand, old: Container) -> None:
     """The spare of this plan, with the files that no recipe shows; an older one, of an earlier Phoenix, goes."""
     plan = hand.plan
-    name = temp_name(plan.name, "spare", plan.op)
-    raw: Json = await hand.read(lambda: hand.engine.raw(old.id))
-    image = await hand.read(lambda: hand.engine.image(old.image_id))
-    engine = await hand.read(hand.engine.info)
-    body = recipe.spare(raw, image, op=plan.op, names=await namespaces(hand, raw), engine=engine).body
-    made = await create(hand, name, body)
-    if made is not None:
-        await recipe.injected.carry(hand, raw, made.id)
+    raw = await _raw(hand, old)
+    name = await _copy(hand, old, raw, plan.op)
+    stays = (name, *dict(hand.data.get("older") or {}).values())
     for other, each in sorted((await hand.others()).items()):
-        if other != name and _is_spare_of(plan.name, each) and each.status not in ACTIVE:
+        if other not in stays and _is_spare_of(plan.name, each) and each.status not in ACTIVE:
             await hand.remove(each.id)
     hand.mark("spare", f"{name} holds what was before.")
+
+
+async def _copy(hand: Hand, old: Container, raw: Json, op: str) -> str:
+    """See to it that the spare of this container exists; its name."""
+    name = temp_name(hand.plan.name, "spare", op)
+    image = await hand.read(lambda: hand.engine.image(old.image_id))
+    engine = await hand.read(hand.engine.info)
+    body = recipe.spare(raw, image, op=op, names=await namespaces(hand, raw), engine=engine).body
+    made = await create(hand, name, body, op)
+    if made is not None:
+        await recipe.injected.carry(hand, raw, made.id)
+    return name
+
+
+async def _older(hand: Hand) -> str:
+    """Those that earlier plans left parked, since their way back was denied or failed: what serves now is proven, so
+    the newest gets a spare as well and they all go. What has much of its own stays. Returns what is to be said."""
+    others = await hand.others()
+    found = [(op, each) for each in others.values() if (op := _left_by(hand, each))]
+    if not found:
+        return ""
+    found.sort(key=lambda one: (one[1].created_at, one[1].id), reverse=True)
+    known: dict[str, str] = dict(hand.data.get("older") or {})  # what this plan began, maybe in an earlier process
+    spares = known | {each.name: temp_name(hand.plan.name, "spare", op) for op, each in found}
+    spare = next((spares[name] for name in known if name not in others and spares[name] in others), "")
+    hand.mark("clear", older=spares)  # durable before anything of it is done
+    await hand.step("clear")
+    said = ""
+    for op, each in found:
+        try:
+            raw = await _raw(hand, each)
+            if recipe.layer_size(raw) > prepare.LARGE_LAYER:
+                said += f" {each.name}, of an earlier Phoenix, is kept: much was written into its own layer."
+                continue
+            spare, holds = spare or await _copy(hand, each, raw, op), "" if spare else "; its spare holds what it was"
+            seen = await hand.inspect(each.id)
+            if seen is not None and _left_by(hand, seen):
+                await hand.remove(each.id)
+                said += f" {each.name}, left by an earlier Phoenix, was removed{holds}."
+        except EngineError as err:
+            hand.mark("clear", f"{each.name} stays: {err}.", ok=False)
+            return f"{said} {each.name}, of an earlier Phoenix, is kept: {units.plain(str(err), 200)}."
+    hand.mark("clear")
+    return said
+
+
+async def _raw(hand: Hand, each: Container) -> Json:
+    return await hand.read(lambda: hand.engine.raw(each.id))
+
+
+def _left_by(hand: Hand, each: Container) -> str:
+    """The op of the earlier plan that parked it, '' where it is none of those: it must stand still as we left it, under
+    a name of ours for this service, and be of the same compose service (if of any) as what was replaced now."""
+    role, op = role_of(hand.plan.name, each.name)
+    same = [each.labels.get(label, "") for label in (PROJECT_LABEL, COMPOSE_SERVICE_LABEL)]
+    earlier = role == "parked" and op != hand.plan.op and each.id != hand.plan.container_id
+    still = each.status not in ACTIVE and each.restart_policy == "no"
+    return op if earlier and still and same == list(hand.data.get("family") or ()) else ""
 
 
 def _is_spare_of(name: str, each: Container) -> bool:

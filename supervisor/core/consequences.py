@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from supervisor.facts import Intent, Json, Plan, Service, Wanted
 from supervisor.journal.codec import load
 from supervisor.services.events import PERSON
-from supervisor.verdicts import Verdict
+from supervisor.verdicts import Reason, Verdict
 
 if TYPE_CHECKING:
     from supervisor.core.decider import Decider
@@ -51,7 +51,8 @@ def unwant(core: "Decider", plan: Plan) -> None:
 
 
 def learn(core: "Decider", plan: Plan, outcome: Verdict, data: Json) -> None:
-    """An image that a maneuver showed to be bad is quarantined for this service; a stop keeps the policy."""
+    """An image that a maneuver showed to be bad is quarantined for this service; a stop, and a Phoenix that ends with
+    the container held down, keep the policy."""
     blamed = str(data.get("blame", ""))
     if blamed:
         core.registry.quarantine(plan.service, blamed, outcome.text or plan.cause, core.now)
@@ -71,6 +72,10 @@ def learn(core: "Decider", plan: Plan, outcome: Verdict, data: Json) -> None:
         return
     if plan.needs.boot == "ordered":
         _keep_policy(core, plan, service, data)
+        return
+    if outcome.reason is Reason.DEGRADED and data.get("held_down"):
+        # we took it for the way over and could not give it back: the next start or Phoenix does
+        core.registry.want(plan.service, replace(service.wanted, policy=str(data["held_down"])))
         return
     given = plan.verb in ("phoenix", "rollback") or any(name == "policy" and ok for name, ok, _data in plan.marks)
     if outcome.ok and given and service.wanted.policy and service.wanted.state != "stopped":

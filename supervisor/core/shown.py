@@ -79,7 +79,19 @@ def _problems(core: "Decider") -> tuple[str, ...]:
     found += [state.text for _name, state in sorted(standing.engines.items()) if not state.up]
     found += [*standing.load_problems, *core.registry.problems()]
     found += [text for health in core.rules.health() for text in health.complaints]
-    return tuple(found)
+    return (*found, *_parked(core))
+
+
+def _parked(core: "Decider") -> list[str]:
+    """What stays parked with compose's labels once its plan is over: the next `compose up` may take it."""
+    busy = {plan.name for plan in core.admission.plans()}
+    return [
+        f"{name} is kept: a Phoenix parked it and ended without a spare in its place (its way back was denied or "
+        "failed, or much was written into it). The next `docker compose up` may take it for the service and remove "
+        f"{of}: once you need nothing of it, `docker rm {name}`."
+        for of, name in core.registry.parked()
+        if of not in busy
+    ]
 
 
 def explain(core: "Decider", word: str) -> Json:

@@ -59,6 +59,14 @@ def is_temp(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
+def role_of(name: str, other: str) -> tuple[str, str]:
+    """(role, op) of a container called `other` that stands aside for the one called `name`; ('', '') if it does not."""
+    match = _TEMPORARY.fullmatch(other)
+    if match is None or match[1] != name:
+        return "", ""
+    return match[2], other.rpartition("-")[2]
+
+
 def canonical(name: str, labels: Mapping[str, str]) -> str:
     """The name people know a container by: without our suffix, and without the `<12 hex>_` that compose puts
     before the name of one it is replacing."""

@@ -18,7 +18,7 @@ from supervisor.services import finding, graph, trouble
 from supervisor.services.events import PERSON, on_event, remove
 from supervisor.services.happening import Happening
 from supervisor.services.looks import first_look, look, sweep
-from supervisor.services.names import canonical, is_temp
+from supervisor.services.names import COMPOSE_SERVICE_LABEL, canonical, is_temp, role_of
 from supervisor.services.ours import costly
 from supervisor.services.proof import Timers
 from supervisor.services.record import Record
@@ -157,6 +157,12 @@ class Registry:
         """(the name it stands aside for, its own name) of every container under a temporary name, by name."""
         found = [(held.container.name, held.container.labels) for held in self._state.held.values() if not held.service]
         return tuple(sorted((canonical(name, labels), name) for name, labels in found if is_temp(name)))
+
+    def parked(self) -> tuple[tuple[str, str], ...]:
+        """(the name it stood under, its own name) of every parked container that `compose up` may take, by name."""
+        boxes = [held.container for held in self._state.held.values() if COMPOSE_SERVICE_LABEL in held.container.labels]
+        found = [(canonical(box.name, {}), box.name) for box in boxes if is_temp(box.name)]
+        return tuple(sorted((of, name) for of, name in found if role_of(of, name)[0] == "parked"))
 
     def problems(self) -> tuple[str, ...]:
         """What people should know about declarations that do not count, one sentence each."""

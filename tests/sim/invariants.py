@@ -114,7 +114,7 @@ class Watcher:
         for plan in self.plans():
             begun = [step for step in plan.steps if step.name in plan.begun]
             able = [step for step in begun if operation in OPERATIONS.get(step.name, ())]
-            touched = {one for step in able for one in step.writes}
+            touched = {one for step in able for one in step.writes} | set(plan.data().get("older", {}).values())
             mine = key in (plan.container_id, str(plan.data().get("new_id", "")))
             # one spare and one failed container are enough: those of earlier plans go
             older = operation == "remove" and is_temp(name) and base_name(name) == plan.name
@@ -189,6 +189,8 @@ class Watcher:
         ours = [plan for plan in self.plans() if plan.container_id == box.id]
         if role == "parked" and not any(".resurgam-spare-" in name for name in family):
             self.say("I3 no delete before proof", f"{box.name} is removed before there is a spare")
+        # what an earlier plan left parked goes once a later one has proved what serves now
+        ours += [plan for plan in self.plans() if box.name in plan.data().get("older", {})]
         if any("commit" in plan.begun for plan in ours) or role in ("spare", "failed"):
             return
         self.say("I3 no delete before proof", f"{box.name} was well once and is removed without a commit")

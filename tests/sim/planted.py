@@ -273,6 +273,9 @@ PLANTED: tuple[Planted, ...] = (
     Planted("slow is fine", ("story slow",), rising.slow_is_fine, "action.verified"),
     Planted("toolless is sick", ("story toolless",), rising.toolless_is_sick),
     Planted("engine back at once", ("story engine back",), rising.engine_back_at_once, "as a person wants it"),
+    Planted("parked for ever", ("story left parked",), rising.parked_for_ever, "compose up"),
+    Planted("parked untold", ("story left parked",), rising.parked_untold),
+    Planted("policy lost", ("story policy kept",), rising.policy_lost),
 )
 
 

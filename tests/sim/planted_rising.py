@@ -7,9 +7,9 @@ import contextlib
 from typing import Any
 from unittest.mock import patch
 
-from supervisor.actions import backup, phoenix, probation, recipe
+from supervisor.actions import backup, phoenix, probation, recipe, rollback, tidy
 from supervisor.actions.hand import Hand
-from supervisor.core import requests, staging
+from supervisor.core import requests, shown, staging
 from supervisor.core.rollouts import Rollouts
 from supervisor.errors import EngineError
 from supervisor.incidents import guard, memory, permit
@@ -140,3 +140,26 @@ def engine_back_at_once() -> Any:
         return hand.cuts > cuts
 
     return patch.object(probation, "_engine_ended", ended)
+
+
+def parked_for_ever() -> Any:
+    """What a denied way back left parked stays, though a later Phoenix did well: compose takes it (a bug we had)."""
+
+    async def older(_hand: Hand) -> str:
+        return ""
+
+    return patch.object(tidy, "_older", older)
+
+
+def parked_untold() -> Any:
+    """Nobody is told that a parked container with compose's labels stands there (a bug we had)."""
+    return patch.object(shown, "_parked", lambda _core: [])
+
+
+def policy_lost() -> Any:
+    """A service whose way back was denied keeps restart policy `no` for ever (a bug we had)."""
+
+    async def held(_hand: Hand) -> tuple[dict[str, str], str]:
+        return {}, "`always`"
+
+    return patch.object(rollback, "_held", held)

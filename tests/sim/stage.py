@@ -226,12 +226,13 @@ class Stage:
         return found
 
     def _safe_with_compose(self) -> list[str]:
-        """I6: the next `compose up` must take nothing that we left behind for the service."""
+        """I6: the next `compose up` must take nothing that we left behind for the service, unless people are warned."""
+        warned = self.snapshot.problems if self.world.life is not None else ()
         left = [box for box in self.engine.containers() if is_temp(box.name)]
         return [
             f"I6 clean exit: {box.name} carries compose's labels, so the next `compose up` would start it"
             for box in left
-            if "com.docker.compose.service" in box.labels
+            if "com.docker.compose.service" in box.labels and not any(text.startswith(box.name) for text in warned)
         ]
 
 

@@ -14,6 +14,7 @@ from tests.sim import test_carried as carried
 from tests.sim import test_engine_ends as ends
 from tests.sim import test_interrupted as interrupted
 from tests.sim import test_kill_matrix as matrix
+from tests.sim import test_left_parked as parked
 from tests.sim import test_loops as loops
 from tests.sim import test_probation as watched
 from tests.sim import test_requests as asked
@@ -55,6 +56,8 @@ TOLD: dict[str, Callable[[], None]] = {
     "engine back": lambda: ends.test_an_engine_that_is_back_within_a_second_is_nobodys_wish_at_any_moment_of_the_watch(
         False, "always"
     ),
+    "left parked": parked.test_it_is_warned_of_until_the_next_success_clears_it_up,
+    "policy kept": lambda: parked.test_the_restart_policy_comes_back_with_the_next_success("start"),
     "rule gone": interrupted.test_an_alert_whose_rule_is_gone_after_a_restart_is_told_as_resolved,
 }
 

@@ -168,3 +168,81 @@ def test_the_guard_asks_for_a_container_that_ran_whatever_the_marks_say(box):
         assert may_step(made, steps[name], None, (ran,)).reason is Reason.NEEDS_APPROVAL
         assert may_step(replace(made, begun=(HANDS_BACK,)), steps[name], None, (ran,)).ok
     assert may_step(made, steps["back_stop"], None, (ran,)).ok
+
+
+COMPOSE = {"com.docker.compose.project": "ai", "com.docker.compose.service": "db"}
+
+
+def denied(box):
+    """How a plan ended whose way back a person denied; it left the old container, which compose had made, parked."""
+    box.engine.human_remove("db", force=True)
+    box.engine.human_run("db", "db:1", labels=COMPOSE, policy="always")
+    box.let(3.0)
+    begin(box, plan(box, box.bad))
+    box.answer = no(Reason.DENIED, "uid:0 denied it (ap-1).")
+    ended = box.run(box.core.wait(1))
+    assert ended.outcome.reason is Reason.DEGRADED
+    return ended
+
+
+def again(box):
+    """Another Phoenix, to the image that does well."""
+    service = replace(box.service("db", proved_image=box.good), needs=NEEDS)
+    return box.run(box.core.run(box.plan("phoenix", service, box.good, plan_id=2)))
+
+
+def test_a_no_hands_the_policy_to_the_core_and_says_how_it_comes_back(box):
+    ended = denied(box)
+    assert ended.data["held_down"] == "always"
+    assert "`resurgam start db` starts db and gives it back `always`" in ended.outcome.text
+
+
+def test_where_somebody_started_it_no_start_is_promised(box):
+    begin(box, plan(box, box.bad))
+    box.engine.world.get("db").override = Behaviour()
+    box.engine.human_start("db")
+    ended = box.run(box.core.wait(1))
+    assert ended.data["held_down"] == "always"
+    assert "resurgam start" not in ended.outcome.text
+    assert "docker update --restart always" in ended.outcome.text
+
+
+def test_what_a_no_left_parked_gets_a_spare_when_a_later_phoenix_did_well(box):
+    (parked,) = denied(box).left
+    old = box.engine.container(parked)
+    ended = again(box)
+    assert ended.outcome.ok
+    assert f"{parked}, left by an earlier Phoenix, was removed" in ended.outcome.text
+    assert parked not in states(box)
+    spares = [each for each in box.engine.containers() if ".resurgam-spare-" in each.name]
+    assert old.image_id in [each.image_id for each in spares]
+    assert not [each for each in spares if any(label.startswith("com.docker.compose.") for label in each.labels)]
+    assert {each.restart_policy for each in spares} == {"no"}
+    assert set(ended.left) == {each.name for each in spares}
+
+
+def test_one_with_much_of_its_own_stays_and_is_told(box, monkeypatch):
+    (parked,) = denied(box).left
+    monkeypatch.setattr("supervisor.actions.prepare.LARGE_LAYER", -1)
+    ended = again(box)
+    assert ended.outcome.ok
+    assert parked in ended.left
+    assert f"{parked}, of an earlier Phoenix, is kept: much was written" in ended.outcome.text
+
+
+def test_one_that_somebody_starts_before_it_is_removed_is_theirs(box):
+    (parked,) = denied(box).left
+    box.core.at_step = lambda step: box.engine.human_start(parked) if step == "spare" else None
+    ended = again(box)
+    assert ended.outcome.ok
+    assert box.engine.container(parked).running
+
+
+def test_an_engine_that_makes_no_spare_of_it_has_it_kept_and_told(box):
+    (parked,) = denied(box).left
+    spare = parked.replace("parked", "spare")
+    box.engine.fault = lambda op, key: Fault.refuse() if (op, key) == ("create", spare) else None
+    ended = again(box)
+    assert ended.outcome.ok
+    assert parked in states(box)
+    assert f"{parked}, of an earlier Phoenix, is kept" in ended.outcome.text
