@@ -43,7 +43,8 @@ soak: parts ## new seeds and long runs, before a release
 	RESURGAM_SEEDS=$${RESURGAM_SEEDS:-$(NOW):500} $(BIN)/pytest -q -n 2 tests/sim
 	RESURGAM_ORACLE_SEEDS=$${RESURGAM_ORACLE_SEEDS:-$(NOW):200} \
 	RESURGAM_FUZZ=10 RESURGAM_FUZZ_SEED=$${RESURGAM_FUZZ_SEED:-$(NOW)} $(BIN)/pytest -q -n 2 tests/oracle
-	RESURGAM_SOAK=1 $(BIN)/pytest -q tests/real/test_kills.py tests/real/test_engine_restart.py
+	RESURGAM_SOAK=1 $(BIN)/pytest -q tests/real/test_kills.py tests/real/test_engine_restart.py \
+		tests/real/test_interference.py tests/real/test_chaos.py tests/real/test_fidelity.py
 
 lock: venv ## write the lock anew: hashes, no addresses
 	.ci/lock

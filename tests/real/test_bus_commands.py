@@ -12,7 +12,7 @@ import pytest
 
 from supervisor.bus.mqtt import Door
 from tests.support.broker import COMMANDS, WILL
-from tests.support.daemon import Daemon, Hands, hands, until
+from tests.support.daemon import Daemon, Hands, Nursery, hands, until
 from tests.support.mosquitto import RealRig
 
 pytestmark = pytest.mark.real
@@ -33,6 +33,7 @@ playbooks:
   approval: always
 """
 HOST = "phonebox"
+PATIENCE = {"supervisor.actions.probation:SETTLE": 1.0, "supervisor.actions.probation:SETTLE_PLAIN": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,7 @@ def daemon(person: Hands, tmp_path: Path) -> Iterator[Daemon]:
     name = person.up("a", f"{person.prefix}/good:1")
     (tmp_path / "t.yaml").write_text(RULES.format(name=name))
     (tmp_path / "t.playbooks.yaml").write_text(PLAYBOOK)
+    nursery = Nursery()
     found = Daemon(
         {
             "host": HOST,
@@ -55,9 +57,10 @@ def daemon(person: Hands, tmp_path: Path) -> Iterator[Daemon]:
             "mqtt": {"url": "auto"},
             "services": {f"{person.prefix}.a": {"enable": True, "stop-grace": "1s"}},
             "commands": {"principals": {"phone": ["approve", "deny", "ack"]}},
-        }
+        },
+        nursery,
     )
-    found.start()
+    found.start(patience=PATIENCE)
     try:
         found.ready()
         until(lambda: (found.state / "bus" / "phone.password").exists(), 10.0, "the phone is a user of the broker")
@@ -67,6 +70,7 @@ def daemon(person: Hands, tmp_path: Path) -> Iterator[Daemon]:
     finally:
         found.stop()
         found.close()
+        nursery.close()
 
 
 class Phone:

@@ -126,6 +126,7 @@ class Play:
     def _leftovers(self) -> str:
         there = [name for name in self.hands.names(self.name) if name == self.name or name.startswith(f"{self.name}.")]
         ends = [row for row in self.daemon.rows("action", self.service) if row["kind"] in ENDS]
+        ends = [row for row in ends if row["body"]["verb"] == "phoenix"]  # a protect follows it, and leaves nothing
         said = set(ends[-1]["body"]["left"]) if ends else set()
         loose = [name for name in there if name != self.name and name not in said]
         if loose:
@@ -173,9 +174,11 @@ CASES = {
     "start: the socket is gone": Case("start", LOSE, away=True),
 }
 
-if not os.environ.get("RESURGAM_SOAK"):  # every effect whose answer is missing, and a half of the rest
+if not os.environ.get("RESURGAM_SOAK"):  # of each kind of fault a third, and both times that the socket is gone
     chance = random.Random(os.environ.get("RESURGAM_KILL_SEED", "4"))
-    CASES = {name: case for name, case in CASES.items() if case.kind not in (CUT, REFUSE) or chance.random() < 0.5}
+    kinds = {kind: [name for name, case in CASES.items() if case.kind == kind] for kind in (CUT, LOSE, HOLD, REFUSE)}
+    taken = {name for names in kinds.values() for name in chance.sample(names, -(-len(names) // 3))}
+    CASES = {name: case for name, case in CASES.items() if case.away or case.kind == DELAY or name in taken}
 
 
 def broken_once(stage: Stage, number: int, case: Case) -> tuple[str, str]:

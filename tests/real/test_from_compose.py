@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.daemon import OURS, Daemon, Hands, hands, until
+from tests.support.daemon import OURS, Daemon, Hands, Nursery, hands, until
 
 pytestmark = pytest.mark.real
+
+PATIENCE = {"supervisor.actions.probation:SETTLE": 0.5, "supervisor.actions.probation:SETTLE_PLAIN": 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +26,10 @@ def person() -> Iterator[Hands]:
 class Stack:
     """A folder with a compose file, its containers, and a daemon that looks after them."""
 
-    def __init__(self, person: Hands, word: str) -> None:
+    def __init__(self, person: Hands, word: str, nursery: Nursery) -> None:
         self.person, self.project = person, f"{person.prefix}{word}"
         ours = {f"{self.project}.{name}": dict(OURS) for name in ("web", "api")}
-        self.daemon = Daemon({"consent": "listed", "services": ours, "rules": []})
+        self.daemon = Daemon({"consent": "listed", "services": ours, "rules": []}, nursery)
         self.file = Path(self.daemon.folder, "docker-compose.yml")
         self.image = f"{person.prefix}/good:1"
 
@@ -58,10 +60,11 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def stack(person: Hands) -> Iterator[Stack]:
-    made = Stack(person, "a")
+    nursery = Nursery()
+    made = Stack(person, "a", nursery)
     made.write({"web": {"environment": {"LOG": "info", "DB_PASSWORD": "old"}}, "api": {}})
     made.compose("up", "-d")
-    made.daemon.start()
+    made.daemon.start(patience=PATIENCE)
     made.daemon.ready()
     for name in ("web", "api"):
         until(lambda name=name: (made.daemon.service(f"{made.project}.{name}") or {}).get("healthy"), 20, name)
@@ -69,6 +72,7 @@ def stack(person: Hands) -> Iterator[Stack]:
         yield made
     finally:
         made.daemon.close()
+        nursery.close()
         person.remove(made.project)
 
 

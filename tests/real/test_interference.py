@@ -30,7 +30,7 @@ pytestmark = pytest.mark.real
 
 SOAK = bool(os.environ.get("RESURGAM_SOAK"))
 SEED = int(os.environ.get("RESURGAM_KILL_SEED", "4"))
-AT_ONCE = 6
+AT_ONCE = 10
 PATIENCE = {
     "supervisor.actions.probation:SETTLE": 1.0,
     "supervisor.actions.probation:SETTLE_PLAIN": 1.0,

@@ -1,12 +1,13 @@
 """The loop breaker at a real engine: what keeps dying is stopped in the end, and what cannot start is told with why."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from tests.support.daemon import Daemon, Hands, hands, until
+from tests.support.daemon import Daemon, Hands, Nursery, hands, until
 
 pytestmark = pytest.mark.real
 
@@ -16,22 +17,12 @@ BROKEN = {"Test": ["CMD-SHELL", "curl -f http://localhost:8000/"], "Interval": 1
 OURS = {"enable": True, "stop-grace": "1s"}
 
 
-@pytest.fixture(scope="module")
-def person() -> Iterator[Hands]:
-    with hands("loop") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def daemon(person: Hands) -> Iterator[Daemon]:
-    services = {f"{person.prefix}.{word}": dict(OURS) for word in ("loops", "port", "check")}
-    made = Daemon({"consent": "listed", "services": services, "proof": "10m"})
-    try:
-        made.start()
-        made.ready()
-        yield made
-    finally:
-        made.close()
+PATIENCE = {
+    "supervisor.actions.probation:SETTLE": 1.0,
+    "supervisor.actions.probation:SETTLE_PLAIN": 1.0,
+    "supervisor.incidents.deciding:SETTLE": 0.5,
+    "supervisor.incidents.ladder:RETRY": 0.5,
+}
 
 
 def run(person: Hands, word: str, script: str, policy: str = "no", **body: Any) -> str:
@@ -51,7 +42,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_a_loop_of_exit_1_with_policy_always_is_stopped_in_the_end(person: Hands, daemon: Daemon) -> None:
+def loop(person: Hands, daemon: Daemon) -> None:
     service = f"{person.prefix}.loops"
     name = run(person, "loops", DIES, "always")
     end = daemon.outcome("stop", service)
@@ -69,7 +60,7 @@ def test_a_loop_of_exit_1_with_policy_always_is_stopped_in_the_end(person: Hands
     assert "It ended by itself with an error: exit 1" in said
 
 
-def test_a_held_port_and_a_check_without_its_tool_are_told_with_what_to_do(person: Hands, daemon: Daemon) -> None:
+def held_port(person: Hands, daemon: Daemon) -> None:
     port, broken = f"{person.prefix}.port", f"{person.prefix}.check"
     number = free_port()
     publish = {"host": {"PortBindings": {"8000/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(number)}]}}}
@@ -83,7 +74,7 @@ def test_a_held_port_and_a_check_without_its_tool_are_told_with_what_to_do(perso
     with pytest.raises(Exception, match="port is already allocated"):
         person.api.start(mine)  # no event tells of it: the next look at everything does
     daemon.stop()
-    daemon.start()
+    daemon.start(patience=PATIENCE)
     daemon.ready()
 
     def told() -> bool:
@@ -101,3 +92,37 @@ def test_a_held_port_and_a_check_without_its_tool_are_told_with_what_to_do(perso
     check = daemon.service(broken) or {}
     assert (check["trouble"], check["health"]) == ("check_broken", "unhealthy")
     assert "curl: not found" in check["trouble_text"]
+
+
+PLAYS = {loop: ("loops",), held_port: ("port", "check")}
+"""each with the services that its daemon looks after"""
+
+
+def play(what: Callable[[Hands, Daemon], None], person: Hands, nursery: Nursery) -> None:
+    services = {f"{person.prefix}.{word}": dict(OURS) for word in PLAYS[what]}
+    daemon = Daemon({"consent": "listed", "services": services, "proof": "10m"}, nursery)
+    try:
+        daemon.start(patience=PATIENCE)
+        daemon.ready()
+        what(person, daemon)
+    finally:
+        daemon.close()
+
+
+@pytest.fixture(scope="module")
+def played() -> Iterator[dict[str, Future[None]]]:
+    """Side by side."""
+    nursery = Nursery()
+    try:
+        with hands("loop") as person, ThreadPoolExecutor(len(PLAYS)) as pool:
+            yield {what.__name__: pool.submit(play, what, person, nursery) for what in PLAYS}
+    finally:
+        nursery.close()
+
+
+def test_a_loop_of_exit_1_with_policy_always_is_stopped_in_the_end(played: dict[str, Future[None]]) -> None:
+    played["loop"].result(120)
+
+
+def test_a_held_port_and_a_check_without_its_tool_are_told_with_what_to_do(played: dict[str, Future[None]]) -> None:
+    played["held_port"].result(120)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -20,11 +21,11 @@ from supervisor.signals.probes import ServiceProber
 from tests.support import grpc_server, models
 from tests.support.daemon import PORT, Daemon, Hands, Nursery, hands, until
 from tests.support.grpc_server import NOT_SERVING, SERVING, GrpcServer
-from tests.support.killable import VIEW
 from tests.support.models import ModelServer
 
 pytestmark = pytest.mark.real
 
+AT_ONCE = 4
 METHOD = "/skills.Health/Check"
 PATIENCE = {"supervisor.actions.probation:SETTLE": 0.5, "supervisor.actions.probation:SETTLE_PLAIN": 0.8}
 SERVE = f"echo fine > /tmp/health; trap 'exit 0' TERM; sleep 0.4; httpd -f -p {PORT} -h /tmp & wait"
@@ -104,29 +105,36 @@ def entries(person: Hands, servers: dict[str, Any]) -> dict[str, dict[str, Any]]
     }
 
 
-@pytest.fixture(scope="module")
-def ended(person: Hands, servers: dict[str, Any]) -> Iterator[dict[str, dict[str, Any]]]:
-    """How a Phoenix of each service ended: the last row of its plan, by the service's word. One after the other."""
-    nursery = Nursery()
-    daemon = Daemon({}, nursery)
-    services = entries(person, servers)
-    budget = {"service": ["50 in 1h"], "host": ["50 in 1h"]}
-    daemon.configure({"host": "box", "rules": [], "services": services, "budget": budget, "brake": "50 in 1h"})
+def play(person: Hands, nursery: Nursery, word: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """A Phoenix of one service by a daemon of its own; the last row of its plan."""
+    service = f"{person.prefix}.{word}"
+    daemon = Daemon({"host": "box", "consent": "listed", "rules": [], "services": {service: entry}}, nursery)
     try:
-        words = [name.rpartition(".")[2] for name in services]
-        for word in words:
-            person.up(word, f"{person.prefix}/slow:1", {VIEW: "probes"})
-        daemon.start(patience=PATIENCE, view="probes")
-        daemon.ready()
-        until(lambda: all((daemon.service(name) or {}).get("healthy") for name in services), 20, "all are there")
-        for name in services:
-            found = daemon.command("phoenix", name, image="current")
-            assert found["plan"], found["decision"]["text"]
-        yield {word: daemon.outcome("phoenix", f"{person.prefix}.{word}") for word in words}
+        person.up(word, f"{person.prefix}/slow:1")
+        daemon.start(patience=PATIENCE, view=word)
+        daemon.ready(60)
+        until(lambda: (daemon.service(service) or {}).get("healthy"), 20, f"{service} is healthy")
+        found = daemon.command("phoenix", service, image="current")
+        assert found["plan"], found["decision"]["text"]
+        return daemon.outcome("phoenix", service)
     finally:
         daemon.close()
+        person.remove(f"{person.prefix}-{word}")
+
+
+@pytest.fixture(scope="module")
+def ended(person: Hands, servers: dict[str, Any]) -> Iterator[dict[str, dict[str, Any]]]:
+    """How a Phoenix of each service ended, by the service's word; played side by side."""
+    nursery = Nursery()
+    try:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            under_way = {
+                name.rpartition(".")[2]: pool.submit(play, person, nursery, name.rpartition(".")[2], entry)
+                for name, entry in entries(person, servers).items()
+            }
+            yield {word: future.result(120) for word, future in under_way.items()}
+    finally:
         nursery.close()
-        person.remove(person.prefix)
 
 
 def said(ended: dict[str, dict[str, Any]], word: str, outcome: str) -> str:

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.daemon import OURS, Daemon, Hands, hands, until
+from tests.support.daemon import OURS, Daemon, Hands, Nursery, hands, until
 
 pytestmark = pytest.mark.real
+
+PATIENCE = {"supervisor.actions.probation:SETTLE": 0.5, "supervisor.actions.probation:SETTLE_PLAIN": 0.5}
 
 
 def compose(project: str, folder: Path, *words: str) -> None:
@@ -36,7 +38,8 @@ def write(person: Hands, shared: Path, level: str) -> None:
 def test_the_requester_is_recreated_with_its_project_and_the_request_is_obeyed_once() -> None:
     with hands("rf") as person:
         project = f"{person.prefix}p"
-        daemon = Daemon(None)
+        nursery = Nursery()
+        daemon = Daemon(None, nursery)
         daemon.config = daemon.folder / "resurgam.yaml"
         shared = daemon.folder / "shared"
         shared.mkdir()
@@ -47,7 +50,7 @@ def test_the_requester_is_recreated_with_its_project_and_the_request_is_obeyed_o
             write(person, shared, "one")
             compose(project, shared, "up", "-d")
             before = {name: person.look(f"{project}_{name}_1") for name in ("db", "agent")}
-            daemon.start()
+            daemon.start(patience=PATIENCE)
             daemon.ready()
             for name in before:
                 until(lambda name=name: (daemon.service(f"{project}.{name}") or {}).get("healthy"), 30, name)
@@ -76,4 +79,5 @@ def test_the_requester_is_recreated_with_its_project_and_the_request_is_obeyed_o
             assert len(over()) == 1
         finally:
             daemon.close()
+            nursery.close()
             person.remove(project)

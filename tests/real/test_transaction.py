@@ -3,33 +3,42 @@ handed back without a word."""
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import docker.errors
 import pytest
 
 from supervisor.services import is_temp
-from tests.support.daemon import BAD, GOOD, OURS, Daemon, Hands, hands, until
+from tests.support.daemon import BAD, GOOD, OURS, Daemon, Hands, Nursery, hands, until
 
 pytestmark = pytest.mark.real
 
 PORT = 18_931
 
 
-@pytest.fixture(scope="module")
-def person() -> Iterator[Hands]:
-    with hands("tx") as made:
-        yield made
+PATIENCE = {"supervisor.actions.probation:SETTLE": 1.0, "supervisor.actions.probation:SETTLE_PLAIN": 1.0}
 
 
-def house(person: Hands, **more: object) -> Daemon:
-    services = {f"{person.prefix}.{word}": {**OURS, **said} for word, said in more.items()}  # type: ignore[dict-item]
-    daemon = Daemon({"host": "tx", "consent": "listed", "services": services, "rules": []})
-    daemon.start()
-    daemon.ready()
-    return daemon
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the plays share."""
+
+    person: Hands
+    nursery: Nursery
+
+    def daemon(self, word: str, **said: object) -> Daemon:
+        """A daemon that looks after one service, ready."""
+        service = f"{self.person.prefix}.{word}"
+        settings = {"host": "tx", "consent": "listed", "services": {service: {**OURS, **said}}, "rules": []}
+        daemon = Daemon(settings, self.nursery)
+        daemon.start(patience=PATIENCE)
+        daemon.ready()
+        return daemon
 
 
-def test_a_backup_comes_first_and_a_rollback_takes_the_tag_along(person: Hands) -> None:
+def backup(stage: Stage) -> None:
+    person = stage.person
     ref, service = f"{person.prefix}/db:1", f"{person.prefix}.db"
     first, second = person.good, person.image("second", GOOD + " # 2")
     person.tag(first, ref)
@@ -38,7 +47,7 @@ def test_a_backup_comes_first_and_a_rollback_takes_the_tag_along(person: Hands) 
         "within": "10s",
         "file": "/tmp/dump",
     }
-    daemon = house(person, db={"before": before})
+    daemon = stage.daemon("db", before=before)
     try:
         name = person.up("db", ref)
         daemon.heard("drift.proved", service)
@@ -65,7 +74,7 @@ def test_a_backup_comes_first_and_a_rollback_takes_the_tag_along(person: Hands) 
         empty = {**before, "exec": ["true"], "file": "/tmp/nothing"}
         daemon.stop()
         daemon.configure({"host": "tx", "consent": "listed", "services": {service: {**OURS, "before": empty}}})
-        daemon.start()
+        daemon.start(patience=PATIENCE)
         daemon.ready()
         refused = daemon.cli("phoenix", service, "--image", f"{person.prefix}/second:1")
         assert refused.returncode == 1
@@ -75,9 +84,10 @@ def test_a_backup_comes_first_and_a_rollback_takes_the_tag_along(person: Hands) 
         daemon.close()
 
 
-def test_a_published_port_that_somebody_holds_is_waited_for(person: Hands) -> None:
+def held_port(stage: Stage) -> None:
+    person = stage.person
     service, name = f"{person.prefix}.web", f"{person.prefix}-web"
-    daemon = house(person, web={"stop-grace": "1s"})
+    daemon = stage.daemon("web", **{"stop-grace": "1s"})
     try:
         host = person.api.create_host_config(network_mode=person.network, port_bindings={8000: ("127.0.0.1", PORT)})
         labels = {"com.docker.compose.project": person.prefix, "com.docker.compose.service": "web"}
@@ -112,10 +122,11 @@ def test_a_published_port_that_somebody_holds_is_waited_for(person: Hands) -> No
         daemon.close()
 
 
-def test_data_that_may_have_changed_is_handed_back_by_a_persons_word_only(person: Hands) -> None:
+def changed_data(stage: Stage) -> None:
+    person = stage.person
     service = f"{person.prefix}.state"
     person.image("crash", BAD)
-    daemon = house(person, state={"stateful": True})
+    daemon = stage.daemon("state", stateful=True)
     try:
         name = person.up("state", f"{person.prefix}/good:1")
         daemon.heard("drift.proved", service)
@@ -135,3 +146,29 @@ def test_data_that_may_have_changed_is_handed_back_by_a_persons_word_only(person
         assert not [each for each in person.names(name) if is_temp(each)], "compose would start the failed one"
     finally:
         daemon.close()
+
+
+PLAYS = (backup, held_port, changed_data)
+
+
+@pytest.fixture(scope="module")
+def played() -> Iterator[dict[str, Future[None]]]:
+    """All of them, side by side."""
+    nursery = Nursery()
+    try:
+        with hands("tx") as person, ThreadPoolExecutor(len(PLAYS)) as pool:
+            yield {play.__name__: pool.submit(play, Stage(person, nursery)) for play in PLAYS}
+    finally:
+        nursery.close()
+
+
+def test_a_backup_comes_first_and_a_rollback_takes_the_tag_along(played: dict[str, Future[None]]) -> None:
+    played["backup"].result(120)
+
+
+def test_a_published_port_that_somebody_holds_is_waited_for(played: dict[str, Future[None]]) -> None:
+    played["held_port"].result(120)
+
+
+def test_data_that_may_have_changed_is_handed_back_by_a_persons_word_only(played: dict[str, Future[None]]) -> None:
+    played["changed_data"].result(120)

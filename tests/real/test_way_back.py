@@ -3,6 +3,7 @@ that somebody took in the middle is waited for."""
 
 import signal
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import docker
 import pytest
@@ -18,20 +19,7 @@ pytestmark = pytest.mark.real
 PATIENCE = {"supervisor.actions.probation:SETTLE": 1.0}
 
 
-@pytest.fixture(scope="module")
-def person() -> Iterator[Hands]:
-    with hands("w") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    made = Nursery()
-    yield made
-    made.close()
-
-
-def test_an_image_that_cannot_even_start_is_put_back_and_not_tried_again(person: Hands, nursery: Nursery) -> None:
+def cannot_start(person: Hands, nursery: Nursery) -> None:
     ref, service = f"{person.prefix}/app:1", f"{person.prefix}.app"
     person.tag(person.good, ref)
     services = {service: {**OURS, "stop-grace": "1s"}}
@@ -63,7 +51,7 @@ def test_an_image_that_cannot_even_start_is_put_back_and_not_tried_again(person:
         daemon.close()
 
 
-def test_a_fixed_address_that_somebody_took_is_waited_for(person: Hands, nursery: Nursery) -> None:
+def address_taken(person: Hands, nursery: Nursery) -> None:
     service, name, word = f"{person.prefix}.fixed", f"{person.prefix}-fixed", "fixed"
     pool = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=f"{NET}.79.0/24")])
     network = f"{person.prefix}-fixed"
@@ -103,3 +91,25 @@ def test_a_fixed_address_that_somebody_took_is_waited_for(person: Hands, nursery
         person.remove(f"{person.prefix}-thief")
         person.remove(name)
         person.api.remove_network(network)
+
+
+PLAYS = (cannot_start, address_taken)
+
+
+@pytest.fixture(scope="module")
+def played() -> Iterator[dict[str, Future[None]]]:
+    """Side by side."""
+    nursery = Nursery()
+    try:
+        with hands("w") as person, ThreadPoolExecutor(len(PLAYS)) as pool:
+            yield {play.__name__: pool.submit(play, person, nursery) for play in PLAYS}
+    finally:
+        nursery.close()
+
+
+def test_an_image_that_cannot_even_start_is_put_back_and_not_tried_again(played: dict[str, Future[None]]) -> None:
+    played["cannot_start"].result(120)
+
+
+def test_a_fixed_address_that_somebody_took_is_waited_for(played: dict[str, Future[None]]) -> None:
+    played["address_taken"].result(120)
