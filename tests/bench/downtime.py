@@ -24,7 +24,7 @@ import docker
 import docker.errors
 import yaml
 
-from tests.support.daemon import ENDS, Daemon, until
+from tests.support.daemon import Daemon, Nursery, until
 from tests.support.images import import_busybox, remove_image
 
 WORD = "resurgam-bench-down"
@@ -32,6 +32,8 @@ GOOD = f"{WORD}:good"
 _LIVE = "touch /mark/began; trap 'touch /mark/ended; exit 0' TERM; echo ok > /tmp/health; httpd -p 8000 -h /tmp; "
 SERVE = _LIVE + "while :; do sleep 3600 & wait; done"
 FAIL = "touch /mark/bad-began; sleep 1; touch /mark/bad-ended; exit 139"
+PATIENCE = {"supervisor.actions.probation:SETTLE": 1.0}
+"""how long it is watched once it is well: no part of the downtime, and there are many rounds"""
 WAYS = ("docker restart", "docker-compose", "remove and create", "phoenix", "way back")
 
 
@@ -43,7 +45,8 @@ class Ways:
         ours = {self.name(way): {"enable": True, "probe": "http://:8000/health"} for way in ("phoenix", "way back")}
         plenty = {"service": ["1000 in 1h"], "host": ["1000 in 1h"]}
         settings = {"host": "bench", "consent": "listed", "services": ours, "rules": [], "budget": plenty}
-        self.daemon = Daemon({**settings, "brake": "1000 in 1h"})
+        self.nursery = Nursery()
+        self.daemon = Daemon({**settings, "brake": "1000 in 1h"}, self.nursery)
         self.marks = {way: self.daemon.folder / "marks" / way.replace(" ", "-") for way in WAYS}
         import_busybox(GOOD, [f'CMD ["sh","-c",{json.dumps(SERVE)}]'], self.api)
         self.api.create_network(WORD)
@@ -51,7 +54,7 @@ class Ways:
             folder.mkdir(parents=True)
             self._container(way, 18_700 + number)
         self.compose("up", "-d")
-        self.daemon.start()
+        self.daemon.start(patience=PATIENCE)
         self.daemon.ready()
 
     def name(self, way: str) -> str:
@@ -113,13 +116,13 @@ class Ways:
         self.api.start(name)
 
     def phoenix(self) -> None:
-        self._ask("phoenix", "current", "action.verified")
+        self._ask("phoenix", "current", "verified")
 
     def put_back(self) -> None:
         self.bad += 1  # an image that failed is not tried again: each round needs its own
         ref = f"{WORD}:bad-{self.bad}"
         import_busybox(ref, [f'CMD ["sh","-c",{json.dumps(FAIL)}]', f"LABEL round={self.bad}"], self.api)
-        self._ask("way back", ref, "action.rolled_back")
+        self._ask("way back", ref, "rolled_back")
 
     def _ask(self, way: str, image: str, wanted: str) -> None:
         service = self.name(way)
@@ -127,8 +130,8 @@ class Ways:
         plan = self.daemon.command("phoenix", service, image=image)["plan"]
 
         def end() -> str:
-            rows = [row for row in self.daemon.rows("action") if row["body"].get("plan") == plan]
-            return next((row["kind"] for row in rows if row["kind"] in ENDS), "")
+            state = str(self.daemon.client.get("plans", str(plan))["state"])
+            return "" if state in ("open", "waiting") else state
 
         assert until(end, 60, f"plan {plan} has ended") == wanted, self.daemon.said()
 
@@ -139,6 +142,7 @@ class Ways:
             with contextlib.suppress(docker.errors.NotFound):
                 self.api.remove_container(row["Id"], force=True)
         self.daemon.close()
+        self.nursery.close()
         with contextlib.suppress(docker.errors.APIError):
             self.api.remove_network(WORD)
         for ref in (GOOD, *(f"{WORD}:bad-{number + 1}" for number in range(self.bad))):
