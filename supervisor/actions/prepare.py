@@ -99,7 +99,7 @@ async def _recipe(hand: Hand, case: _Case) -> tuple[recipe.Recipe, str]:
             case.old,
             new,
             op=plan.op,
-            policy=_final_policy(hand, raw),
+            policy=recipe.final_policy(raw, plan.needs, str(hand.data.get("policy") or "")),
             ref=ref,
             names=case.names,
             keep_env=plan.needs.keep_env,
@@ -152,19 +152,6 @@ async def _image_of(hand: Hand, old: Container) -> Image | None:
         text = f"The engine lists {units.short_image(old.image_id)}, which {old.name} runs, and does not show it."
         raise Cannot(no(Reason.UNFAITHFUL, f"{text} Without it nobody can tell what a person asked for; try again."))
     return None
-
-
-def _final_policy(hand: Hand, raw: Json) -> Json:
-    """The policy the new one is created with: the old one's, or what a stop of ours took from it. With boot=ordered
-    none: it is ours to start then, and the policy it had is kept (core/consequences.py)."""
-    if hand.plan.needs.boot == "ordered":
-        return {"Name": "no", "MaximumRetryCount": 0}
-    current: Json = (raw.get("HostConfig") or {}).get("RestartPolicy") or {"Name": "no", "MaximumRetryCount": 0}
-    kept = str(hand.data.get("policy") or "")
-    if kept and current.get("Name") in ("", "no"):
-        name, _, retries = kept.partition(":")
-        return {"Name": name, "MaximumRetryCount": int(retries or 0)}
-    return current
 
 
 def _reference(hand: Hand, raw: Json, image: Image) -> str:

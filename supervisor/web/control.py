@@ -182,19 +182,39 @@ class Control:
     # ------------------------------------------------------------ acting
 
     async def _command(self, request: web.Request) -> web.Response:
-        if request.content_type != "application/json":
-            return problem("send application/json", 415)
-        try:
-            wish = parse(await request.text())
-        except ValueError as err:
-            return problem(str(err), 400)
+        wish = await _wish(request)
+        if isinstance(wish, web.Response):
+            return wish
         try:
             widens = await self._widening(wish)
         except UsageError as err:
             return problem(str(err), 400)
+        decision: Decision = await self._house.ask(self._fact(request, wish, widens))
+        return answer({"plan": decision.plan, "decision": views.decision_document(decision)})
+
+    async def _prospects(self, request: web.Request) -> web.Response:
+        """What a compose file would do (`phoenix --from-compose` before it asks): the body of a command; reads only."""
+        wish = await _wish(request)
+        if isinstance(wish, web.Response):
+            return wish
+        if self._compose is None:
+            return problem("this daemon cannot look at compose files", 404)
+        return answer(await self._compose.of(wish.target, wish.document))
+
+    async def _foresee(self, request: web.Request) -> web.Response:
+        """What a command would do now (`resurgam plan`): the body of a command; nothing is touched or kept."""
+        wish = await _wish(request)
+        if isinstance(wish, web.Response):
+            return wish
+        if self._foresight is None:
+            return problem("this daemon makes no previews", 404)
+        return answer(await self._foresight(self._fact(request, wish)))
+
+    def _fact(self, request: web.Request, wish: Wish, widens: str = "") -> Command:
+        """The wish as a fact, with who has it."""
         peer, clock = _peer(request), self._house.clock
         assert peer is not None  # the guard let nobody else in
-        command = Command(
+        return Command(
             at=clock.wall(),
             mono=clock.mono(),
             verb=wish.verb,
@@ -207,45 +227,6 @@ class Control:
             document=wish.document,
             widens=widens,
         )
-        decision: Decision = await self._house.ask(command)
-        return answer({"plan": decision.plan, "decision": views.decision_document(decision)})
-
-    async def _prospects(self, request: web.Request) -> web.Response:
-        """What a compose file would do (`phoenix --from-compose` before it asks): the body of a command; reads only."""
-        if request.content_type != "application/json":
-            return problem("send application/json", 415)
-        try:
-            wish = parse(await request.text())
-        except ValueError as err:
-            return problem(str(err), 400)
-        if self._compose is None:
-            return problem("this daemon cannot look at compose files", 404)
-        return answer(await self._compose.of(wish.target, wish.document))
-
-    async def _foresee(self, request: web.Request) -> web.Response:
-        """What a command would do now (`resurgam plan`): the body of a command; nothing is touched or kept."""
-        if request.content_type != "application/json":
-            return problem("send application/json", 415)
-        try:
-            wish = parse(await request.text())
-        except ValueError as err:
-            return problem(str(err), 400)
-        if self._foresight is None:
-            return problem("this daemon makes no previews", 404)
-        peer, clock = _peer(request), self._house.clock
-        assert peer is not None  # the guard let nobody else in
-        command = Command(
-            at=clock.wall(),
-            mono=clock.mono(),
-            verb=wish.verb,
-            target=wish.target,
-            params=wish.params,
-            principal=peer.principal,
-            door="socket",
-            override=wish.override,
-            document=wish.document,
-        )
-        return answer(await self._foresight(command))
 
     async def _widening(self, wish: Wish) -> str:
         if not wish.document or self._compose is None:
@@ -320,6 +301,16 @@ class Control:
             yield
         finally:
             self._followers.pop(task, None)
+
+
+async def _wish(request: web.Request) -> Wish | web.Response:
+    """What the body of a command wishes for, or the answer to one that cannot be read."""
+    if request.content_type != "application/json":
+        return problem("send application/json", 415)
+    try:
+        return parse(await request.text())
+    except ValueError as err:
+        return problem(str(err), 400)
 
 
 def _flag(request: web.Request, name: str) -> bool:

@@ -88,7 +88,7 @@ def spare(
 
 def final_policy(raw: Json, needs: Needs, kept: str) -> Json:
     """Docker's RestartPolicy that the new one is created with: the old one's, or `kept`, what a stop of ours took from
-    it. With boot=ordered none: it is ours to start then."""
+    it. With boot=ordered none: it is ours to start then, and what it had is kept (core/consequences.py)."""
     if needs.boot == "ordered":
         return {"Name": "no", "MaximumRetryCount": 0}
     current = part(part(raw, "HostConfig"), "RestartPolicy") or {"Name": "no", "MaximumRetryCount": 0}
