@@ -16,11 +16,8 @@ from supervisor import __version__
 from supervisor.actions.compose.preview import Previewer
 from supervisor.actions.compose.sources import in_folder
 from supervisor.actions.runner import Runner
-from supervisor.bus.broker import choose
-from supervisor.bus.commands import Commands
-from supervisor.bus.notify import Notifier
-from supervisor.bus.pump import Pump
 from supervisor.bus.systemd import notify as tell_systemd
+from supervisor.bus.telling import Telling
 from supervisor.clock import Clock, SystemClock
 from supervisor.config import Settings, waits_for_start
 from supervisor.config import load as load_settings
@@ -33,7 +30,6 @@ from supervisor.core.tape import Tape
 from supervisor.engines.docker import DockerEngine
 from supervisor.errors import UsageError
 from supervisor.facts import (
-    BusState,
     EdgeState,
     EngineEvent,
     Plan,
@@ -86,13 +82,7 @@ class House:
         self.gpu = GpuReader()
         permit, room = permit_from(self.core.ask, clock), HostRoom(ProcHost(), vram=VramGate(self.gpu))
         self.runner = Runner(self.engines, self.prober, room, permit, submit, clock)
-        principals = settings.commands.principals
-        self.broker = choose(settings.mqtt, settings.host, settings.state_dir, clock, commanders=principals)
-        self.commands = Commands(settings.commands, settings.host, self.core.ask, clock) if principals else None
-        self.pump = self._pump()
-        self.notifiers = [
-            Notifier(number, entry, self.thread, clock, settings.host) for number, entry in enumerate(settings.notify)
-        ]
+        self.telling = Telling(settings, self.thread, clock, submit, self.core.ask)
         tape = Recording(recorder, self.thread)
         compose = Previewer(self.engines, lambda: self.core.snapshot.services)
         socket = control_path(os.environ, settings.state_dir)
@@ -108,17 +98,6 @@ class House:
         self._reader = Reader()
         self._remembering: asyncio.Future[int] | None = None
         self._pruning: asyncio.Future[None] | None = None
-
-    def _pump(self) -> Pump | None:
-        """The message pump, where there is a broker at all."""
-        make, submit, clock = self.broker.make, self.core.submit, self.clock
-        if make is None:
-            if self.commands is not None:
-                self.commands.trouble = f"No command is heard over the bus: {self.broker.text}."
-            submit(BusState(clock.wall(), clock.mono(), False, self.broker.name, self.broker.text))
-            return None
-        name = self.broker.name
-        return Pump(self.thread, make, clock, self.settings.host, submit, broker=name, commands=self.commands)
 
     # ------------------------------------------------------------ effects of a turn
 
@@ -136,16 +115,12 @@ class House:
             self.watches[engine].resweep()
 
     def publish(self, rows: Sequence[Row]) -> None:
-        if self.pump is not None:
-            self.pump.knock(rows)
-        for notifier in self.notifiers:
-            notifier.knock()
+        self.telling.publish(rows)
         for row in rows:
             self.tell(row)
 
     def show(self, snapshot: Snapshot) -> None:
-        if self.pump is not None:
-            self.pump.show(snapshot)
+        self.telling.show(snapshot)
 
     def remember(self) -> None:
         if self._remembering is None or self._remembering.done():
@@ -160,7 +135,7 @@ class House:
         """In bounded pieces, so that no turn waits long for the journal's thread."""
         more = True
         while more:
-            done = await self.thread.run(self.thread.journal.prune, now, keep_waiting=self.pump is not None)
+            done = await self.thread.run(self.thread.journal.prune, now, keep_waiting=self.telling.pump is not None)
             more = done.more
 
     def alive(self) -> None:
@@ -174,10 +149,7 @@ class House:
         if self.server is not None:
             self._edge("http", await self.server.start())
         self._keep("core", self.core.run)
-        if self.pump is not None:
-            self._keep("pump", self.pump.run)
-        for notifier in self.notifiers:
-            self._keep("notifier", notifier.run)
+        self.telling.open(self._keep)
         self._keep("host", self.host.run)
         for name, watch in self.watches.items():
             self._keep(f"engine {name}", watch.run)
@@ -212,9 +184,8 @@ class House:
         counted: dict[str, int] = {}
         while True:
             now = {"host": self.host.problem, "recorder": self.recorder.trouble}
-            now |= {"commands": self.commands.trouble} if self.commands is not None else {}
+            now |= self.telling.troubles()
             now |= {f"request {one.folder.name}": one.trouble for one in self.requests}
-            now |= {f"notify {number}": notifier.state.text for number, notifier in enumerate(self.notifiers)}
             for part, text in now.items():
                 if known.get(part, "") != text:
                     known[part] = text
@@ -228,11 +199,7 @@ class House:
     def _counts(self) -> dict[str, int]:
         found = {"runner_crashes": self.runner.crashes, "recorder_dropped": self.recorder.dropped}
         found |= {f"engine_{name}_faults": watch.faults for name, watch in self.watches.items()}
-        if self.pump is not None:
-            found |= {"pump_crashes": self.pump.crashes, "messages_unheard": self.pump.unheard}
-        if self.commands is not None:
-            found |= {"commands_crashes": self.commands.crashes, "commands_dropped": self.commands.dropped}
-        return found
+        return found | self.telling.counts()
 
     async def _watch_pause_file(self) -> None:
         """A file PAUSE in the state folder pauses everything, as long as it is there."""
@@ -271,11 +238,8 @@ class House:
             await asyncio.wait_for(self.core.ask(Stopping(self.clock.wall(), self.clock.mono())), STOP_DEADLINE / 4)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.runner.close(), STOP_DEADLINE / 4)
-        for notifier in self.notifiers:
-            await notifier.close()
-        if self.pump is not None:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.pump.close(), STOP_DEADLINE / 4)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.telling.quiet(), STOP_DEADLINE / 4)
         self.core.stop()
         for task in reversed(self._tasks):
             task.cancel()
@@ -286,7 +250,7 @@ class House:
         await self.control.close()
         if self.server is not None:
             await self.server.close()
-        await self.broker.close()
+        await self.telling.close()
         await self.prober.close()
         await self.gpu.close()
         for engine in self.engines.values():

@@ -207,6 +207,22 @@ class Ack:
 
 
 @dataclass(frozen=True, slots=True)
+class Properties:
+    """What MQTT 5 carries beside a message; with 3.1.1 it is lost, so nobody may depend on it."""
+
+    user: tuple[tuple[str, str], ...] = ()
+    """(name, value) pairs"""
+    response: str = ""
+    """the topic on which the sender hears the answer"""
+    correlation: bytes = b""
+    """goes back with the answer, untouched"""
+
+
+PLAIN = Properties()
+"""nothing beside the message"""
+
+
+@dataclass(frozen=True, slots=True)
 class Received:
     """A message that came to us. `payload` is cut after LARGEST_RECEIVED bytes and one."""
 
@@ -214,6 +230,7 @@ class Received:
     payload: bytes
     retained: bool = False
     """the broker kept it: nobody sends it now"""
+    properties: Properties = PLAIN
 
 
 LARGEST_RECEIVED = 4096
@@ -226,12 +243,14 @@ class Broker(Protocol):
     async def connect(self) -> None:
         """Connect, with the last will set. BrokerError if refused."""
 
-    async def publish(self, topic: str, payload: bytes, qos: int, retain: bool, expiry: float) -> Ack:
+    async def publish(
+        self, topic: str, payload: bytes, qos: int, retain: bool, expiry: float, properties: Properties = PLAIN
+    ) -> Ack:
         """Publish and wait for the acknowledgement (QoS 1). `expiry` in seconds, 0 for never. BrokerError if the
         connection is lost or the broker refuses."""
 
-    async def subscribe(self, pattern: str) -> None:
-        """Ask for the messages on these topics (QoS 1; `+` and `#` as in MQTT). BrokerError if refused."""
+    async def subscribe(self, pattern: str, qos: int = 1) -> None:
+        """Ask for the messages on these topics (`+` and `#` as in MQTT). BrokerError if refused."""
 
     async def received(self) -> Received:
         """The next message to us; waits for one. What comes while 64 wait already is dropped. BrokerError when the

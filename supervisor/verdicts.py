@@ -12,6 +12,8 @@ class Reason(StrEnum):
     NOT_OWNED = "not_owned"
     NOT_ALLOWED = "not_allowed"
     """who asks may not do that"""
+    BAD_SIGNATURE = "bad_signature"
+    """a command over the bus is signed, and not by whom it says"""
     DUPLICATE_IDENTITY = "duplicate_identity"
     NO_TARGET = "no_target"
     AMBIGUOUS_TARGET = "ambiguous_target"

@@ -21,7 +21,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from supervisor.bus.address import Address
 from supervisor.bus.messages import Message
-from supervisor.ports import LARGEST_RECEIVED, Received
+from supervisor.ports import LARGEST_RECEIVED, PLAIN, Received
+from supervisor.ports import Properties as Beside
 
 KEEPALIVE = 15
 IN_FLIGHT = 20
@@ -141,13 +142,14 @@ class Client(aiomqtt.Client):
         # aiomqtt would make an object of its own and log a line where its queue is full; what we keep is bounded
         with contextlib.suppress(UnicodeDecodeError):
             payload = bytes(message.payload[: LARGEST_RECEIVED + 1])
-            self._heard(Received(message.topic, payload, bool(message.retain)))
+            beside = _beside(getattr(message, "properties", None))
+            self._heard(Received(message.topic, payload, bool(message.retain), beside))
 
-    async def ask_for(self, pattern: str, limit: float) -> int:
-        """Subscribe with QoS 1; the broker's reason code. With MQTT 5 the retain flag stays as it was sent."""
+    async def ask_for(self, pattern: str, qos: int, limit: float) -> int:
+        """Subscribe; the broker's reason code. With MQTT 5 the retain flag stays as it was sent."""
         five = self._five
-        options = SubscribeOptions(qos=1, retainAsPublished=True) if five else None
-        codes: Any = await self.subscribe(pattern, 0 if five else 1, options, timeout=limit)
+        options = SubscribeOptions(qos=qos, retainAsPublished=True) if five else None
+        codes: Any = await self.subscribe(pattern, 0 if five else qos, options, timeout=limit)
         return int(getattr(codes[0], "value", codes[0])) if codes else 0
 
     def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
@@ -164,3 +166,14 @@ class Client(aiomqtt.Client):
         except Exception as err:  # noqa: BLE001 - as aiomqtt does: whatever it is, the connection is over
             if not self._disconnected.done():
                 self._disconnected.set_exception(err)
+
+
+def _beside(found: Any) -> Beside:
+    """What came beside a message, within bounds: whoever may write to us chooses it."""
+    if found is None:
+        return PLAIN
+    user = tuple((str(name)[:200], str(value)[:1000]) for name, value in getattr(found, "UserProperty", ())[:16])
+    response = str(getattr(found, "ResponseTopic", ""))[:1000]
+    correlation = bytes(getattr(found, "CorrelationData", b""))
+    # A cut correlation would be another one: a sender who needs more than this is not one we know.
+    return Beside(user, response, correlation if len(correlation) <= 1000 else b"")

@@ -13,7 +13,7 @@ from typing import Any
 from supervisor.bus.connection import Connection
 from supervisor.bus.messages import to_bytes, topic
 from supervisor.clock import Clock
-from supervisor.config.settings import BUS_VERBS, CommandsSettings
+from supervisor.config.telling import BUS_VERBS, CommandsSettings
 from supervisor.errors import BrokerError
 from supervisor.facts import Command, Decision, Json
 from supervisor.ports import LARGEST_RECEIVED, Ask, Received
@@ -32,10 +32,11 @@ _LONGEST_ID, _LONGEST_TARGET, _LONGEST_LEVEL = 128, 512, 100
 
 
 class Commands:
-    """Serves one connection after another."""
+    """Serves one connection after another (an inbox.Listener)."""
 
     def __init__(self, settings: CommandsSettings, host: str, ask: Ask, clock: Clock) -> None:
-        self._allowed, self._ask, self._clock = dict(settings.principals), ask, clock
+        self._ask, self._clock = ask, clock
+        self._allowed = {name: one.verbs for name, one in settings.principals.items()}
         self._from, self._to = topic(host, "cmd"), topic(host, "reply")
         self._purses: dict[str, tuple[float, float]] = {}
         """what each may still say at an instant: nobody can talk another one down; all who may say nothing share one"""
@@ -43,34 +44,18 @@ class Commands:
         """what is wrong with it, for a person; '' if nothing is"""
         self.dropped = 0
         """messages that came too fast"""
-        self.crashes = 0
-        """errors that no one had foreseen, at the edge of the loop"""
 
-    async def subscribe(self, broker: Connection) -> bool:
-        """Ask the broker for commands; False (and `trouble`) where it refuses. BrokerError where it is lost."""
-        try:
-            await broker.subscribe(f"{self._from}/+/+")
-        except BrokerError as err:
-            if err.code < 0x80:
-                raise
-            self.trouble = f"No command is heard over the bus: {err}; allow our user to read {self._from}/#."
-            return False
-        self.trouble = ""
-        return True
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Every command to this box."""
+        return (f"{self._from}/+/+",)
 
-    async def serve(self, broker: Connection) -> None:
-        """Obey what comes until the connection is gone."""
-        while True:
-            try:
-                message = await broker.received()
-            except BrokerError:
-                return
-            try:
-                await self._one(broker, message)
-            except Exception:  # noqa: BLE001 - the edge of this loop: counted, and the next one is served
-                self.crashes += 1
+    def refused(self, pattern: str, why: str) -> None:
+        """The broker does not let us read commands ('': it does)."""
+        self.trouble = f"No command is heard over the bus: {why}; allow our user to read {self._from}/#." if why else ""
 
-    async def _one(self, broker: Connection, message: Received) -> None:
+    async def heard(self, broker: Connection, message: Received) -> None:
+        """Obey one message, or say why not."""
         levels = message.topic.removeprefix(f"{self._from}/").split("/")
         if not message.payload or len(levels) != 2:
             return  # a topic that was cleared, by us or by others

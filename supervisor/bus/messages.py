@@ -111,7 +111,8 @@ def render(row: Row, host: str, epoch: str) -> Message | None:
 
 
 def cloud_event(row: Row, host: str, epoch: str) -> Json:
-    """The row as a CloudEvents 1.0 object; consumers drop repeats by `id`, and see gaps by (host, epoch, seq)."""
+    """The row as a CloudEvents 1.0 object; consumers drop repeats by `id`, and see a gap where `prior` (the message
+    before this one) is not the last `seq` they have."""
     return {
         "specversion": "1.0",
         "id": f"{epoch}-{row.seq}",
@@ -122,6 +123,7 @@ def cloud_event(row: Row, host: str, epoch: str) -> Json:
         "datacontenttype": "application/json",
         "epoch": epoch,
         "seq": row.seq,
+        "prior": row.prior,
         "host": host,
         "severity": severity(row),
         "data": alert_data(row) if is_alert(row) else row.body,

@@ -25,7 +25,7 @@ from supervisor.bus.connection import Connection
 from supervisor.bus.messages import BASE
 from supervisor.clock import Clock
 from supervisor.errors import BrokerError
-from supervisor.ports import Ack, Received
+from supervisor.ports import PLAIN, Ack, Properties, Received
 
 USERS = ("resurgam", "listener")
 PLACES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", "/usr/local/opt/mosquitto/sbin", "/opt/local/sbin")
@@ -232,15 +232,17 @@ class Managed:
         await inner.connect()
         self._inner = inner
 
-    async def publish(self, topic: str, payload: bytes, qos: int, retain: bool, expiry: float) -> Ack:
+    async def publish(
+        self, topic: str, payload: bytes, qos: int, retain: bool, expiry: float, properties: Properties = PLAIN
+    ) -> Ack:
         if self._inner is None:
             raise BrokerError("there is no connection to the broker")
-        return await self._inner.publish(topic, payload, qos, retain, expiry)
+        return await self._inner.publish(topic, payload, qos, retain, expiry, properties)
 
-    async def subscribe(self, pattern: str) -> None:
+    async def subscribe(self, pattern: str, qos: int = 1) -> None:
         if self._inner is None:
             raise BrokerError("there is no connection to the broker")
-        await self._inner.subscribe(pattern)
+        await self._inner.subscribe(pattern, qos)
 
     async def received(self) -> Received:
         if self._inner is None:

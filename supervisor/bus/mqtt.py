@@ -29,7 +29,8 @@ from supervisor.bus.connack import Refusal, explain, refusal_of
 from supervisor.bus.messages import Message
 from supervisor.config.files import read_secret
 from supervisor.errors import BrokerError, ConfigError
-from supervisor.ports import Ack, Received
+from supervisor.ports import PLAIN, Ack, Received
+from supervisor.ports import Properties as Beside
 
 CONNECT_LIMIT = 10.0
 ACK_LIMIT = 10.0
@@ -108,19 +109,21 @@ class MqttBroker:
             door.silent += 1
             door.old = err.said or door.silent >= SILENT_LIMIT
 
-    async def publish(self, topic: str, payload: bytes, qos: int, retain: bool, expiry: float) -> Ack:
+    async def publish(
+        self, topic: str, payload: bytes, qos: int, retain: bool, expiry: float, properties: Beside = PLAIN
+    ) -> Ack:
         """Publish; with QoS 1 wait for the acknowledgement. BrokerError if refused, lost or late."""
         if self._client is None or self._lost.done():
             raise BrokerError(self._why or "there is no connection to the broker")
         if self._largest and len(topic) + len(payload) + 100 > self._largest:
             raise BrokerError(f"this message is larger than the {self._largest} bytes the broker takes", TOO_LARGE)
         if qos == 0:
-            self._hand(topic, payload, 0, retain, expiry)
+            self._hand(topic, payload, 0, retain, expiry, properties)
             return Ack()
         async with self._slots:
             if self._lost.done():
                 raise BrokerError(self._why)
-            mid = self._hand(topic, payload, qos, retain, expiry)
+            mid = self._hand(topic, payload, qos, retain, expiry, properties)
             waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             self._acks[mid] = waiter
             try:
@@ -135,12 +138,12 @@ class MqttBroker:
             raise BrokerError(f"the broker refused {topic}: {explain(code)}", code)
         return Ack(code, heard=code != NO_SUBSCRIBER)
 
-    async def subscribe(self, pattern: str) -> None:
-        """Ask for messages, QoS 1. BrokerError if refused or lost."""
+    async def subscribe(self, pattern: str, qos: int = 1) -> None:
+        """Ask for messages. BrokerError if refused or lost."""
         if self._client is None or self._lost.done():
             raise BrokerError(self._why or "there is no connection to the broker")
         try:
-            code = await self._client.ask_for(pattern, self._door.ack_limit)
+            code = await self._client.ask_for(pattern, qos, self._door.ack_limit)
         except aiomqtt.MqttError as err:
             raise BrokerError(f"{self._door.address} did not answer our subscription: {err}") from None
         if code >= 0x80:
@@ -208,14 +211,14 @@ class MqttBroker:
         self._largest = client.limit("MaximumPacketSize")
         client.on_lost(self._lose)
 
-    def _hand(self, topic: str, payload: bytes, qos: int, retain: bool, expiry: float) -> int:
+    def _hand(self, topic: str, payload: bytes, qos: int, retain: bool, expiry: float, beside: Beside) -> int:
         assert self._client is not None
-        info = self._client.paho.publish(topic, payload, qos, retain, self._properties(topic, payload, expiry))
+        info = self._client.paho.publish(topic, payload, qos, retain, self._properties(topic, payload, expiry, beside))
         if info.rc != 0:
             raise BrokerError(self._why or f"the connection to {self._door.address} was lost")
         return int(info.mid)
 
-    def _properties(self, topic: str, payload: bytes, expiry: float) -> Properties | None:
+    def _properties(self, topic: str, payload: bytes, expiry: float, beside: Beside) -> Properties | None:
         if not self._five:
             return None
         properties = properties_for(PacketTypes.PUBLISH)
@@ -226,6 +229,12 @@ class MqttBroker:
                 properties.ContentType = "application/cloudevents+json" if event else "application/json"
         if expiry > 0:
             properties.MessageExpiryInterval = int(expiry)
+        if beside.user:
+            properties.UserProperty = list(beside.user)
+        if beside.response:
+            properties.ResponseTopic = beside.response
+        if beside.correlation:
+            properties.CorrelationData = beside.correlation
         return properties
 
     def _heard(self, message: Received) -> None:

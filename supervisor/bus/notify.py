@@ -73,7 +73,8 @@ class Notifier:
         post: Post | None = None,
     ) -> None:
         """`number` is its place in `notify:`; its memory goes by it."""
-        self._key, self._settings, self._thread = f"notify/{number}", settings, thread
+        assert settings.webhook is not None  # the others have rooms of their own
+        self._key, self._settings, self._hook, self._thread = f"notify/{number}", settings, settings.webhook, thread
         self._clock, self._host = clock, host
         self._own_post = _HttpPost() if post is None else None
         self._post: Post = self._own_post if post is None else post  # type: ignore[assignment]
@@ -153,7 +154,7 @@ class Notifier:
             self._text = ""
 
     async def _try(self, row: Row) -> None:
-        url = self._settings.webhook.url
+        url = self._hook.url
         body, kind = self._body(row)
         headers = {"Content-Type": kind, "User-Agent": BASE, "Idempotency-Key": f"{self._epoch}-{row.seq}"}
         try:
@@ -174,12 +175,12 @@ class Notifier:
 
     def _token(self) -> str:
         """Read at every try, so that a rotated token needs no restart."""
-        file = self._settings.webhook.token_file
+        file = self._hook.token_file
         return read_secret(file) if file else ""
 
     @property
     def _where(self) -> str:
-        return self._settings.webhook.url.split("?")[0]
+        return self._hook.url.split("?")[0]
 
     @property
     def _epoch(self) -> str:

@@ -2,21 +2,21 @@
 
 In: a knock with the rows a turn committed, and the newest snapshot. Out: events and retained documents on the broker,
 marks in the journal's delivery table, and a `BusState` fact for the core whenever the connection changes. What comes in
-goes to `bus/commands.py`, where that is configured. Publishing never holds up deciding: the core only ever knocks.
+goes to `bus/inbox.py`. Publishing never holds up deciding: the core only ever knocks.
 
 When anything goes wrong the connection object is thrown away, the pump waits (full jitter, 0.2 to 30 s) and begins
 again at the lowest row without a mark. A repeat has the same id, so consumers drop it; a loss cannot happen.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from supervisor.bus.backoff import FullJitter
-from supervisor.bus.commands import Commands
 from supervisor.bus.connection import Connection
+from supervisor.bus.inbox import Inbox, Listener
 from supervisor.bus.messages import Message, availability, render
 from supervisor.bus.outbox import Outbox
-from supervisor.bus.state import Board, documents
+from supervisor.bus.state import Board, Document, documents
 from supervisor.clock import Clock
 from supervisor.errors import BrokerError, JournalError
 from supervisor.facts import BusState, Snapshot
@@ -45,6 +45,11 @@ DEAD_CODES = (NOT_AUTHORIZED, TOPIC_INVALID, TOO_LARGE, BAD_PAYLOAD)
 """answers that a repeat would only get again: the message goes to the dead letters and the rest goes on"""
 
 
+Show = Callable[[Snapshot], dict[str, Document]]
+"""retained documents of a snapshot, by topic"""
+Guard = Callable[[Connection], Awaitable[str]]
+
+
 class Pump:
     """Publishes what the journal holds and how things stand. `knock` and `show` may be called at any time."""
 
@@ -57,10 +62,14 @@ class Pump:
         submit: Submit,
         *,
         broker: str = "the broker",
-        commands: Commands | None = None,
+        listeners: Sequence[Listener] = (),
+        boards: Sequence[Show] = (),
+        guard: Guard | None = None,
     ) -> None:
-        """`broker` is how the broker is called in sentences for people; `commands` serves what comes in."""
-        self._commands = commands
+        """`broker` is how the broker is called in sentences for people; `listeners` want what comes in; `boards` make
+        further retained documents of a snapshot; `guard` is asked on every new connection, before anything is
+        published, why nothing may be: '' lets us go on."""
+        self._inbox, self._boards, self._guard = Inbox(listeners), (documents, *boards), guard
         self._listener: asyncio.Task[None] | None = None
         self._make, self._clock, self._host, self._submit, self._name = make_broker, clock, host, submit, broker
         self._outbox = Outbox(thread, clock)
@@ -108,6 +117,20 @@ class Pump:
             self._post_armed = True
             asyncio.get_running_loop().call_later(SETTLE, self._settled)
 
+    def refresh(self) -> None:
+        """Tell every retained document again, whatever the broker has."""
+        self._board.forget()
+        self._settled()
+
+    def give_up(self, why: str) -> None:
+        """End this connection for a reason; the next one begins with the guard."""
+        self._break(BrokerError(why))
+
+    @property
+    def inbox(self) -> Inbox:
+        """Who listens, and what was dropped."""
+        return self._inbox
+
     async def run(self) -> None:
         """Connect and publish until closed; after every failure wait and begin again."""
         self._task = asyncio.current_task()
@@ -151,8 +174,11 @@ class Pump:
             await broker.connect()
             self._watcher = asyncio.get_running_loop().create_task(self._watch(broker))
             self._outbox.rewind()
-            if self._commands is not None and await self._commands.subscribe(broker):
-                self._listener = asyncio.get_running_loop().create_task(self._commands.serve(broker))
+            why = await self._guard(broker) if self._guard is not None else ""
+            if why:
+                raise BrokerError(why)
+            if await self._inbox.subscribe(broker):
+                self._listener = asyncio.get_running_loop().create_task(self._inbox.serve(broker))
             await self._birth(broker)
             self._born = self._clock.mono()
             await self._report(True, f"connected to {self._name}")
@@ -176,7 +202,7 @@ class Pump:
         self._board.forget()
         self._posts.clear()
         if self._snapshot is not None:
-            due = self._board.due(documents(self._snapshot), self._clock.mono())
+            due = self._board.due(self._documents(self._snapshot), self._clock.mono())
             for first in range(0, len(due), POSTS):
                 await asyncio.gather(*(self._post(broker, message) for message in due[first : first + POSTS]))
                 self._check()
@@ -228,7 +254,7 @@ class Pump:
         if self._snapshot is None or not self._post_due or self._closing:
             return
         self._post_due = False
-        for message in self._board.due(documents(self._snapshot), self._clock.mono()):
+        for message in self._board.due(self._documents(self._snapshot), self._clock.mono()):
             self._posts[message.topic] = message
 
     async def _send(self, broker: Connection, seq: int, message: Message) -> None:
@@ -275,6 +301,12 @@ class Pump:
         self._said_goodbye = self._broken is None
 
     # ------------------------------------------------------------ the small parts
+
+    def _documents(self, snapshot: Snapshot) -> dict[str, Document]:
+        found: dict[str, Document] = {}
+        for show in self._boards:
+            found |= show(snapshot)
+        return found
 
     def _check(self) -> None:
         if self._broken is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.config import trust
+from supervisor.config.model import Model
 from supervisor.config.reading import read_bytes, read_text
 from supervisor.config.settings import Settings, default_state_dir
 from supervisor.config.yaml import MAX_BYTES, Document, load_yaml, validate
@@ -72,10 +73,7 @@ def load(
     else:
         changes["state_dir"] = folder / settings.state_dir.expanduser()
     changes["rules"] = tuple(name if name == "shipped" else _absolute(folder, name) for name in settings.rules)
-    changes["mqtt"] = _with_paths(settings.mqtt, folder, "password_file", "ca_file")
-    changes["notify"] = tuple(
-        one.model_copy(update={"webhook": _with_paths(one.webhook, folder, "token_file")}) for one in settings.notify
-    )
+    changes |= {key: _with_paths(getattr(settings, key), folder) for key in ("mqtt", "http", "notify", "commands")}
     return settings.model_copy(update=changes)
 
 
@@ -128,5 +126,16 @@ def _absolute(folder: Path, name: str) -> str:
     return os.path.normpath(folder / Path(name).expanduser()) if name else ""
 
 
-def _with_paths(model: Any, folder: Path, *keys: str) -> Any:
-    return model.model_copy(update={key: _absolute(folder, getattr(model, key)) for key in keys})
+def _with_paths(value: Any, folder: Path) -> Any:
+    """The same settings with every key `…_file` in them, at whatever depth, as an absolute path."""
+    if isinstance(value, tuple):
+        return tuple(_with_paths(one, folder) for one in value)
+    if isinstance(value, Mapping):
+        return {key: _with_paths(one, folder) for key, one in value.items()}
+    if not isinstance(value, Model):
+        return value
+    changes = {}
+    for key in type(value).model_fields:
+        found = getattr(value, key)
+        changes[key] = _absolute(folder, found) if key.endswith("_file") else _with_paths(found, folder)
+    return value.model_copy(update=changes)

@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from supervisor import units
 from supervisor.config import fields
 from supervisor.config.fields import (
     Argv,
-    BrokerUrl,
     BudgetText,
     Duration,
     EnvName,
@@ -28,57 +27,31 @@ from supervisor.config.fields import (
     Listen,
     MetricsUrl,
     PositiveDuration,
-    Principal,
     Probe,
     ServiceId,
     Size,
     Vram,
-    WebUrl,
     Word,
     Words,
 )
-from supervisor.verbs import VERBS
+from supervisor.config.model import Model
+from supervisor.config.telling import BUS_VERBS, CommandsSettings, MqttSettings, NotifySettings, WebhookSettings
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False, arbitrary_types_allowed=True)
-
-
-class DockerSettings(_Model):
+class DockerSettings(Model):
     """How to reach the container engine."""
 
     endpoint: str = ""
     """`unix:///var/run/docker.sock` or `tcp://…`; empty: DOCKER_HOST, the context, then the known sockets"""
 
 
-class MqttSettings(_Model):
-    """Where messages go."""
-
-    url: BrokerUrl = "auto"
-    """`auto` (a mosquitto of our own where the program exists), `none`, `mqtt://…`, `mqtts://…`, `unix://…`"""
-    username: str = Field(default="", max_length=200)
-    password_file: str = ""
-    """the file with the password; a file of that name in $CREDENTIALS_DIRECTORY goes first"""
-    ca_file: str = ""
-    """certificates to trust with mqtts; empty: those of the system"""
-    client_id: str = Field(default="", max_length=64)
-    """empty: `resurgam-<host>`"""
-
-
-class HttpSettings(_Model):
+class HttpSettings(Model):
     """The read-only web port."""
 
     listen: Listen = "127.0.0.1:9464"
     """address:port, or `none`"""
     token_file: str = ""
-    """with it, commands are accepted over HTTP from who sends this token; not yet: see `_later`"""
-
-    @field_validator("token_file")
-    @classmethod
-    def _later(cls, value: str) -> str:
-        if value:
-            raise ValueError("this key is not supported yet by this version: HTTP only reads; take it out")
-        return value
+    """with it, who sends this token may hand in alerts (`/api/v2/alerts`); everything else only reads"""
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -86,7 +59,7 @@ class HttpSettings(_Model):
         return None if self.listen == "none" else fields.listen_address(self.listen)
 
 
-class KubeSettings(_Model):
+class KubeSettings(Model):
     """The names this service has in rules that were written for Kubernetes."""
 
     namespace: str = Field(default="", max_length=253)
@@ -98,7 +71,7 @@ class KubeSettings(_Model):
         return {key: value for key, value in self.model_dump().items() if value}
 
 
-class BeforeSettings(_Model):
+class BeforeSettings(Model):
     """A command inside the container that must end well before its image is changed: a backup."""
 
     exec: Argv
@@ -108,7 +81,7 @@ class BeforeSettings(_Model):
     """what it must leave behind: a file inside the container, not empty and newer than the command's start"""
 
 
-class BenchmarkSettings(_Model):
+class BenchmarkSettings(Model):
     """How fast a model must answer before it counts as good."""
 
     at_least: float = Field(alias="at-least", gt=0, le=1_000_000)
@@ -117,7 +90,7 @@ class BenchmarkSettings(_Model):
     within: PositiveDuration = 120.0
 
 
-class ServiceSettings(_Model):
+class ServiceSettings(Model):
     """One entry of `services:`. None means it says nothing about that, and the label or the default counts."""
 
     enable: bool | None = None
@@ -167,23 +140,7 @@ class ServiceSettings(_Model):
         return (value,) if isinstance(value, str) else value
 
 
-class WebhookSettings(_Model):
-    """An address that gets a POST for every message."""
-
-    url: WebUrl
-    token_file: str = ""
-    """the file with the bearer token; a file of that name in $CREDENTIALS_DIRECTORY goes first"""
-
-
-class NotifySettings(_Model):
-    """One way to tell people."""
-
-    webhook: WebhookSettings
-    severity: tuple[Literal["critical", "warning", "info"], ...] = ("critical", "warning", "info")
-    """which alerts it gets"""
-
-
-class BudgetSettings(_Model):
+class BudgetSettings(Model):
     """How many disruptive plans are allowed; every window counts."""
 
     service: tuple[BudgetText, ...] = Field(default=(units.Budget(3, 3600.0), units.Budget(6, 86400.0)), max_length=8)
@@ -197,7 +154,7 @@ class BudgetSettings(_Model):
         return (value,) if isinstance(value, str) else value
 
 
-class HeavySettings(_Model):
+class HeavySettings(Model):
     """From where on a service counts as heavy: it is not loaded again on suspicion."""
 
     memory: Size = 64 << 30
@@ -206,7 +163,7 @@ class HeavySettings(_Model):
     """seconds declared"""
 
 
-class RequestSettings(_Model):
+class RequestSettings(Model):
     """A folder in which a container may ask for a recreation of one compose project."""
 
     folder: str = Field(min_length=1, max_length=1000)
@@ -221,27 +178,6 @@ class RequestSettings(_Model):
     """seconds between seeing the file and acting on it"""
 
 
-class CommandsSettings(_Model):
-    """Who may ask for what over the message bus. Nothing by default."""
-
-    principals: Mapping[Principal, tuple[str, ...]] = Field(default_factory=dict, max_length=64)
-    """a level of the topic `resurgam/<host>/cmd/<principal>/<verb>` -> the verbs they may use. The broker's access
-    list must let nobody else write there"""
-
-    @field_validator("principals")
-    @classmethod
-    def _verbs(cls, value: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
-        for name, given in value.items():
-            for verb in given:
-                if verb not in BUS_VERBS:
-                    later = verb in VERBS or verb in ("pause", "resume")
-                    text = "comes later over the bus" if later else "is no command"
-                    raise ValueError(f"{name}: {verb!r} {text}; in this version there are {', '.join(BUS_VERBS)}")
-        return value
-
-
-BUS_VERBS = ("approve", "deny", "ack", "silence")
-"""what may be asked for over the bus"""
 LONGEST_SETTLE = 60.0
 """seconds that rules may wait for readings that belong together: no longer than what repeats them"""
 
@@ -266,7 +202,7 @@ def _state_dir_here() -> Path:
     return default_state_dir(os.environ, os.getuid())
 
 
-class Settings(_Model):
+class Settings(Model):
     """Everything that can be set. Paths are absolute once `files.load` has read them."""
 
     host: HostName = Field(default_factory=machine_name)
@@ -366,6 +302,7 @@ WITHOUT_EFFECT = ("priority", "metrics")
 
 
 __all__ = [
+    "BUS_VERBS",
     "WITHOUT_EFFECT",
     "BeforeSettings",
     "BenchmarkSettings",

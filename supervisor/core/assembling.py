@@ -98,6 +98,7 @@ def assemble(
     )
     decider.desk.restored(alerts, lost)
     decider.last_seq = journal.last_seq
+    decider.revisions = journal.revisions()
     return decider
 
 

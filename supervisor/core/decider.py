@@ -18,6 +18,7 @@ from supervisor.core.mail import Mail
 from supervisor.core.rollouts import Rollouts
 from supervisor.core.silences import Silences
 from supervisor.core.standing import Identity, Loaded, Standing
+from supervisor.core.surroundings import world_of
 from supervisor.facts import (
     BusState,
     Command,
@@ -99,6 +100,8 @@ class Decider:
         self.hands: tuple[float, float] | None = None
         self._rev = 0
         self.last_seq = 0
+        self.revisions: dict[str, int] = {}
+        """subject -> its newest public row: what a command's `if_rev` is compared with"""
 
     @property
     def mode(self) -> str:
@@ -172,6 +175,8 @@ class Decider:
         """Write a journal row."""
         self.stale_snapshot = True
         self.last_seq = self.batch.row(kind, subject, body, self.now, public)
+        if public:
+            self.revisions[subject] = self.last_seq
         return self.last_seq
 
     def _on_event(self, fact: EngineEvent) -> None:
@@ -275,25 +280,7 @@ class Decider:
 
     def world(self) -> World:
         """How everything stands, for the guard and the incident book."""
-        standing, asking = self.standing, self.rules.asking(self.now)
-        return World(
-            now=self.now,
-            mode=self.mode,
-            ready=bool(standing.swept),
-            stopping=standing.stopping,
-            pauses=dict(standing.pauses),
-            services={service.id: service for service in self.registry.services()},
-            alerts=self.rules.active(),
-            plans=self.admission.plans(),
-            spent=self.admission.spent(self.now),
-            rollouts=self.rollouts.open(),
-            settings=self.loaded.settings,
-            find=self.registry.find,
-            holds=lambda expr, alert: asking.holds(expr, alert.labels),
-            action=self.rules.action,
-            maneuvers=self.book.maneuvers(),
-            absent=tuple(name for name, state in sorted(standing.engines.items()) if not state.up),
-        )
+        return world_of(self)
 
     def _look_at_everything(self) -> None:
         self._review, self._again = False, None

@@ -50,6 +50,7 @@ def snapshot_of(core: "Decider", rev: int, counts: Mapping[str, int]) -> Snapsho
         rules=core.rules.health(),
         bus=standing.bus,
         host_memory=dict(standing.host_memory),
+        revisions=dict(core.revisions),
         counts=dict(counts) | core.store.counts | standing.edge_counts,
     )
 

@@ -209,3 +209,5 @@ class Snapshot:
     """MemTotal, MemAvailable, SwapTotal, SwapFree in bytes"""
     counts: Mapping[str, int] = field(default_factory=dict)
     """what was dropped, shed or overtaken, by kind"""
+    revisions: Mapping[str, int] = field(default_factory=dict)
+    """service id (or host, daemon) -> its newest public row: the same as long as nothing about it was told"""

@@ -32,14 +32,16 @@ class Row:
     body: Json
     public: bool
     digest: str
+    prior: int = 0
+    """the public row before this one; 0 where there is none (any more)"""
 
 
 class Batch:
     """The rows and puts of one turn, in order. Made by `Journal.batch()`, committed once (or again, after a
     failure). Row numbers and digests are final as soon as a row is added."""
 
-    def __init__(self, last_seq: int, last_digest: str) -> None:
-        self._seq, self._digest = last_seq, last_digest
+    def __init__(self, last_seq: int, last_digest: str, last_public: int = 0) -> None:
+        self._seq, self._digest, self._public = last_seq, last_digest, last_public
         self.after = last_seq
         """the last row of the journal this batch was made for"""
         self.rows: list[Row] = []
@@ -55,7 +57,8 @@ class Batch:
         text = bounded(body)
         self._seq += 1
         self._digest = digest(self._digest, self._seq, at, kind, subject, public, text)
-        self.rows.append(Row(self._seq, at, kind, subject, json.loads(text), public, self._digest))
+        self.rows.append(Row(self._seq, at, kind, subject, json.loads(text), public, self._digest, self._public))
+        self._public = self._seq if public else self._public
         self.texts.append(text)
         return self._seq
 

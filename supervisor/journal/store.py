@@ -25,6 +25,8 @@ KillPoint = Callable[[str], None]
 MAX_AGE = 90 * 86400.0
 MAX_BYTES = 512 * 1024 * 1024
 _COLUMNS = "seq, at, kind, subject, body, public, digest"
+_PRIOR = "(SELECT max(b.seq) FROM rows AS b WHERE b.public AND b.seq < rows.seq)"
+"""the public row before a row: by it a listener sees that one is missing"""
 
 
 class Journal:
@@ -41,6 +43,8 @@ class Journal:
         self.on_commit: KillPoint | None = None
         """called with `before` and `after` around each commit: where the lab kills"""
         self.last_seq, self._head = self._last()
+        self.last_public = int(self._db.execute("SELECT max(seq) FROM rows WHERE public").fetchone()[0] or 0)
+        """the newest row that is a message"""
         self.epoch: str = self._begin(clock)
         self._deliveries = Deliveries(self._db)
 
@@ -75,7 +79,7 @@ class Journal:
 
     def batch(self) -> Batch:
         """An empty batch that follows the last row. Only one may be under way."""
-        return Batch(self.last_seq, self._head)
+        return Batch(self.last_seq, self._head, self.last_public)
 
     def commit(self, batch: Batch) -> None:
         """Make a batch durable, in one transaction. JournalError: nothing of it is; it may be committed again."""
@@ -92,6 +96,7 @@ class Journal:
             raise _failed(err) from None
         if batch.rows:
             self.last_seq, self._head = batch.rows[-1].seq, batch.rows[-1].digest
+            self.last_public = max([row.seq for row in batch.rows if row.public], default=self.last_public)
             self._deliveries.committed(batch.rows)
         if self.on_commit:
             self.on_commit("after")
@@ -148,6 +153,22 @@ class Journal:
         order = "DESC" if newest_first else "ASC"
         return self._rows(f"WHERE {' AND '.join(where)} ORDER BY seq {order} LIMIT ?", (*values, max(0, limit)))
 
+    def revisions(self) -> dict[str, int]:
+        """The newest public row about each subject, by subject: what has not changed has the same number."""
+        sql = "SELECT subject, max(seq) FROM rows WHERE public GROUP BY subject ORDER BY subject"
+        try:
+            return {str(subject): int(seq) for subject, seq in self._db.execute(sql)}
+        except sqlite3.Error as err:
+            raise JournalError(f"The journal cannot be read: {err}") from None
+
+    def span(self) -> tuple[int, int]:
+        """(oldest, newest) public row; zeros where there is none."""
+        try:
+            found = self._db.execute("SELECT min(seq), max(seq) FROM rows WHERE public").fetchone()
+            return int(found[0] or 0), int(found[1] or 0)
+        except sqlite3.Error as err:
+            raise JournalError(f"The journal cannot be read: {err}") from None
+
     def space(self, name: str) -> dict[str, Json]:
         """What is true now in one space, by key, in the order of the keys."""
         try:
@@ -158,10 +179,10 @@ class Journal:
 
     def _rows(self, tail: str, values: Iterable[Any]) -> list[Row]:
         try:
-            found = self._db.execute(f"SELECT {_COLUMNS} FROM rows {tail}", tuple(values)).fetchall()  # noqa: S608
+            sql = f"SELECT {_COLUMNS}, {_PRIOR} FROM rows {tail}"  # noqa: S608 - constants
             return [
-                Row(seq, at, kind, subject, json.loads(body), bool(public), bytes(digest).hex())
-                for seq, at, kind, subject, body, public, digest in found
+                Row(seq, at, kind, subject, json.loads(body), bool(public), bytes(digest).hex(), int(prior or 0))
+                for seq, at, kind, subject, body, public, digest, prior in self._db.execute(sql, tuple(values))
             ]
         except (sqlite3.Error, ValueError, TypeError) as err:
             raise JournalError(f"The journal cannot be read: {err}") from None

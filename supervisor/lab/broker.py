@@ -11,9 +11,10 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from supervisor.bus.client import QUEUE, WILL_DELAY
+from supervisor.bus.inbox import takes
 from supervisor.bus.messages import Message
 from supervisor.errors import BrokerError
-from supervisor.ports import LARGEST_RECEIVED, Ack, Received
+from supervisor.ports import LARGEST_RECEIVED, PLAIN, Ack, Properties, Received
 
 NOT_AUTHORIZED = 0x87
 NO_SUBSCRIBER = 0x10
@@ -28,6 +29,7 @@ class Delivery:
     payload: bytes
     retained: bool = False
     """given at subscription, from the retained messages"""
+    properties: Properties = PLAIN
 
 
 @dataclass(slots=True)
@@ -83,7 +85,7 @@ class SimBrokerWorld:
         found = self.subscribers.setdefault(name, Subscriber(pattern))
         now = asyncio.get_running_loop().time()
         for topic, payload in self.retained.items():
-            if matches(pattern, topic):
+            if takes(pattern, topic):
                 found.got.append(Delivery(now, topic, payload, retained=True))
         return found
 
@@ -135,7 +137,7 @@ class SimBrokerWorld:
         """It is back."""
         self.up = True
 
-    def take(self, topic: str, payload: bytes, retain: bool) -> int:
+    def take(self, topic: str, payload: bytes, retain: bool, properties: Properties = PLAIN) -> int:
         """A publish arrives: kept, delivered, answered with a reason code."""
         self.taken.append((topic, payload))
         if retain and payload:
@@ -144,11 +146,11 @@ class SimBrokerWorld:
             self.retained.pop(topic, None)
         now, heard = asyncio.get_running_loop().time(), False
         for subscriber in self.subscribers.values():
-            if matches(subscriber.filter, topic):
-                subscriber.got.append(Delivery(now, topic, payload))
+            if takes(subscriber.filter, topic):
+                subscriber.got.append(Delivery(now, topic, payload, properties=properties))
                 heard = True
         for connection in self._connections:
-            heard = connection.hear(Received(topic, payload[: LARGEST_RECEIVED + 1], retain)) or heard
+            heard = connection.hear(Received(topic, payload[: LARGEST_RECEIVED + 1], retain, properties)) or heard
         return 0 if heard else NO_SUBSCRIBER
 
     def entered(self, connection: "SimBroker") -> None:
@@ -198,7 +200,9 @@ class SimBroker:
         self._open = True
         world.entered(self)
 
-    async def publish(self, topic: str, payload: bytes, qos: int, retain: bool, expiry: float) -> Ack:
+    async def publish(
+        self, topic: str, payload: bytes, qos: int, retain: bool, expiry: float, properties: Properties = PLAIN
+    ) -> Ack:
         """Publish, with whatever fault comes next."""
         self._alive()
         world = self._world
@@ -207,7 +211,7 @@ class SimBroker:
         async with self._inlet:
             await self._until_thawed()
             self._alive()
-            code = self._arrive(topic, payload, retain)
+            code = self._arrive(topic, payload, retain, properties)
         if qos:
             await self._answer(code)
         if world.die_acked:
@@ -215,7 +219,7 @@ class SimBroker:
             world.cut()
         return Ack(code, heard=code != NO_SUBSCRIBER) if qos else Ack()
 
-    def _arrive(self, topic: str, payload: bytes, retain: bool) -> int:
+    def _arrive(self, topic: str, payload: bytes, retain: bool, properties: Properties) -> int:
         """The broker reads it, or dies of it; its reason code."""
         world = self._world
         if world.die_unread or (world.poison and world.poison in payload):
@@ -226,14 +230,14 @@ class SimBroker:
         if any(topic.startswith(prefix) for prefix in world.denied):
             code = NOT_AUTHORIZED
         if code < 0x80:
-            code = world.take(topic, payload, retain)
+            code = world.take(topic, payload, retain, properties)
         if world.die_unacked:
             world.die_unacked -= 1
             world.cut()
         self._alive()
         return code
 
-    async def subscribe(self, pattern: str) -> None:
+    async def subscribe(self, pattern: str, qos: int = 1) -> None:
         """Ask for messages; what is retained comes first."""
         self._alive()
         world = self._world
@@ -247,7 +251,7 @@ class SimBroker:
 
     def hear(self, message: Received) -> bool:
         """A message arrives at the broker; True where we had asked for it."""
-        wanted = self._open and any(matches(pattern, message.topic) for pattern in self._patterns)
+        wanted = self._open and any(takes(pattern, message.topic) for pattern in self._patterns)
         if wanted and len(self._inbox) < QUEUE:
             self._inbox.append(message)
             self._came.set()
@@ -323,14 +327,3 @@ class SimBroker:
             await asyncio.wait_for(self._gone.wait(), max(seconds, 0.0) or None) if seconds > 0 else None
         except TimeoutError:
             return
-
-
-def matches(pattern: str, topic: str) -> bool:
-    """Whether an MQTT filter takes a topic (`+` one level, `#` the rest)."""
-    wanted, given = pattern.split("/"), topic.split("/")
-    for place, level in enumerate(wanted):
-        if level == "#":
-            return True
-        if place >= len(given) or level not in ("+", given[place]):
-            return False
-    return len(wanted) == len(given)

@@ -12,10 +12,10 @@ from typing import Any
 
 from supervisor.actions.compose.preview import Previewer
 from supervisor.actions.runner import Runner
-from supervisor.bus.commands import Commands
+from supervisor.bus.broker import Choice
 from supervisor.bus.connection import Connection
 from supervisor.bus.messages import availability
-from supervisor.bus.pump import Pump
+from supervisor.bus.telling import Telling
 from supervisor.core import Core
 from supervisor.core.assembling import assemble, permit_from
 from supervisor.core.standing import Loaded
@@ -193,14 +193,14 @@ class Life:
         self.runner = Runner(self.engines, prober, world.room, permit, submit, self.clock)
         self.watch = Watch(engine, submit, self.clock, stats_every=60)
         self.hostwatch = HostWatch(world.host, submit, self.clock, every=15)
-        allowed = world.loaded.settings.commands
-        self.commands = Commands(allowed, "sim", self.core.ask, self.clock) if allowed.principals else None
         tells = Previewer(self.engines, lambda: self.core.snapshot.services).widening
         self.requests = [
             RequestWatch(entry, Fenced(world.folders[entry.folder], self.fence), self.core.ask, self.clock, tells)
             for entry in world.loaded.settings.requests
         ]
-        self.pump = Pump(self.thread, self._broker, self.clock, "sim", submit, commands=self.commands)
+        settings = world.loaded.settings.model_copy(update={"host": "sim"})
+        broker = Choice("the broker", "", self._broker)
+        self.telling = Telling(settings, self.thread, self.clock, submit, self.core.ask, broker)
         self.rows: list[Row] = []
         self.trouble: list[BaseException] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -229,10 +229,10 @@ class Life:
 
     def publish(self, rows: Sequence[Row]) -> None:
         self.rows.extend(rows)
-        self.pump.knock(rows)
+        self.telling.publish(rows)
 
     def show(self, snapshot: Snapshot) -> None:
-        self.pump.show(snapshot)
+        self.telling.show(snapshot)
 
     def remember(self) -> None:
         self.world.remembered.extend(self.core.decider.store.drain())
@@ -249,8 +249,9 @@ class Life:
     async def open(self) -> None:
         """Start every edge."""
         requests = [watch.run for watch in self.requests]
-        for body in (self.core.run, self.pump.run, self.hostwatch.run, self.watch.run, *requests):
+        for body in (self.core.run, self.hostwatch.run, self.watch.run, *requests):
             self._tasks.append(asyncio.ensure_future(self._live(body())))
+        self.telling.open(lambda _name, body: self._tasks.append(asyncio.ensure_future(self._live(body()))))
 
     async def _live(self, body: Any) -> None:
         try:
@@ -279,7 +280,7 @@ class Life:
     async def close(self) -> None:
         """SIGTERM."""
         await self.runner.close()
-        await self.pump.close()
+        await self.telling.quiet()
         self.core.stop()
         await self._tasks[0]
         for task in self._tasks[1:]:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from supervisor.bus.connection import Connection
-from supervisor.lab.broker import SimBrokerWorld, matches
+from supervisor.bus.inbox import takes
+from supervisor.lab.broker import SimBrokerWorld
 from supervisor.lab.loop import SimLoop
 from tests.support.broker import SUITE, WILL
 
@@ -58,4 +59,4 @@ def test_the_simulated_broker_behaves_as_a_real_one(behaviour) -> None:
     ],
 )
 def test_filters_match_as_in_mqtt(pattern: str, topic: str, answer: bool) -> None:
-    assert matches(pattern, topic) is answer
+    assert takes(pattern, topic) is answer

@@ -81,10 +81,10 @@ def test_a_repeat_gets_the_first_answer_and_does_nothing_even_after_a_restart() 
         ("thief/approve", {"id": "1", "target": "ap-1"}, "not_allowed", "'thief' may not command this box"),
         ("panel/approve", {"id": "1", "target": "ap-1"}, "not_allowed", "panel may not approve"),
         (
-            "phone/phoenix",
+            "phone/reboot",
             {"id": "1", "target": "oracle"},
             "unknown_verb",
-            "There is no command 'phoenix' over the bus",
+            "There is no command 'reboot' over the bus",
         ),
         ("phone/approve", b"yes", "bad_parameter", "This is not JSON"),
         ("phone/approve", b"[]", "bad_parameter", "This is not an object"),
@@ -190,8 +190,8 @@ def test_one_that_floods_talks_nobody_else_down() -> None:
         reply = await phone.says("phone/approve", {"id": "a1", "target": "ap-1"})
         assert reply is not None
         assert reply["status"] == "ok"
-        assert words.life.commands is not None
-        assert words.life.commands.dropped >= int(BURST), "and what came too fast is counted"
+        assert words.life.telling.commands is not None
+        assert words.life.telling.commands.dropped >= int(BURST), "and what came too fast is counted"
 
     told(story, commands=MAY)
 
@@ -215,7 +215,7 @@ def test_a_broker_that_lets_us_read_nothing_is_said_and_messages_go_on() -> None
         phone.broker.denied = (f"{CMD}/",)
         phone.broker.cut()
         await words.run(60)
-        commands = words.life.commands
+        commands = words.life.telling.commands
         assert commands is not None
         assert "No command is heard over the bus" in commands.trouble
         assert words.life.core.snapshot.bus is not None

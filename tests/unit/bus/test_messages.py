@@ -36,6 +36,7 @@ def test_a_row_becomes_a_cloud_event_on_the_topic_of_its_kind() -> None:
         "datacontenttype": "application/json",
         "epoch": "e1",
         "seq": 7,
+        "prior": 0,
         "host": "box",
         "severity": "warning",
         "data": {"service": "oracle", "exit_code": 139},
