@@ -92,7 +92,11 @@ class House:
             RequestWatch(entry, SharedFolder(entry, in_folder), self.core.ask, clock, compose.widening)
             for entry in settings.requests
         ]
-        self.server = Server(self.core, *settings.http.address) if settings.http.address else None
+        self.server = (
+            Server(self.core, *settings.http.address, token_file=settings.http.token_file)
+            if settings.http.address
+            else None
+        )
         self.tell: Callable[[Row], None] = _log_row
         self._tasks: list[asyncio.Task[None]] = []
         self._reader = Reader()

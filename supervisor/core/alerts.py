@@ -35,8 +35,11 @@ def alert_object(alert: Alert) -> Json:
 class AlertDesk:
     """Journals alert changes and hands them to the review."""
 
-    def __init__(self, rules: RuleEngine, find: Find, silences: Silences) -> None:
-        self._rules, self._find, self._silences = rules, find, silences
+    def __init__(
+        self, rules: RuleEngine, find: Find, silences: Silences, outside: Callable[[], tuple[Alert, ...]]
+    ) -> None:
+        """`outside`: the open alerts that are not of our rules; who has them keeps them."""
+        self._rules, self._find, self._silences, self._outside = rules, find, silences, outside
         self._kept: dict[str, tuple[str, float, float, float]] = {}
         self._seen: tuple[Alert, ...] | None = None
         """the open alerts as they were last looked at: the engine answers the same tuple while nothing moves"""
@@ -80,7 +83,7 @@ class AlertDesk:
 
     def tell_unheard(self, row: WriteRow, batch: Batch, now: float) -> None:
         """A silence ended: what fires and was not told because of it is told now."""
-        for alert, by in self._silences.unheard(self._rules.active(), now, batch):
+        for alert, by in self._silences.unheard((*self._rules.active(), *self._outside()), now, batch):
             text = f"{alert.annotations.get('summary', alert.name)} (fires since {iso(alert.fired_at)}; {by} is over)"
             body = {"alert": alert_object(alert), "text": text, "rule": alert.rule, "was_silenced": by}
             row("alert.firing", self.subject(alert), body, True)

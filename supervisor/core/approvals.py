@@ -232,7 +232,7 @@ class Approvals:
         """Let questions lapse that nobody answered in time, and take back those whose alert has ended."""
         if not self._entries:
             return
-        firing = {alert.fingerprint: alert.fired_at for alert in core.rules.active() if alert.state == "firing"}
+        firing = {alert.fingerprint: alert.fired_at for alert in core.alerts() if alert.state == "firing"}
         for one in self.open():
             if one.asked_at > core.now:  # the clock was put back while nobody ran
                 one = replace(one, asked_at=core.now, expires_at=core.now + LASTS)

@@ -14,6 +14,7 @@ from supervisor.core.admission import Admission
 from supervisor.core.approvals import Approvals
 from supervisor.core.decider import Decider
 from supervisor.core.mail import Mail
+from supervisor.core.outside import Outsiders
 from supervisor.core.rollouts import Rollouts
 from supervisor.core.silences import Silences
 from supervisor.core.standing import Identity, Loaded, Standing
@@ -35,6 +36,7 @@ SPACES = (
     "incident",
     "load",
     "meta",
+    "outside",
     "pause",
     "plan",
     "proved",
@@ -95,6 +97,7 @@ def assemble(
         Rollouts(kept["rollout"], kept["meta"], machine),
         Silences(kept["silence"]),
         Mail(kept["command"]),
+        Outsiders(kept["outside"]),
     )
     decider.desk.restored(alerts, lost)
     decider.last_seq = journal.last_seq

@@ -15,11 +15,13 @@ from supervisor.core.approvals import Approvals
 from supervisor.core.commands import answer_command
 from supervisor.core.lanes import Reply
 from supervisor.core.mail import Mail
+from supervisor.core.outside import Outsiders
 from supervisor.core.rollouts import Rollouts
 from supervisor.core.silences import Silences
 from supervisor.core.standing import Identity, Loaded, Standing
 from supervisor.core.surroundings import world_of
 from supervisor.facts import (
+    Alert,
     BusState,
     Command,
     Decision,
@@ -27,10 +29,12 @@ from supervisor.facts import (
     EngineEvent,
     EngineState,
     Fact,
+    Gathered,
     ImageRef,
     Json,
     Labels,
     Looked,
+    Outside,
     PlanEnded,
     Readings,
     Reloaded,
@@ -80,12 +84,14 @@ class Decider:
         rollouts: Rollouts,
         silences: Silences,
         mail: Mail,
+        outside: Outsiders,
     ) -> None:
         self.loaded, self.identity, self.standing = loaded, identity, standing
         self.registry, self.store, self.rules, self.book = registry, store, rules, book
         self.admission = admission
-        self.approvals, self.rollouts, self.silences, self.mail = approvals, rollouts, silences, mail
-        self.desk = AlertDesk(rules, registry.find, silences)
+        self.approvals, self.rollouts, self.silences = approvals, rollouts, silences
+        self.mail, self.outside = mail, outside
+        self.desk = AlertDesk(rules, registry.find, silences, outside.active)
         self.replies: list[tuple[Any, Any]] = []
         self.effects: list[Effect] = []
         self.decisions: deque[Decision] = deque(maxlen=50)
@@ -129,6 +135,7 @@ class Decider:
         self._happened(self.registry.tick(now, mono))
         ourselves.end_pauses(self)
         self.silences.tick(self)
+        self.outside.tick(self)
         if not self._begun:
             self._begun = True
             self._first_words()
@@ -165,7 +172,8 @@ class Decider:
         tick = self.registry.due()
         if tick is not None:
             found.append(tick)
-        walls = (self.rules.due(), self._again, ourselves.pause_end(self), self.approvals.due(), self.silences.due())
+        walls = [self.rules.due(), self._again, ourselves.pause_end(self), self.approvals.due(), self.silences.due()]
+        walls.append(self.outside.due())
         found += [self.mono + max(0.0, wall - self.now) for wall in walls if wall is not None]
         return min(found)
 
@@ -271,6 +279,10 @@ class Decider:
         if outcome.health:
             ourselves.sample(self)  # a rule that errs raises an alert itself, and not only with the next repetition
 
+    def alerts(self) -> tuple[Alert, ...]:
+        """Every open alert: of our own rules, and from outside."""
+        return (*self.rules.active(), *self.outside.active())
+
     def announce(self, changes: Iterable[Any]) -> None:
         """Journal alert changes and keep them for the review at the end of the turn."""
         if self.desk.journal(tuple(changes), self.row, self.batch):
@@ -368,11 +380,13 @@ _HANDLERS: dict[type, Callable[[Decider, Any], Any]] = {
     EngineState: Decider._on_engine,
     Readings: Decider._on_readings,
     Command: answer_command,
+    Outside: lambda core, fact: core.outside.take(core, fact),
     StepAsked: lambda core, fact: core.admission.step_asked(core, fact),
     StepEnded: lambda core, fact: core.admission.step_ended(core, fact),
     PlanEnded: lambda core, fact: core.admission.plan_ended(core, fact),
     Reloaded: Decider._on_reloaded,
     BusState: Decider._on_bus,
+    Gathered: ourselves.gathered,
     EdgeState: Decider._on_edge,
     Stopping: Decider._on_stopping,
 }

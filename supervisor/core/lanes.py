@@ -7,7 +7,7 @@ import asyncio
 from collections import Counter, deque
 from typing import Any
 
-from supervisor.facts import Command, EngineEvent, EngineState, Fact, ImageRef, Lane, Looked, Readings, Sweep
+from supervisor.facts import Command, EngineEvent, EngineState, Fact, ImageRef, Lane, Looked, Outside, Readings, Sweep
 
 Reply = asyncio.Future[Any] | None
 Entry = tuple[Fact, Reply]
@@ -43,7 +43,7 @@ class Lanes:
         """Queue a fact; False if it is refused (a command while too many wait)."""
         lane = lane_of(fact)
         if lane is Lane.ANSWERS:
-            if isinstance(fact, Command) and len(self._answers) >= MOST_ANSWERS:
+            if isinstance(fact, Command | Outside) and len(self._answers) >= MOST_ANSWERS:
                 self.counts["commands_refused"] += 1
                 return False
             self._answers.append((fact, reply))

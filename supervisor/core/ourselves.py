@@ -3,13 +3,15 @@
 import re
 from typing import TYPE_CHECKING
 
-from supervisor.facts import Metric, Sample, labels
+from supervisor.facts import Gathered, Metric, Sample, labels
 
 if TYPE_CHECKING:
     from supervisor.core.decider import Decider
 
 _PLACED = re.compile(r"(.+?):\d+:\d+: ")
 """a mistake in a playbook file, as its text has it"""
+ALIAS = "alias"
+"""the part of our edge that is in trouble while another machine has our name at the broker"""
 JUMP = 5.0
 """seconds the two hands may drift apart in a turn before it counts as a jump of the clock"""
 
@@ -19,6 +21,7 @@ METRICS = (
     Metric("resurgam_engine_up", "gauge", ("engine",), 60.0, events=True),
     Metric("resurgam_faults_total", "counter", ("kind",), 60.0, events=True),
     Metric("resurgam_problems", "gauge", (), 60.0, events=True),
+    Metric("resurgam_alias_taken", "gauge", (), 60.0, events=True),
 )
 """what `sample` makes, with every repeat of the event-sourced series"""
 
@@ -33,6 +36,7 @@ def check_hands(core: "Decider") -> None:
             core.rules.gap(gap, core.now)
             core.admission.gap(core, gap)
             core.approvals.gap(core, gap)
+            core.outside.gap(core, gap)
             core.book.gap(gap)
             if gap < 0:
                 core.registry.gap(gap)
@@ -60,7 +64,15 @@ def sample(core: "Decider") -> None:
         Sample(labels("resurgam_faults_total", kind=kind), float(count)) for kind, count in sorted(counts.items())
     ]
     found.append(Sample(labels("resurgam_problems"), float(len(core.standing.edges))))
+    found.append(Sample(labels("resurgam_alias_taken"), float(ALIAS in core.standing.edges)))
     core.rules.arrived("resurgam", core.store.append(core.now, found), core.now)
+
+
+def gathered(core: "Decider", fact: Gathered) -> None:
+    """Write the one row that tells of many messages. The pump hands it in again where it does not see the row."""
+    if core.standing.piles.get(fact.what) != fact.pile:
+        core.standing.piles[fact.what] = fact.pile
+        core.row(f"daemon.{fact.what}", "daemon", {**fact.body, "pile": fact.pile})
 
 
 def pause_end(core: "Decider") -> float | None:

@@ -39,7 +39,7 @@ def snapshot_of(core: "Decider", rev: int, counts: Mapping[str, int]) -> Snapsho
         engines=tuple(standing.engines[name] for name in sorted(standing.engines)),
         pauses=dict(standing.pauses),
         services=core.registry.services(),
-        alerts=core.rules.active(),
+        alerts=core.alerts(),
         incidents=core.book.incidents(),
         plans=core.admission.plans(),
         waiting=core.admission.waiting(),
@@ -97,14 +97,14 @@ def _parked(core: "Decider") -> list[str]:
 
 def explain(core: "Decider", word: str) -> Json:
     """What is known about an alert (by name or fingerprint) or a service, and the decisions that touched it."""
-    alerts = [alert for alert in core.rules.active() if word in (alert.name, alert.fingerprint)]
+    alerts = [alert for alert in core.alerts() if word in (alert.name, alert.fingerprint)]
     rules = core.rules.explain(word, core.now)
     found = core.registry.find(word) if not alerts and not rules else ()
     services = [service for service in core.registry.services() if service.id in found]
     names = {service.id for service in services} | {core.desk.subject(alert) for alert in alerts}
     incidents = [incident for incident in core.book.incidents() if incident.subject in names]
     decisions = [item for item in core.decisions if item.intent.target in names or item.intent.by.endswith(f":{word}")]
-    about = [alert for alert in core.rules.active() if core.desk.subject(alert) in found]
+    about = [alert for alert in core.alerts() if core.desk.subject(alert) in found]
     return {
         "word": word,
         "found": bool(alerts or services or rules),

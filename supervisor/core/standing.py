@@ -50,6 +50,8 @@ class Standing:
     engines: dict[str, EngineState] = field(default_factory=dict)
     swept: dict[str, bool] = field(default_factory=dict)
     bus: BusState | None = None
+    piles: dict[str, str] = field(default_factory=dict)
+    """digest | shed -> the pile of messages that was written down last"""
     edge_counts: dict[str, int] = field(default_factory=dict)
     edges: dict[str, str] = field(default_factory=dict)
     """part -> what is wrong with it"""

@@ -21,7 +21,7 @@ def world_of(core: "Decider") -> World:
         stopping=standing.stopping,
         pauses=dict(standing.pauses),
         services={service.id: service for service in core.registry.services()},
-        alerts=core.rules.active(),
+        alerts=core.alerts(),
         plans=core.admission.plans(),
         spent=core.admission.spent(core.now),
         rollouts=core.rollouts.open(),

@@ -121,6 +121,26 @@ class Command(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class OutsideAlert:
+    """An alert that another system tells of. Times are unix seconds, 0 for not said."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    starts_at: float = 0.0
+    ends_at: float = 0.0
+    lasts: float = 300.0
+    """seconds for which it counts as firing where its end was not said and nobody tells of it again"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside(Fact):
+    """One delivery of alerts from another system. `source`: who handed them in."""
+
+    source: str
+    alerts: tuple[OutsideAlert, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StepAsked(Fact):
     """The runner asks whether it may take this step. `seen` is an inspect not older than the step's start."""
 
@@ -168,6 +188,30 @@ class BusState(Fact):
     broker: str
     text: str
     waiting: int = 0
+    oldest_at: float = 0.0
+    """when the oldest message that waits was written, unix seconds; 0 for none"""
+    unheard: int = 0
+    """messages that the broker took and nobody had subscribed to, as long as the journal knows them"""
+    dead: int = 0
+    """messages that the broker will never take"""
+    shed: int = 0
+    """messages that were given up because too much waited"""
+    digested: int = 0
+    """messages that were told in a digest, not one by one"""
+    critical_unheard: int = 0
+    """critical alerts that nobody heard over MQTT since this process began"""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered(Fact):
+    """The message pump lets one message tell of many rows: a `digest` of what came too fast or too late to be told
+    one by one, or what was `shed` because too much waited. The core writes the row."""
+
+    what: str
+    """digest | shed: the row is of the kind `daemon.<what>`"""
+    pile: str
+    """names it: the same pile is written once, however often it is handed in"""
+    body: Json
 
 
 @dataclass(frozen=True, slots=True)

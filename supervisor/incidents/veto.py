@@ -45,7 +45,7 @@ def parse(text: str) -> Veto:
 def against(verb: str, params: dict[str, str], service: str, world: World) -> tuple[Alert, Veto] | None:
     """The first firing alert that forbids this verb on this service, in the order of the rules; None if none does."""
     words = _meanings(verb, params)
-    speaking = [alert for alert in world.alerts if alert.state == "firing" and alert.annotations.get("veto")]
+    speaking = [alert for alert in world.alerts if _may_forbid(alert)]
     for alert in sorted(speaking, key=lambda one: (one.origin != "owner", one.order, one.fingerprint)):
         try:
             veto = parse(alert.annotations["veto"])
@@ -54,6 +54,11 @@ def against(verb: str, params: dict[str, str], service: str, world: World) -> tu
         if any(word in veto.verbs for word in words) and _covers(veto, alert, service, world):
             return alert, veto
     return None
+
+
+def _may_forbid(alert: Alert) -> bool:
+    """Only our own rules can: what others say in an annotation is shown, not obeyed."""
+    return alert.state == "firing" and alert.origin != "outside" and bool(alert.annotations.get("veto"))
 
 
 def _meanings(verb: str, params: dict[str, str]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from supervisor.facts import Command, Decision, Json
 from supervisor.web import lookup
 from supervisor.web.commands import Wish, parse
 from supervisor.web.house import House, answer, problem
+from supervisor.web.inlet import Inlet
 from supervisor.web.peer import Peer, group_id, may_enter, peer_of
 from supervisor.web.prometheus import Api
 from supervisor.web.recording import Recording
@@ -68,6 +69,7 @@ class Control:
         app.router.add_post("/v1/compose", self._prospects)
         app.router.add_post("/v1/preview", self._foresee)
         Api(self._house).add_to(app)
+        Inlet(self._house, _who).add_to(app)
         bound = _bind(self._path)
         stat = self._path.stat()
         self._inode = (stat.st_dev, stat.st_ino)
@@ -326,6 +328,11 @@ def _number(request: web.Request, name: str, default: int, most: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise web.HTTPBadRequest(reason=f"{name} is not a whole number")
     return min(int(text), most)
+
+
+def _who(request: web.Request) -> str:
+    peer = _peer(request)
+    return peer.principal if peer is not None else ""
 
 
 def _peer(request: web.Request) -> Peer | None:

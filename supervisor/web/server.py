@@ -1,4 +1,5 @@
-"""The TCP door: /metrics, /healthz, /readyz and Prometheus' API. It only reads.
+"""The TCP door: /metrics, /healthz, /readyz and Prometheus' API. It only reads, but for alerts from outside, which it
+takes from who has the token.
 
 In: the house's snapshot and newest samples. Out: answers on `http.listen` (default 127.0.0.1:9464). The Host header is
 checked, so that a web page cannot read the box through a name that was rebound to it. A taken port is a warning, never
@@ -17,6 +18,7 @@ from aiohttp.typedefs import Handler
 
 from supervisor.facts import Snapshot
 from supervisor.web.house import House, answer, problem
+from supervisor.web.inlet import Inlet
 from supervisor.web.metrics import Exposition
 from supervisor.web.prometheus import Api
 
@@ -61,9 +63,11 @@ def our_fault(record: logging.LogRecord) -> bool:
 
 
 class Server:
-    """The TCP door. `names` are further host names it may be called by."""
+    """The TCP door. `names` are further host names it may be called by; `token_file` holds the token with which alerts
+    may be handed in, '' takes none."""
 
-    def __init__(self, house: House, host: str, port: int, names: Iterable[str] = ()) -> None:
+    def __init__(self, house: House, host: str, port: int, names: Iterable[str] = (), token_file: str = "") -> None:
+        self._token_file = token_file
         self._house, self._host, self._port = house, host, port
         machine = socket.gethostname()
         self._names = (*_NAMES, host, machine, machine.partition(".")[0], f"{machine}.local", *names)
@@ -79,6 +83,7 @@ class Server:
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/readyz", self._ready)
         Api(self._house).add_to(app)
+        Inlet(self._house, token_file=self._token_file).add_to(app)
         # Handlers end with their client: nobody waits for the answer to a question whose asker went away.
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
         logging.getLogger("aiohttp.server").addFilter(our_fault)

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 from supervisor.clock import ManualClock
 from supervisor.core.asked import Asked
-from supervisor.facts import Command, Decision, Fact, Intent, Json, Labels, Snapshot
+from supervisor.core.outside import Taken
+from supervisor.facts import Command, Decision, Fact, Intent, Json, Labels, Outside, Snapshot
 from supervisor.journal import Journal
 from supervisor.rules.engine import RuleState
 from supervisor.samples import Store
@@ -40,6 +41,8 @@ class FakeHouse:
         self.journal = Journal.open(None, self.clock)
         self.snapshot = snapshot or box(seq=0)
         self.asked: list[Command] = []
+        self.handed: list[Outside] = []
+        """alerts from outside, by delivery"""
         self.verdicts: dict[str, Verdict] = {}
         self.rollout = 0
         """the rollout that every command begins"""
@@ -66,6 +69,9 @@ class FakeHouse:
         self._newer.set()
 
     async def ask(self, fact: Fact) -> Any:
+        if isinstance(fact, Outside):
+            self.handed.append(fact)
+            return Taken(len(fact.alerts), 0)
         assert isinstance(fact, Command)
         self.asked.append(fact)
         verdict = self.verdicts.get(fact.verb, yes("Plan 41 was started."))
