@@ -12,10 +12,15 @@ import os
 import sys
 from typing import Any
 
-_NO_DRIVER = (9, 12)
-"""driver not loaded; its library not found"""
+_NOT_LOADED, _NO_LIBRARY = 9, 12
+_MODULE = "/proc/driver/nvidia/version"
+"""It is there while the driver is loaded. Where the device files are hidden from us, the library says `not loaded`"""
+_REFUSED = (4, 17)
+"""no permission; the operating system has blocked it"""
 _MISMATCH = 18
 """the library is of another version than the kernel's part"""
+_NONE_SEEN = {"trouble": "no_gpu", "text": "0 GPUs"}
+"""A GPU whose device file we may not open is not counted; and who opened the driver so, goes on not counting it"""
 
 
 class Driver:
@@ -27,18 +32,20 @@ class Driver:
     def usage(self) -> dict[str, Any]:
         """`gpus`: every GPU by index, one that does not answer with its `error`; or the trouble of them all."""
         try:
-            return {"gpus": [self._gpu(index) for index in range(self._nvml.nvmlDeviceGetCount())]}
+            count = self._nvml.nvmlDeviceGetCount()
         except self._nvml.NVMLError as err:
             return trouble(err)
+        return {"gpus": [self._gpu(index) for index in range(count)]} if count else _NONE_SEEN
 
     def _gpu(self, index: int) -> dict[str, Any]:
         nvml = self._nvml
-        found: dict[str, Any] = {"index": index, "uuid": "", "total": 0, "free": 0, "users": [], "error": ""}
+        found: dict[str, Any] = {"index": index, "uuid": "", "users": [], "error": ""}
+        found |= {"total": 0, "free": 0, "reserved": 0}
         try:
             handle = nvml.nvmlDeviceGetHandleByIndex(index)
             uuid = nvml.nvmlDeviceGetUUID(handle)
             found["uuid"] = uuid.decode("ascii", "replace") if isinstance(uuid, bytes) else str(uuid)
-            memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+            memory = self._memory(handle)
         except nvml.NVMLError as err:
             return {**found, "error": str(err)}
         users: dict[int, int] = {}
@@ -49,7 +56,16 @@ class Driver:
                 continue  # not on this card, or not with this driver: only less is known of who holds it
             for process in listed:  # one process may be in both lists, with the same memory
                 users[process.pid] = max(users.get(process.pid) or 0, process.usedGpuMemory or 0)
-        return {**found, "total": memory.total, "free": memory.free, "users": sorted(users.items())}
+        return {**found, **memory, "users": sorted(users.items())}
+
+    def _memory(self, handle: Any) -> dict[str, int]:
+        """The newer call tells what the driver keeps for itself; the older one counts that as used by somebody."""
+        nvml = self._nvml
+        try:
+            memory = nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2)
+        except nvml.NVMLError:
+            memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+        return {"total": memory.total, "free": memory.free, "reserved": getattr(memory, "reserved", 0)}
 
     def close(self) -> None:
         """Let go of the driver: an open one is a user of every GPU."""
@@ -60,7 +76,7 @@ class Driver:
 
 
 def start() -> tuple[Driver | None, dict[str, Any]]:
-    """The driver, or what is wrong with it: `trouble` no_library | no_driver | mismatch | error, and its own `text`."""
+    """The driver, or what is wrong with it: `trouble` no_library, or as `trouble` says it."""
     try:
         nvml = importlib.import_module("pynvml")
     except ImportError as err:
@@ -73,9 +89,15 @@ def start() -> tuple[Driver | None, dict[str, Any]]:
 
 
 def trouble(err: Any) -> dict[str, Any]:
-    """What an NVMLError says of the whole driver."""
-    code = getattr(err, "value", 0)
-    kind = "no_driver" if code in _NO_DRIVER else "mismatch" if code == _MISMATCH else "error"
+    """What an NVMLError says of the whole driver: no_driver | refused | no_nvml | mismatch | error, and its `text`."""
+    code, kind = getattr(err, "value", 0), "error"
+    if code in _REFUSED:
+        kind = "refused"
+    elif code in (_NOT_LOADED, _NO_LIBRARY):
+        hidden = "refused" if code == _NOT_LOADED else "no_nvml"
+        kind = hidden if os.path.exists(_MODULE) else "no_driver"
+    elif code == _MISMATCH:
+        kind = "mismatch"
     return {"trouble": kind, "text": str(err)}
 
 

@@ -13,6 +13,9 @@ _MOST_GPUS, _MOST_USERS = 64, 4_096
 _TROUBLES = {
     "no_library": "the Python package nvidia-ml-py is missing",
     "no_driver": "no NVIDIA driver answers on this machine",
+    "no_gpu": "NVIDIA's driver shows us no GPU; look whether `nvidia-smi -L` has one, and let us open /dev/nvidia0",
+    "refused": "we may not open NVIDIA's device files, /dev/nvidia*; in a service unit see PrivateDevices, DeviceAllow",
+    "no_nvml": "NVIDIA's driver is loaded, but its library, libnvidia-ml.so.1, cannot be loaded here",
     "mismatch": "NVIDIA's library and its kernel module are of two versions; reboot, or load the new module",
 }
 
@@ -30,6 +33,13 @@ class Gpu:
     """(pid, bytes) by pid; 0 bytes where the driver does not say"""
     error: str = ""
     """why it could not be read; '' where it could"""
+    reserved: int = 0
+    """what the driver keeps for itself, of the total; 0 where it does not say"""
+
+    @property
+    def most(self) -> int:
+        """What can be free at all."""
+        return max(0, self.total - self.reserved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,7 @@ def parse(line: bytes) -> tuple[int, Usage]:
         said = json.loads(line)
         number = _whole(said["n"])
         if "trouble" in said:
-            text = units.plain(str(said.get("text") or "without a reason"), 200)
+            text = _phrase(said.get("text") or "without a reason")
             return number, Usage(trouble=_TROUBLES.get(str(said["trouble"]), f"NVIDIA's driver says: {text}"))
         return number, Usage(tuple(_gpu(each) for each in said["gpus"][:_MOST_GPUS]))
     except (KeyError, TypeError, AttributeError, RecursionError) as err:
@@ -55,8 +65,14 @@ def parse(line: bytes) -> tuple[int, Usage]:
 
 def _gpu(said: Any) -> Gpu:
     users = tuple((_whole(pid), _whole(used)) for pid, used in said["users"][:_MOST_USERS])
-    uuid, error = units.plain(str(said["uuid"]), 100), units.plain(str(said["error"]), 200)
-    return Gpu(_whole(said["index"]), uuid, _whole(said["total"]), _whole(said["free"]), users, error)
+    uuid, error = units.plain(str(said["uuid"]), 100), _phrase(said["error"])
+    total, free, reserved = (_whole(said[size]) for size in ("total", "free", "reserved"))
+    return Gpu(_whole(said["index"]), uuid, total, free, users, error, reserved)
+
+
+def _phrase(value: Any) -> str:
+    """The driver's words, some of which are sentences, as a part of one of ours."""
+    return units.plain(str(value), 200).rstrip(". ")
 
 
 def _whole(value: Any) -> int:

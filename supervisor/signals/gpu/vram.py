@@ -132,11 +132,15 @@ def _doubt(name: str, amount: int, gpus: Sequence[Gpu]) -> str:
             return f"There is no GPU {name} on this machine, and {needs} on it"
         if gpu.error:
             return f"GPU {gpu.index} does not say what it has free ({gpu.error}), and {needs}"
-        return f"GPU {gpu.index} has {units.show_size(gpu.total)} in all, and {needs}" if gpu.total < amount else ""
-    largest = max((gpu.total for gpu in gpus if not gpu.error), default=0)
+        return f"GPU {gpu.index} never has {_more(gpu.most)} free, and {needs}" if gpu.most < amount else ""
+    largest = max((gpu.most for gpu in gpus if not gpu.error), default=0)
     if not largest:
         return f"No GPU of this machine says what it has free, and {needs}"
-    return f"No GPU of this machine has more than {units.show_size(largest)}, and {needs}" if largest < amount else ""
+    return f"No GPU of this machine ever has {_more(largest)} free, and {needs}" if largest < amount else ""
+
+
+def _more(most: int) -> str:
+    return f"more than {units.show_size(most)}"
 
 
 def _has(gpu: Gpu, free: int, amount: int) -> str:
@@ -144,11 +148,14 @@ def _has(gpu: Gpu, free: int, amount: int) -> str:
 
 
 def _held_by(gpu: Gpu, naming: Naming) -> str:
-    """The largest holders, as the end of a sentence."""
+    """The largest holders, as the end of a sentence. What a process of another PID namespace holds, or what one left
+    behind, has no holder."""
     users = sorted(gpu.users, key=lambda user: (-user[1], user[0]))
     named = [_holder(pid, used, naming) for pid, used in users[:_NAMED]]
     more = [f"{len(users) - _NAMED} more"] if len(users) > _NAMED else []
-    return f"; held by {', '.join([*named, *more])}" if named else ""
+    if named:
+        return f"; held by {', '.join([*named, *more])}"
+    return "; the driver names nobody who holds the rest" if gpu.free < gpu.most else ""
 
 
 def _holder(pid: int, used: int, naming: Naming) -> str:

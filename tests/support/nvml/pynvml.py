@@ -8,6 +8,8 @@ crash                            the next call ends the process
 print TEXT                       the library writes to stdout
 gpu INDEX UUID TOTAL FREE PID:USED …    a GPU, sizes in GiB; USED `?`: the driver does not say
 gpu INDEX UUID lost              a GPU that fell off the bus
+kept SIZE                        what the driver keeps of each GPU for itself, in GiB
+old                              the library does not know the newer calls
 closed                           (written by us) the driver was let go of
 """
 
@@ -17,7 +19,14 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-_WORDS = {9: "Driver Not Loaded", 12: "NVML Shared Library Not Found", 15: "GPU is lost", 18: "RM/NVML mismatch"}
+nvmlMemory_v2 = 0x02000028
+_WORDS = {
+    9: "Driver Not Loaded",
+    12: "NVML Shared Library Not Found",
+    13: "Function Not Found",
+    15: "GPU is lost",
+    18: "RM/NVML mismatch",
+}
 
 
 class NVMLError(Exception):
@@ -86,9 +95,15 @@ def nvmlDeviceGetUUID(handle: list[str]) -> str:
     return handle[2]
 
 
-def nvmlDeviceGetMemoryInfo(handle: list[str]) -> SimpleNamespace:
+def nvmlDeviceGetMemoryInfo(handle: list[str], version: int | None = None) -> SimpleNamespace:
     total, free = (int(float(size) * 2**30) for size in handle[3:5])
-    return SimpleNamespace(total=total, free=free, used=total - free)
+    if version is None:
+        return SimpleNamespace(total=total, free=free, used=total - free)
+    lines = _lines()
+    if ["old"] in lines:
+        raise NVMLError(13)
+    kept = next((int(float(line[1]) * 2**30) for line in lines if line[0] == "kept"), 0)
+    return SimpleNamespace(total=total, free=free, reserved=kept, used=total - free - kept)
 
 
 def _process(text: str) -> SimpleNamespace:

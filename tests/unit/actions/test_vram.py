@@ -101,7 +101,7 @@ def test_what_is_free_changes_all_the_time_and_is_not_told_each_time(box):
     [
         ({"trouble": "no NVIDIA driver answers on this machine"}, ("0", 90 * GIB), "VRAM is not watched"),
         ({}, ("7", 90 * GIB), "There is no GPU 7 on this machine"),
-        ({}, ("0", 97 * GIB), "GPU 0 has 96.0 GiB in all"),
+        ({}, ("0", 97 * GIB), "GPU 0 never has more than 96.0 GiB free"),
     ],
 )
 def test_what_cannot_be_waited_for_is_told_and_costs_no_time(box, changes, vram, said):

@@ -22,6 +22,7 @@ def gpus(tmp_path, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setitem(sys.modules, "pynvml", module)
+    monkeypatch.setattr(child, "_MODULE", str(tmp_path / "version"))  # no kernel module is loaded
     file = tmp_path / "gpus"
     monkeypatch.setenv("RESURGAM_FAKE_GPU", str(file))
     return file
@@ -40,6 +41,7 @@ def test_every_gpu_with_what_is_free_and_who_uses_it(gpus):
         "uuid": "GPU-aa",
         "total": 80 * GIB,
         "free": 12 * GIB,
+        "reserved": 0,
         "users": [(12, 8 * GIB), (4711, 60 * GIB)],  # 4711 is in both lists, and counted once
         "error": "",
     }
@@ -60,11 +62,30 @@ def test_one_lost_card_does_not_hide_the_others(gpus):
 
 @pytest.mark.parametrize(
     ("line", "trouble"),
-    [("init 9", "no_driver"), ("init 12", "no_driver"), ("init 18", "mismatch"), ("init 4", "error")],
+    [
+        ("init 9", "no_driver"),
+        ("init 12", "no_driver"),
+        ("init 18", "mismatch"),
+        ("init 4", "refused"),
+        ("init 999", "error"),
+    ],
 )
 def test_a_driver_that_cannot_be_opened_is_a_trouble(gpus, line, trouble):
     gpus.write_text(f"{line}\n")
     assert usage()["trouble"] == trouble
+
+
+def test_what_the_driver_keeps_is_told_where_the_library_knows(gpus):
+    gpus.write_text("kept 2\ngpu 0 GPU-aa 80 78\n")
+    assert usage()["gpus"][0]["reserved"] == 2 * GIB
+    gpus.write_text("old\nkept 2\ngpu 0 GPU-aa 80 78\n")
+    assert (usage()["gpus"][0]["reserved"], usage()["gpus"][0]["free"]) == (0, 78 * GIB)
+
+
+def test_a_driver_without_a_gpu_is_a_trouble_that_the_process_ends_with(gpus, monkeypatch, tmp_path):
+    gpus.write_text("\n")
+    said = _main("1 usage\n2 usage\n", monkeypatch, tmp_path)
+    assert [each["trouble"] for each in said] == ["no_gpu"], "it would never see one that comes"
 
 
 def test_a_driver_that_went_away_is_a_trouble(gpus):

@@ -6,7 +6,7 @@ import pytest
 
 from supervisor.signals.gpu.usage import Gpu, Usage, parse
 
-GPU = {"index": 0, "uuid": "GPU-aa", "total": 80, "free": 7, "users": [[4711, 60]], "error": ""}
+GPU = {"index": 0, "uuid": "GPU-aa", "total": 80, "free": 7, "reserved": 2, "users": [[4711, 60]], "error": ""}
 
 
 def line(**said):
@@ -14,7 +14,7 @@ def line(**said):
 
 
 def test_an_answer_is_read():
-    assert parse(line(gpus=[GPU])) == (5, Usage((Gpu(0, "GPU-aa", 80, 7, ((4711, 60),)),)))
+    assert parse(line(gpus=[GPU])) == (5, Usage((Gpu(0, "GPU-aa", 80, 7, ((4711, 60),), reserved=2),)))
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,8 @@ def test_an_answer_is_read():
         ({"trouble": "mismatch"}, "two versions; reboot"),
         ({"trouble": "error", "text": "Insufficient \x1bPermissions"}, "says: Insufficient \ufffdPermissions"),
         ({"trouble": 7}, "without a reason"),
+        ({"trouble": "no_gpu"}, "shows us no GPU; look whether"),
+        ({"trouble": "refused"}, "we may not open NVIDIA's device files"),
     ],
 )
 def test_a_trouble_is_a_sentence(said, part):
@@ -48,12 +50,13 @@ def test_a_trouble_is_a_sentence(said, part):
         line(gpus=[{**GPU, "free": "7"}]),
         line(gpus=[{**GPU, "free": True}]),
         line(gpus=[{**GPU, "total": -1}]),
+        line(gpus=[{**GPU, "reserved": None}]),
         line(gpus=[{**GPU, "users": [[1]]}]),
         line(gpus=[{**GPU, "users": {"a": 1}}]),
         b'{"n": "1", "gpus": []}',
-        b'{"n": 1, "gpus": [{"index": 0, "uuid": "a", "total": NaN, "free": 1, "users": [], "error": ""}]}',
+        line(gpus=[{**GPU, "total": float("nan")}]),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_what_is_no_answer_is_refused(junk):
     with pytest.raises(ValueError):

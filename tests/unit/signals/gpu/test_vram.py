@@ -12,7 +12,7 @@ GIB = 2**30
 OLD, OTHER = "a1" * 32, "b2" * 32
 
 
-def gpu(index, free, *users, total=96, error=""):
+def gpu(index, free, *users, total=96, error="", reserved=0):
     return Gpu(
         index,
         f"GPU-{index}{index}aa-x",
@@ -20,6 +20,7 @@ def gpu(index, free, *users, total=96, error=""):
         free * GIB,
         tuple((pid, used * GIB) for pid, used in users),
         error,
+        reserved * GIB,
     )
 
 
@@ -73,8 +74,8 @@ def test_only_the_largest_holders_are_named():
         (("7", 1), "There is no GPU 7 on this machine, and it needs 1.0 GiB on it: it is not waited for."),
         (("GPU-ff", 1), "There is no GPU GPU-ff on this machine"),
         (("1", 1), "GPU 1 does not say what it has free (GPU is lost), and it needs 1.0 GiB: it is not waited for."),
-        (("0", 97), "GPU 0 has 96.0 GiB in all, and it needs 97.0 GiB"),
-        (("", 97), "No GPU of this machine has more than 96.0 GiB, and it needs 97.0 GiB"),
+        (("0", 97), "GPU 0 never has more than 96.0 GiB free, and it needs 97.0 GiB"),
+        (("", 97), "No GPU of this machine ever has more than 96.0 GiB free, and it needs 97.0 GiB"),
         (("MIG-0", 1), "MIG-0 is a slice of a GPU"),
     ],
 )
@@ -83,6 +84,23 @@ def test_what_cannot_be_waited_for_is_a_doubt_and_nothing_waits(pair, said):
     found = doubts(wants(pair), usage)
     assert [each[: len(said)] for each in found] == ([said] if said else [])
     assert short(wants(pair), usage, name) == ""
+
+
+@pytest.mark.parametrize("which", ["0", ""])
+def test_what_the_driver_keeps_for_itself_is_never_free(which):
+    usage = Usage((gpu(0, 95, total=96, reserved=1),))
+    assert doubts(wants((which, 95)), usage) == ()
+    said = "more than 95.0 GiB free, and it needs 96.0 GiB: it is not waited for."
+    assert doubts(wants((which, 96)), usage)[0].endswith(said)
+    assert short(wants((which, 96)), usage, name) == ""
+
+
+def test_memory_that_nobody_holds_by_name_is_said_to_be_so():
+    usage = Usage((gpu(0, 12, total=96, reserved=1),))
+    nobody = "it needs 90.0 GiB; the driver names nobody who holds the rest"
+    assert short(wants(("0", 90)), usage, name).endswith(nobody)
+    reserved_only = Usage((gpu(0, 12, total=13, reserved=1),))
+    assert short(wants(("0", 5), ("", 8)), reserved_only, name).endswith("it needs 8.0 GiB")
 
 
 def test_without_a_driver_one_sentence_says_why():
