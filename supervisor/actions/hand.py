@@ -62,6 +62,19 @@ class LeftOpen(ResurgamError):
     """The process ends in the middle: the plan stays open for the next start."""
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """How a container that stands still is to be called, and its restart policy; '' for as it is."""
+
+    key: str
+    name: str
+    policy: str = ""
+
+    def done(self, seen: Container | None) -> bool:
+        """Whether it is so; one that is gone needs nothing."""
+        return seen is None or (seen.name == self.name and self.policy in ("", seen.restart_policy))
+
+
 class Hand:
     """Permission, engine, reports and news for one plan. `data` is what the steps so far left, `found` included."""
 
@@ -275,14 +288,15 @@ class Hand:
 
     # ------------------------------------------------------------ the everyday acts
 
-    async def stop(self, key: str, tries: int = 3) -> Container | None:
-        """See to it that it stands still; ends the engine's own retries too. Returns it as it stands then."""
+    async def stop(self, key: str, tries: int = 3, seen: Container | None = None) -> Container | None:
+        """See to it that it stands still; ends the engine's own retries too. Returns it as it stands then. `seen`: as
+        it stands at this moment."""
 
         async def act(seen: Container | None) -> None:
             if seen is not None:
                 await self.engine.stop(seen.id, self.grace(seen))
 
-        return await self.make(lambda: self.engine.inspect(key), still, act, tries=tries, patience=15.0)
+        return await self.make(lambda: self.engine.inspect(key), still, act, tries=tries, patience=15.0, seen=seen)
 
     async def set_policy(
         self, key: str, policy: str, tries: int = 3, seen: Container | None = None
@@ -296,35 +310,27 @@ class Hand:
             seen=seen,
         )
 
-    async def rename(self, key: str, name: str, tries: int = 3, seen: Container | None = None) -> Container | None:
-        """See to it that it has this name. Conflict where another container has it. `seen`: as it stands at this
-        moment."""
-        return await self.make(
-            lambda: self.engine.inspect(key),
-            lambda now: now is None or now.name == name,
-            lambda now: self.engine.rename(key, name),
-            tries=tries,
-            seen=seen,
-        )
+    async def turn(self, turns: Sequence[tuple[Container, Turn]], tries: int = 3) -> tuple[Container | None, ...]:
+        """See to it that containers that stand still have these policies and names, one after the other in this order;
+        then all are looked at at once, and it holds for all of them when this returns. Each comes as it stands at this
+        moment; None for one that is gone. Conflict where another container has a name."""
 
-    async def turn_over(
-        self, key: str, policy: str, name: str, tries: int = 3, seen: Container | None = None
-    ) -> Container | None:
-        """See to it that a container that stands still has this restart policy and this name, with one look at the end.
-        Conflict where another container has the name. `seen`: as it stands at this moment."""
+        async def look() -> tuple[Container | None, ...]:
+            return tuple(await asyncio.gather(*(self.engine.inspect(turn.key) for _seen, turn in turns)))
 
-        async def act(now: Container | None) -> None:
-            if now is not None and now.restart_policy != policy:
-                await self.engine.set_policy(key, policy)
-            if now is not None and now.name != name:
-                await self.engine.rename(key, name)
+        async def act(now: tuple[Container | None, ...]) -> None:
+            for (_seen, turn), one in zip(turns, now, strict=True):
+                if one is not None and turn.policy not in ("", one.restart_policy):
+                    await self.engine.set_policy(turn.key, turn.policy)
+                if one is not None and turn.name != one.name:
+                    await self.engine.rename(turn.key, turn.name)
 
         return await self.make(
-            lambda: self.engine.inspect(key),
-            lambda now: now is None or (now.restart_policy == policy and now.name == name),
+            look,
+            lambda now: all(turn.done(one) for (_seen, turn), one in zip(turns, now, strict=True)),
             act,
             tries=tries,
-            seen=seen,
+            seen=tuple(seen for seen, _turn in turns),
         )
 
     async def remove(self, key: str, tries: int = 3) -> None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from supervisor.actions import prepare, proof, rollback, tidy
 from supervisor.actions.common import launch, make_room, must_be, remaining, sentence
-from supervisor.actions.hand import ACTIVE, Cannot, Denied, Ending, Hand
+from supervisor.actions.hand import ACTIVE, Cannot, Denied, Ending, Hand, Turn
 from supervisor.actions.plans import limit
 from supervisor.actions.probation import Finding, watch
 from supervisor.errors import Conflict, EngineError
@@ -74,7 +74,7 @@ async def _replace(hand: Hand) -> Finding:
         raise Cannot(no(Reason.INTERFERED, f"Somebody started {old.name} again."))
     new = await _new_is_there(hand, new_id)
     await hand.steps(_TOGETHER, old)
-    new = await _swap(hand, old_id, new)
+    new = await _swap(hand, old, new)
     base = await launch(hand, new_id, "start", before=0.0, seen=new)
     await hand.step("probation")
     finding = await watch(hand, new_id, remaining(hand, "start", limit(plan)), base, rival=old_id)
@@ -86,31 +86,57 @@ async def _replace(hand: Hand) -> Finding:
     return finding
 
 
-async def _swap(hand: Hand, old_id: str, new: Container) -> Container:
+async def _swap(hand: Hand, old: Container | None, new: Container) -> Container:
     """Stop the old one, hold it down, give its name to the new one, and wait for room; the new one as it stands then.
-    The service is away from here on: a look that was taken anyway is not taken twice."""
-    plan = hand.plan
+    The service is away from here on: what need not wait for something else is done beside it, and a look that was taken
+    anyway is not taken twice."""
     hand.mark("stop", "It is asked to stop.", stopped_at=hand.data.get("stopped_at") or hand.clock.wall())
     hand.tell()
-    old = await hand.stop(old_id)
+    needs_room = _less(new, old)
+    old = await hand.stop(hand.plan.container_id)
     ended = hand.data.get("ended_at") or proof.last_moment(hand, old)
     kept: Json = {} if old is None else {"old_exit": old.exit_code, "back_before": old.started_at}
     hand.mark("stop", _how_it_ended(old), ended_at=ended, **kept)
-    if old is not None:
-        aside = str(hand.data["parked"]) if old.name == plan.name else old.name
-        await hand.turn_over(old_id, "no", aside, seen=old)
-    hand.mark("hold")
-    hand.mark("park")
-    named = await _take_name(hand, new)
-    if named is None:
-        raise Cannot(_GONE)
-    hand.mark("adopt")
-    since = hand.clock.mono()
-    held = await make_room(hand, named, "room")
+    room = asyncio.get_running_loop().create_task(make_room(hand, needs_room, "room"), name="room")
+    try:
+        named, since = await _trade_names(hand, old, new), hand.clock.mono()
+        for step in ("hold", "park", "adopt"):
+            hand.mark(step)
+        held = await room
+    finally:
+        room.cancel()
     if held:
         raise Cannot(no(Reason.BUSY, sentence(f"There is no room for the new container: {held}")))
     hand.mark("room")
     return named if hand.clock.mono() - since < _FRESH else await _new_is_there(hand, new.id)
+
+
+def _less(new: Container, old: Container | None) -> Container:
+    """The new one without the ports that the old one holds until it is stopped: nobody else has those, and to look
+    through the machine's sockets takes its time. Who is quicker than we are is met at the start."""
+    held = old.ports if old is not None and old.running else ()
+    return replace(new, ports=tuple(port for port in new.ports if port not in held))
+
+
+async def _trade_names(hand: Hand, old: Container | None, new: Container) -> Container:
+    """Hold the old one down and park it, then give its name to the new one. Cannot where somebody else has the name, or
+    the new one is gone."""
+    name = hand.plan.name
+    turns = [(new, Turn(new.id, name))]
+    if old is not None:
+        aside = str(hand.data["parked"]) if old.name == name else old.name
+        turns.insert(0, (old, Turn(old.id, aside, "no")))
+    try:
+        named = (await hand.turn(turns))[-1]
+    except Conflict:
+        holder = await hand.inspect(name)
+        if holder is None or holder.id in (new.id, hand.plan.container_id):
+            raise
+        text = f"Somebody made another container called {name} ({holder.id[:12]})."
+        raise Cannot(no(Reason.NAME_TAKEN, text)) from None
+    if named is None:
+        raise Cannot(_GONE)
+    return named
 
 
 def _how_it_ended(old: Container | None) -> str:
@@ -131,17 +157,6 @@ async def _new_is_there(hand: Hand, new_id: str) -> Container:
     if seen is None:
         raise Cannot(_GONE)
     return seen
-
-
-async def _take_name(hand: Hand, new: Container) -> Container | None:
-    try:
-        return await hand.rename(new.id, hand.plan.name, seen=new)
-    except Conflict:
-        holder = await hand.inspect(hand.plan.name)
-        if holder is None or holder.id in (new.id, hand.plan.container_id):
-            raise
-        text = f"Somebody made another container called {hand.plan.name} ({holder.id[:12]})."
-        raise Cannot(no(Reason.NAME_TAKEN, text)) from None
 
 
 # ------------------------------------------------------------ ways out

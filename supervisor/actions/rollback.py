@@ -15,7 +15,7 @@ next `up`) or too many are kept already. How it ended is kept in the journal eit
 from supervisor import units
 from supervisor.actions import forensics, proof
 from supervisor.actions.common import launch, left_over, remaining, sentence
-from supervisor.actions.hand import ACTIVE, Cannot, Denied, Ending, Hand
+from supervisor.actions.hand import ACTIVE, Cannot, Denied, Ending, Hand, Turn
 from supervisor.actions.plans import limit
 from supervisor.actions.probation import watch
 from supervisor.errors import EngineError
@@ -44,12 +44,14 @@ async def run(hand: Hand, trouble: str, *, its_fault: bool = False, stay_down: b
             kept["stay_down"] = True
         hand.mark("probation", f"Going back: {trouble}.", ok=False, **kept)
     try:
-        new, stranger = await _new(hand), await _stranger(hand)
-        await _permitted(hand, new, stranger)
-        await _aside(hand, new)
+        new = await _new(hand)
+        stranger = await _stranger(hand, new)
+        new = await _permitted(hand, new, stranger)
         if stranger is not None:
+            await _halt(hand, new, _failed(hand))
+            hand.mark("back_aside")
             return await _yield(hand, stranger, trouble)
-        old = await _restore(hand)
+        old = await _restore(hand, new)
         if old is None:
             gone = "The old container was removed by somebody, so there is nothing to go back to"
             text = f"{hand.plan.service}: {trouble}. {gone}"
@@ -84,19 +86,19 @@ async def _new(hand: Hand) -> Container | None:
     return seen if seen is not None and seen.labels.get(OP_LABEL) == hand.plan.op else None
 
 
-async def _stranger(hand: Hand) -> Container | None:
+async def _stranger(hand: Hand, made: Container | None) -> Container | None:
     """Whoever holds the service's name and is neither the old nor the new container: a person made it."""
     holder = await hand.inspect(hand.plan.name)
-    made = await _new(hand)
     ours = (hand.plan.container_id, made.id if made is not None else "")
     return holder if holder is not None and holder.id not in ours else None
 
 
-async def _permitted(hand: Hand, new: Container | None, stranger: Container | None) -> None:
-    """Have every step of the way back permitted; where the data may have changed, wait for a person's word first."""
+async def _permitted(hand: Hand, new: Container | None, stranger: Container | None) -> Container | None:
+    """Have every step of the way back permitted; where the data may have changed, wait for a person's word first. The
+    new one as it stands then."""
     if stranger is not None:
         await hand.steps(_BACK[:2], new)
-        return
+        return new
     asked = permit.needs_word(hand.planned(), () if new is None else (new,))
     if asked and permit.HANDS_BACK not in hand.begun:
         if not hand.data.get("asked"):  # else it stands still already, or somebody has started it again
@@ -105,8 +107,9 @@ async def _permitted(hand: Hand, new: Container | None, stranger: Container | No
             hand.mark("back_stop", "A person is asked whether the old one may have the data back.", asked=True)
         await _word(hand)
         await hand.steps(_BACK[2:], new)
-        return
+        return await _new(hand)
     await hand.steps(_BACK, new)
+    return new
 
 
 async def _word(hand: Hand) -> None:
@@ -127,36 +130,45 @@ async def _word(hand: Hand) -> None:
 
 
 async def _halt(hand: Hand, new: Container | None, name: str = "") -> None:
-    """Stop it, which ends the engine's own retries, and hold it down: not even a reboot starts it. `name`: what it is
-    called from then on, '' for as it is."""
-    new = await hand.stop(new.id, tries=TRIES) if new is not None else None
-    hand.mark("back_stop", exit_code=new.exit_code if new is not None else None)
+    """Stop it and hold it down: not even a reboot starts it. `name`: what it is called then, '' for as it is."""
+    new = await _stop(hand, new)
     if new is not None:
-        await hand.turn_over(new.id, "no", name or new.name, tries=TRIES, seen=new)
+        await hand.turn([(new, Turn(new.id, name or new.name, "no"))], tries=TRIES)
 
 
-async def _aside(hand: Hand, new: Container | None) -> None:
-    """It stands still, and gives the name free."""
-    await _halt(hand, new, temp_name(hand.plan.name, "failed", hand.plan.op))
-    hand.mark("back_aside")
+async def _stop(hand: Hand, new: Container | None) -> Container | None:
+    """Stop it, which ends the engine's own retries; as it stands then."""
+    new = await hand.stop(new.id, tries=TRIES, seen=new) if new is not None else None
+    hand.mark("back_stop", exit_code=new.exit_code if new is not None else None)
+    return new
+
+
+def _failed(hand: Hand) -> str:
+    """What the new one is called once it gave the name free."""
+    return temp_name(hand.plan.name, "failed", hand.plan.op)
 
 
 # ------------------------------------------------------------ the old one comes back
 
 
-async def _restore(hand: Hand) -> Container | None:
+async def _restore(hand: Hand, new: Container | None) -> Container | None:
+    """The new one stops, is held down and gives the name free; then the old one gets it back, with its policy."""
     plan, data = hand.plan, hand.data
+    new = await _stop(hand, new)
     old = await hand.inspect(plan.container_id)
+    turns = [(new, Turn(new.id, _failed(hand), "no"))] if new is not None else []
+    if old is not None:
+        name = plan.name if old.name == data.get("parked") else old.name
+        # one that somebody started meanwhile keeps policy `no`: it is only changed on a container that stands still
+        policy = "" if old.status in ACTIVE else str(data.get("old_policy") or "no")
+        turns.append((old, Turn(old.id, name, policy)))
+    turned = await hand.turn(turns, tries=TRIES)
+    hand.mark("back_aside")
     if old is None:
         return None
-    before = data.get("back_before") or old.started_at
-    name = plan.name if old.name == data.get("parked") else old.name
-    # one that somebody started meanwhile keeps policy `no`: it is only changed on a container that stands still
-    policy = old.restart_policy if old.status in ACTIVE else str(data.get("old_policy") or "no")
-    old = await hand.turn_over(old.id, policy, name, tries=TRIES, seen=old)
-    hand.mark("back_name", back_before=before)
+    hand.mark("back_name", back_before=data.get("back_before") or old.started_at)
     hand.mark("back_policy")
-    return old
+    return turned[-1]
 
 
 async def _verify(hand: Hand, old: Container, trouble: str) -> Ending:

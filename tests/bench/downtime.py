@@ -7,7 +7,8 @@ the host. Each way has a container of its own, with the same image, network, pub
 - `docker-compose up -d --force-recreate`
 - stop, remove, create, start: what most updaters do
 - `resurgam phoenix`: recreated from the same image, verified
-- the way back of a Phoenix: from the death of a bad new one to the old one's first instruction
+- the way back of a Phoenix: from the last moment of a bad new one to the old one's first instruction (the engine may
+  start a bad one again before it is told to stop: that second life is not counted)
 
 python -m tests.bench.downtime [--rounds 20]
 """

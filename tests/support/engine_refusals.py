@@ -66,13 +66,14 @@ def published(address: str, port: str) -> Json:
 
 @check
 async def a_port_on_all_addresses_is_held_on_each(lab: Lab) -> None:
-    first, _ = await made(lab, "a", "serve", **published("", "39473"))
-    second = await lab.engine.create(lab.name("b"), body(lab, "serve", **published("127.0.0.1", "39473")))
+    # a port below the range from which programs get theirs when they connect: one of those would be in the way
+    first, _ = await made(lab, "a", "serve", **published("", "19473"))
+    second = await lab.engine.create(lab.name("b"), body(lab, "serve", **published("127.0.0.1", "19473")))
     await refused_start(
-        lab, second, r"driver failed programming external connectivity .* 127.0.0.1:39473: bind: address already", 500
+        lab, second, r"driver failed programming external connectivity .* 127.0.0.1:19473: bind: address already", 500
     )
-    assert (await look(lab, first)).ports == ("39473/tcp",)
-    assert (await look(lab, second)).ports == ("127.0.0.1:39473/tcp",)
+    assert (await look(lab, first)).ports == ("19473/tcp",)
+    assert (await look(lab, second)).ports == ("127.0.0.1:19473/tcp",)
     await lab.engine.stop(first, 5)
     await lab.engine.start(second)
 

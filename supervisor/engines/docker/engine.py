@@ -153,6 +153,9 @@ class DockerEngine:
 
         return await self._link.run("stats", look, LOOK, long=True)
 
+    async def gateway(self, network: str) -> str:
+        return await self._link.run("network", lambda client: shape.gateway(client.inspect_network(network)), LOOK)
+
     async def changes(self, key: str) -> tuple[FileChange, ...]:
         return await self._link.run("changes", lambda client: files.changes(client, key), FILES, long=True)
 
@@ -199,9 +202,11 @@ class DockerEngine:
 
     async def rename(self, key: str, name: str) -> None:
         def work(client: Any) -> None:
-            now = str(client.inspect_container(key).get("Name", "")).removeprefix("/")
-            if now != name:
+            try:
                 client.rename(key, name)
+            except docker.errors.APIError:  # it may have the name already; to look first would keep a service away
+                if str(client.inspect_container(key).get("Name", "")).removeprefix("/") != name:
+                    raise
 
         await self._link.run("rename", work, WRITE)
 

@@ -360,6 +360,31 @@ def test_one_fault_at_any_call_ends_in_a_serving_container(op, kind, to):
             assert stray == [], (ended, stray)
 
 
+@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("op", ["inspect", "stop", "set_policy", "rename", "start"])
+@pytest.mark.parametrize("to", ["good", "bad"])
+def test_no_container_starts_before_the_one_beside_it_is_held_down(op, kind, to):
+    """An engine that is restarted at that moment would start both: with one port, and on one volume of data."""
+    for nth in range(1, 6):
+        with sim_box() as box:
+            box.good, box.bad = box.engine.add_image(GOOD), box.engine.add_image(BAD)
+            plan = box.plan("phoenix", healthy(box), getattr(box, to))
+            box.engine.fault = once(op, nth, FAULTS[kind])
+            starts = []
+
+            def look(asked, key, when, box=box, starts=starts):
+                if (asked, when) == ("start", "before"):
+                    others = [each for each in box.engine.containers() if each.id != key]
+                    starts.append([(is_temp(each.name), each.status, each.restart_policy) for each in others])
+
+            box.engine.on_call = look
+            box.run(box.core.run(plan))
+            assert starts, (op, kind, nth)
+            for others in starts:
+                assert all(temp and status in ("exited", "created") for temp, status, _policy in others), (nth, starts)
+                assert [policy for *_rest, policy in others] == ["no"], (nth, starts)
+
+
 def test_a_rename_that_took_effect_but_timed_out_is_not_tried_into_a_conflict(box):
     plan = box.plan("phoenix", healthy(box), box.good)
     box.engine.fault = lambda op, key: Fault.effect_then_timeout() if op == "rename" else None

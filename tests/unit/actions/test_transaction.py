@@ -10,6 +10,7 @@ from supervisor.actions.proof import digest
 from supervisor.facts import Needs
 from supervisor.incidents.locks import GPU_TURN, Locks, names
 from supervisor.lab.engine import Behaviour, Fault, SimImage
+from supervisor.lab.room import SimRoom
 from supervisor.services import temp_name
 from supervisor.verdicts import Reason, Verdict
 from tests.support.runner import sim_box
@@ -51,6 +52,59 @@ def test_the_new_one_starts_once_what_it_needs_is_free(box):
     assert ended.outcome.ok
     assert notes(box) == ["Waits: port 8000/tcp is held by nginx (pid 7)."]
     assert dict(pairs(ended))["room"] > 10
+
+
+class Asked(SimRoom):
+    """Keeps what it was asked about: (the old one's restart policy then, the ports that are looked for)."""
+
+    def __init__(self, box):
+        super().__init__()
+        self.box, self.found = box, []
+
+    async def held(self, needs, container, before=""):
+        old = self.box.engine.container(before)
+        self.found.append((old.restart_policy, container.ports))
+        return await super().held(needs, container, before)
+
+
+def asked_for(box, service, *, killed=False):
+    """What the room was asked about in a Phoenix of this service."""
+    box.core.room = Asked(box)
+    box.core.runner = box.core.fresh()
+    assert box.run(box.core.run(box.plan("phoenix", service, box.new))).outcome.ok
+    return box.core.room.found
+
+
+def test_ports_that_the_old_one_held_until_its_stop_are_not_looked_for(box):
+    """That look costs more than the writes between the stop and the start."""
+    assert {ports for _policy, ports in asked_for(box, running(box, ports={"80/tcp": "8000"}))} == {()}
+
+
+def test_ports_of_an_old_one_that_did_not_run_are_looked_for(box):
+    service = running(box, ports={"80/tcp": "8000"})
+    box.engine.human_stop("app")
+    box.let(11.0)
+    assert {ports for _policy, ports in asked_for(box, service)} == {("8000/tcp",)}
+
+
+def test_room_is_waited_for_beside_the_writes_and_holds_up_no_way_back(box):
+    service = running(box)
+    box.core.room.wanting = "1.0 GiB of memory are free, it needs 90.0 GiB"
+    plan = box.plan("phoenix", service, box.new)
+
+    def thief(op, _key, when):
+        if (op, when) == ("stop", "after"):
+            box.engine.on_call = None
+            box.engine.human_remove(box.engine.container(temp_name("app", "new", plan.op)).id, force=True)
+
+    box.engine.on_call = thief
+    began = box.clock.mono()
+    ended = box.run(box.core.run(plan))
+    assert ended.outcome.reason is Reason.ROLLED_BACK
+    assert box.clock.mono() - began < ROOM, "nobody waits for room for a container that is gone"
+    asked = len(box.core.room.asked)
+    box.let(10.0)
+    assert len(box.core.room.asked) == asked, "nobody asks any more"
 
 
 def pairs(ended):
