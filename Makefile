@@ -34,6 +34,7 @@ test: parts ## everything CI runs
 
 bench: parts ## the figures of docs/performance.md
 	$(BIN)/python -m tests.bench.alert_latency
+	$(BIN)/python -m tests.bench.bus
 	$(BIN)/python -m tests.bench.downtime
 	$(BIN)/python -m tests.bench.footprint
 	$(BIN)/python -m tests.bench.rules_cost
@@ -42,9 +43,11 @@ bench: parts ## the figures of docs/performance.md
 soak: parts ## new seeds and long runs, before a release
 	RESURGAM_SEEDS=$${RESURGAM_SEEDS:-$(NOW):500} $(BIN)/pytest -q -n 2 tests/sim
 	RESURGAM_ORACLE_SEEDS=$${RESURGAM_ORACLE_SEEDS:-$(NOW):200} \
-	RESURGAM_FUZZ=10 RESURGAM_FUZZ_SEED=$${RESURGAM_FUZZ_SEED:-$(NOW)} $(BIN)/pytest -q -n 2 tests/oracle
-	RESURGAM_SOAK=1 $(BIN)/pytest -q tests/real/test_kills.py tests/real/test_engine_restart.py \
-		tests/real/test_interference.py tests/real/test_chaos.py tests/real/test_fidelity.py
+	RESURGAM_FUZZ=10 RESURGAM_FUZZ_SEED=$${RESURGAM_FUZZ_SEED:-$(NOW)} $(BIN)/pytest -q -n 2 tests/oracle \
+		tests/sim/test_bus_commands_fuzz.py
+	RESURGAM_SOAK=1 $(BIN)/pytest -q tests/sim/test_bus_commands_killed.py tests/real/test_kills.py tests/real/test_engine_restart.py \
+		tests/real/test_interference.py tests/real/test_chaos.py tests/real/test_fidelity.py \
+		tests/real/test_bus_chaos.py
 
 lock: venv ## write the lock anew: hashes, no addresses
 	.ci/lock

@@ -82,7 +82,8 @@ class House:
         self.gpu = GpuReader()
         permit, room = permit_from(self.core.ask, clock), HostRoom(ProcHost(), vram=VramGate(self.gpu))
         self.runner = Runner(self.engines, self.prober, room, permit, submit, clock)
-        self.telling = Telling(settings, self.thread, clock, submit, self.core.ask)
+        look = self.engines["docker"].gateway
+        self.telling = Telling(settings, self.thread, clock, submit, self.core.ask, look=look)
         tape = Recording(recorder, self.thread)
         compose = Previewer(self.engines, lambda: self.core.snapshot.services)
         socket = control_path(os.environ, settings.state_dir)

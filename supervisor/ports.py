@@ -103,6 +103,10 @@ class Engine(Protocol):
     async def images(self) -> Mapping[str, str]:
         """Every tagged reference and the image id it stands for."""
 
+    async def gateway(self, network: str) -> str:
+        """The address at which containers of a network reach this machine, '' where it has none. NotFound if there is
+        no such network."""
+
     async def changes(self, key: str) -> tuple[FileChange, ...]:
         """What it wrote into its own layer, by path; at most 100,000. NotFound if there is no such container."""
 
@@ -231,6 +235,8 @@ class Received:
     retained: bool = False
     """the broker kept it: nobody sends it now"""
     properties: Properties = PLAIN
+    left: float = 0.0
+    """seconds until the broker lets go of it (MQTT 5); 0 where it does not say"""
 
 
 LARGEST_RECEIVED = 4096
@@ -256,8 +262,8 @@ class Broker(Protocol):
         """The next message to us; waits for one. What comes while 64 wait already is dropped. BrokerError when the
         connection is gone and nothing waits."""
 
-    async def closed(self) -> None:
-        """Return when the connection is gone."""
+    async def closed(self) -> str:
+        """Return when the connection is gone, with why ('' where nobody knows)."""
 
     async def close(self) -> None:
         """Say goodbye; the last will is not sent."""

@@ -20,6 +20,10 @@ class Address:
     username: str = ""
     password_file: str = ""
     ca_file: str = ""
+    cert_file: str = ""
+    """our own certificate, with tls"""
+    key_file: str = ""
+    """its key; empty: in the same file"""
 
     def __str__(self) -> str:
         """As people write it, without user or password."""
@@ -29,7 +33,9 @@ class Address:
         return f"{'mqtts' if self.transport == 'tls' else 'mqtt'}://{name}:{self.port}"
 
 
-def parse(url: str, username: str = "", password_file: str = "", ca_file: str = "") -> Address:
+def parse(
+    url: str, username: str = "", password_file: str = "", ca_file: str = "", cert_file: str = "", key_file: str = ""
+) -> Address:
     """The address behind `mqtt://host[:port]`, `mqtts://host[:port]` or `unix:///path`; ValueError otherwise."""
     parts = urlsplit(url)
     if parts.scheme == "unix" and parts.path:
@@ -37,5 +43,6 @@ def parse(url: str, username: str = "", password_file: str = "", ca_file: str = 
     if parts.scheme == "mqtt" and parts.hostname:
         return Address("tcp", parts.hostname, parts.port or PORT, username, password_file)
     if parts.scheme == "mqtts" and parts.hostname:
-        return Address("tls", parts.hostname, parts.port or TLS_PORT, username, password_file, ca_file)
+        port = parts.port or TLS_PORT
+        return Address("tls", parts.hostname, port, username, password_file, ca_file, cert_file, key_file)
     raise ValueError(f"{url!r} is not a broker; write mqtt://host:1883, mqtts://host:8883 or unix:///path/to/socket")

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from supervisor.bus import mosquitto
-from supervisor.bus.address import parse
+from supervisor.bus.address import Address, parse
 from supervisor.bus.connection import Connection
-from supervisor.bus.messages import availability, encode_level, topic
-from supervisor.bus.mosquitto import Managed, Mosquitto
+from supervisor.bus.identity import client_id
+from supervisor.bus.managed import Managed, Mosquitto, Patience, find
+from supervisor.bus.managed.gateway import Look
+from supervisor.bus.messages import availability, encode_level
 from supervisor.bus.mqtt import Door
 from supervisor.clock import Clock
 from supervisor.config.settings import MqttSettings
@@ -28,6 +29,11 @@ class Choice:
     make: Callable[[], Connection] | None = None
     managed: Mosquitto | None = None
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with a broker of ours though it runs, for a person; '' if nothing is."""
+        return self.managed.trouble if self.managed is not None else ""
+
     async def close(self) -> None:
         """End the broker if it is ours; after the pump is closed."""
         if self.managed is not None:
@@ -41,21 +47,32 @@ def choose(
     clock: Clock,
     program: str | None = None,
     commanders: Iterable[str] = (),
+    node: str = "",
+    look: Look | None = None,
 ) -> Choice:
     """The broker to use. `program` is the mosquitto to manage; None looks for one, '' is 'there is none'. `commanders`:
-    who may command over the bus."""
-    client = settings.client_id or f"resurgam-{encode_level(host)}"
+    who may command over the bus. `node`: who we are (identity.py), for the client id. `look`: finds the gateway of a
+    container network."""
+    client = settings.client_id or client_id(node or encode_level(host))
     will = availability(host, online=False)
     if settings.url == "none":
         return Choice("none", "no messages: mqtt.url is none")
     if settings.url != "auto":
-        address = parse(settings.url, settings.username, settings.password_file, settings.ca_file)
+        address = address_of(settings)
         return Choice(str(address), f"messages go to {address}", Door(address, client, will))
-    program = mosquitto.find() if program is None else program
+    program = find() if program is None else program
     if not program:
         text = "no messages: no mosquitto is installed here; install it, or set mqtt.url to a broker you have"
         return Choice("none", text)
-    ours = Mosquitto(program, state_dir, clock, commanders={name: topic(host, "cmd", name) for name in commanders})
+    ours = Mosquitto(
+        program,
+        state_dir,
+        clock,
+        commanders=commanders,
+        prefix=settings.homeassistant.prefix,
+        network=settings.gateway,
+        look=look,
+    )
     door = Door(ours.address, client, will)
 
     def connection() -> Connection:
@@ -63,4 +80,11 @@ def choose(
         return door()
 
     text = f"messages go to a mosquitto of our own ({program})"
-    return Choice("our own mosquitto", text, lambda: Managed(ours, connection), ours)
+    patience = Patience()
+    return Choice("our own mosquitto", text, lambda: Managed(ours, connection, patience), ours)
+
+
+def address_of(settings: MqttSettings) -> Address:
+    """The broker that the settings name by its URL."""
+    mine = settings.username, settings.password_file
+    return parse(settings.url, *mine, settings.ca_file, settings.cert_file, settings.key_file)

@@ -20,11 +20,14 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from supervisor.bus.address import Address
+from supervisor.bus.connack import explain
 from supervisor.bus.messages import Message
 from supervisor.ports import LARGEST_RECEIVED, PLAIN, Received
 from supervisor.ports import Properties as Beside
 
 KEEPALIVE = 15
+TAKEN_OVER = 0x8E
+"""why a broker ends a connection: another client came with the same client id"""
 IN_FLIGHT = 20
 QUEUE = 64
 LARGEST_PACKET = 65_536
@@ -52,27 +55,35 @@ class Client(aiomqtt.Client):
         self,
         address: Address,
         client_id: str,
-        will: Message,
+        will: Message | None,
         *,
         five: bool,
         secret: str | None,
         tls: ssl.SSLContext | None,
         limit: float,
+        queue: int = QUEUE,
+        largest: int = LARGEST_PACKET,
+        kept: int = LARGEST_RECEIVED + 1,
         told: Callable[[int, int], None],
         heard: Callable[[Received], None],
     ) -> None:
-        """`five`: speak MQTT 5; `limit`: seconds to connect; `told(mid, reason code)` hears every acknowledgement,
-        `heard` every message to us."""
+        """`five`: speak MQTT 5; `limit`: seconds to connect; `queue` and `largest`: messages to us that may wait, and
+        their bytes, of which `kept` are handed on; `told(mid, reason code)` hears every acknowledgement, `heard` every
+        message to us."""
         self.hung_up, self._five = False, five
         self._opening = True
-        self._told, self._heard = told, heard
+        self._told, self._heard, self._kept = told, heard, kept
         self._limits: Any = None
         self._thread = threading.get_ident()
         session = properties_for(PacketTypes.CONNECT)
-        session.SessionExpiryInterval = SESSION
-        session.MaximumPacketSize = LARGEST_PACKET
+        session.SessionExpiryInterval = SESSION if will is not None else 0  # a visitor leaves nothing behind
+        session.MaximumPacketSize = largest
         delay = properties_for(PacketTypes.WILLMESSAGE)
         delay.WillDelayInterval = WILL_DELAY
+        delay.PayloadFormatIndicator = 1
+        last = None
+        if will is not None:
+            last = aiomqtt.Will(will.topic, will.payload, will.qos, will.retain, delay if five else None)
         super().__init__(
             address.host,
             address.port or 1883,
@@ -81,14 +92,14 @@ class Client(aiomqtt.Client):
             logger=_QUIET,
             identifier=client_id,
             protocol=aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311,
-            will=aiomqtt.Will(will.topic, will.payload, will.qos, will.retain, delay if five else None),
+            will=last,
             clean_session=None if five else True,
             clean_start=False if five else MQTT_CLEAN_START_FIRST_ONLY,
             properties=session if five else None,
             transport="unix" if address.transport == "unix" else "tcp",
             timeout=limit,
             keepalive=KEEPALIVE,
-            max_queued_incoming_messages=QUEUE,
+            max_queued_incoming_messages=queue,
             max_queued_outgoing_messages=QUEUE,
             max_inflight_messages=IN_FLIGHT,
             tls_context=tls,
@@ -97,12 +108,25 @@ class Client(aiomqtt.Client):
         )
         self.pending_calls_threshold = QUEUE
         self.paho = self._client
+        self.tls_alert = ""
+        """what the broker's TLS said when it hung up, in OpenSSL's words"""
+        self._receive: Any = self.paho._sock_recv
+        self.paho._sock_recv = self._recv  # type: ignore[method-assign]
 
     async def __aenter__(self) -> "Client":
         try:
             return await super().__aenter__()
         finally:
             self._opening = False
+
+    def _recv(self, bufsize: int) -> bytes:
+        # With TLS 1.3 a broker that wants a certificate says so only after the handshake, and paho drops it.
+        try:
+            data: bytes = self._receive(bufsize)
+        except ssl.SSLError as err:
+            self.tls_alert = err.reason or ""
+            raise
+        return data
 
     def limit(self, name: str) -> int:
         """A number from the broker's CONNACK (MQTT 5); 0 if it set none."""
@@ -113,7 +137,11 @@ class Client(aiomqtt.Client):
 
         def ended(future: "asyncio.Future[None]") -> None:
             err = None if future.cancelled() else future.exception()
-            lose(f"the connection to the broker was lost ({err})" if err else "the broker closed the connection")
+            code = getattr(err, "rc", 0)
+            if TAKEN_OVER in (code, getattr(code, "value", 0)):
+                lose(explain(TAKEN_OVER))
+            else:
+                lose(f"the connection to the broker was lost ({err})" if err else "the broker closed the connection")
 
         self._disconnected.add_done_callback(ended)
 
@@ -141,9 +169,10 @@ class Client(aiomqtt.Client):
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
         # aiomqtt would make an object of its own and log a line where its queue is full; what we keep is bounded
         with contextlib.suppress(UnicodeDecodeError):
-            payload = bytes(message.payload[: LARGEST_RECEIVED + 1])
-            beside = _beside(getattr(message, "properties", None))
-            self._heard(Received(message.topic, payload, bool(message.retain), beside))
+            payload = bytes(message.payload[: self._kept])
+            found = getattr(message, "properties", None)
+            left = float(getattr(found, "MessageExpiryInterval", 0) or 0)
+            self._heard(Received(message.topic, payload, bool(message.retain), _beside(found), left))
 
     async def ask_for(self, pattern: str, qos: int, limit: float) -> int:
         """Subscribe; the broker's reason code. With MQTT 5 the retain flag stays as it was sent."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from aiomqtt.exceptions import MqttConnectError, MqttError
 
+from supervisor.bus import tls
 from supervisor.bus.address import Address
 
 _CODES = {
@@ -19,7 +20,7 @@ _CODES = {
     0x83: "its own rules forbid it",
     0x87: "this user may not publish there; allow it to write resurgam/#",
     0x89: "it is busy",
-    0x8E: "another client took over our client id; give each machine its own `host`",
+    0x8E: "another client took over our client id; a cloned machine needs a state folder of its own",
     0x90: "it does not take this topic",
     0x95: "the message is too large for it",
     0x97: "our quota is spent",
@@ -45,8 +46,13 @@ def explain(code: int) -> str:
     return f"{_CODES.get(code, 'it gives an unknown reason')} (0x{code:02X})"
 
 
-def refusal_of(err: MqttError, hung_up: bool, five: bool, address: Address) -> Refusal:
-    """What a failed connect means."""
+def refusal_of(err: MqttError, hung_up: bool, five: bool, address: Address, tls_alert: str = "") -> Refusal:
+    """What a failed connect means. `tls_alert`: what the broker's TLS said, in OpenSSL's words."""
+    if tls_alert and (text := tls.alert(tls_alert, address)):
+        return Refusal(text)
+    if hung_up and address.transport == "tls" and not five:
+        wants = "" if address.cert_file else "; if it wants a certificate of ours, set mqtt.cert_file and mqtt.key_file"
+        return Refusal(f"{address} closed the connection without a word; is it a broker{wants}?")
     if hung_up:
         text = f"{address} closed the connection without a word"
         return Refusal(f"{text}; is it a broker, and does it want TLS (mqtts://)?", 0, old_protocol=five)
@@ -71,10 +77,11 @@ def _answered(err: MqttConnectError, five: bool, address: Address) -> Refusal:
 
 def _unreachable(cause: BaseException | None, text: str, address: Address) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
-        why = cause.verify_message or "it cannot be verified"
-        return f"the certificate of {address} is not trusted: {why}; set mqtt.ca_file"
+        return tls.distrust(cause, address)
     if isinstance(cause, ssl.SSLError) or (address.transport == "tls" and isinstance(cause, ConnectionResetError)):
         why = getattr(cause, "reason", "") or "it hung up"
+        if text := tls.alert(why, address):
+            return text
         return f"{address} does not speak TLS as we do ({why}); check the port, or use mqtt://"
     if isinstance(cause, socket.gaierror):
         return f"the name {address.host} cannot be resolved; check mqtt.url"

@@ -1,6 +1,6 @@
 """What the pump needs of a connection beyond ports.Broker: a way to let go without a goodbye.
 
-Implemented by `bus/mqtt.py`, `bus/mosquitto.py` (Managed) and `lab/broker.py`; used by `bus/pump.py`.
+Implemented by `bus/mqtt.py`, `bus/managed` (Managed) and `lab/broker.py`; used by `bus/pump.py`.
 """
 
 from typing import Protocol

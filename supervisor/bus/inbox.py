@@ -42,15 +42,23 @@ class Inbox:
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
         self._listeners = tuple(listeners)
+        self._early: tuple[Received, ...] = ()
         self.dropped = 0
         """messages that came while too many waited"""
         self.crashes = 0
         """errors that no one had foreseen, at the edge of a listener"""
 
+    def put_back(self, messages: Sequence[Received]) -> None:
+        """What came before anybody was served (on a session that goes on), to be handed out first."""
+        self._early = tuple(messages)
+
     async def subscribe(self, broker: Connection) -> bool:
         """Ask for everything; False where nobody listens. BrokerError where the connection is lost."""
+        everything = [pattern for listener in self._listeners for pattern in listener.patterns]
         for listener in self._listeners:
             for pattern in listener.patterns:
+                if any(other != pattern and takes(other, pattern) for other in everything):
+                    continue  # a broker may send a message once for each subscription that takes it
                 try:
                     await broker.subscribe(pattern)
                 except BrokerError as err:
@@ -66,21 +74,26 @@ class Inbox:
         desks = [_Desk(listener, asyncio.Queue(WAITING)) for listener in self._listeners]
         tasks = [asyncio.create_task(self._work(broker, desk)) for desk in desks]
         try:
+            early, self._early = self._early, ()
+            for message in early:
+                self._hand_out(desks, message)
             while True:
-                message = await broker.received()
-                for desk in desks:
-                    if any(takes(pattern, message.topic) for pattern in desk.listener.patterns):
-                        if desk.queue.full():
-                            self.dropped += 1
-                        else:
-                            desk.queue.put_nowait(message)
-                        break
+                self._hand_out(desks, await broker.received())
         except BrokerError:
             return
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _hand_out(self, desks: Sequence[_Desk], message: Received) -> None:
+        for desk in desks:
+            if any(takes(pattern, message.topic) for pattern in desk.listener.patterns):
+                if desk.queue.full():
+                    self.dropped += 1
+                else:
+                    desk.queue.put_nowait(message)
+                return
 
     async def _work(self, broker: Connection, desk: _Desk) -> None:
         while True:

@@ -13,6 +13,7 @@ from typing import Any
 
 from supervisor.facts import Json
 from supervisor.journal.rows import Row
+from supervisor.ports import PLAIN, Properties
 from supervisor.units import NEVER, iso
 from supervisor.views.words import json_safe
 
@@ -53,6 +54,7 @@ class Message:
     qos: int = 1
     retain: bool = False
     expiry: float = 0.0
+    properties: Properties = PLAIN
 
 
 def encode_level(text: str, keep: str = "") -> str:
@@ -99,6 +101,10 @@ def severity(row: Row) -> str:
         return found if found in ("critical", "warning") else "info"
     if row.kind in _CRITICAL:
         return "critical"
+    if row.kind == "daemon.command":
+        return "warning" if row.body.get("reason") == "bad_signature" else "info"
+    if row.kind == "daemon.digest":
+        return "warning" if row.body.get("severity") == "warning" else "info"
     return "warning" if row.kind in _WARNING else "info"
 
 
@@ -107,7 +113,9 @@ def render(row: Row, host: str, epoch: str) -> Message | None:
     folder = row.kind.partition(".")[0]
     if not row.public or folder not in EVENT_FOLDERS:
         return None
-    return Message(topic(host, "event", folder), to_bytes(cloud_event(row, host, epoch)), expiry=EVENT_EXPIRY)
+    event = cloud_event(row, host, epoch)
+    beside = Properties(user=tuple((name, str(event[name])) for name in ("type", "id", "seq", "severity")))
+    return Message(topic(host, "event", folder), to_bytes(event), expiry=EVENT_EXPIRY, properties=beside)
 
 
 def cloud_event(row: Row, host: str, epoch: str) -> Json:

@@ -17,19 +17,20 @@ import contextlib
 import socket
 import ssl
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from supervisor.bus.address import Address
-from supervisor.bus.client import IN_FLIGHT, QUEUE, Client, properties_for
+from supervisor.bus.client import IN_FLIGHT, LARGEST_PACKET, QUEUE, Client, properties_for
 from supervisor.bus.connack import Refusal, explain, refusal_of
 from supervisor.bus.messages import Message
+from supervisor.bus.tls import context
 from supervisor.config.files import read_secret
 from supervisor.errors import BrokerError, ConfigError
-from supervisor.ports import PLAIN, Ack, Received
+from supervisor.ports import LARGEST_RECEIVED, PLAIN, Ack, Received
 from supervisor.ports import Properties as Beside
 
 CONNECT_LIMIT = 10.0
@@ -47,22 +48,27 @@ class Door:
 
     address: Address
     client_id: str
-    will: Message
+    will: Message | None
+    """None: nothing is said for us when we are lost"""
     ack_limit: float = ACK_LIMIT
     connect_limit: float = CONNECT_LIMIT
+    queue: int = QUEUE
+    """messages to us that may wait"""
+    largest: int = LARGEST_PACKET
+    """bytes of a message to us (MQTT 5)"""
+    kept: int = LARGEST_RECEIVED + 1
+    """bytes of its payload that are handed on"""
     old: bool = False
     """the broker speaks 3.1.1 only"""
     silent: int = 0
-    _tls: ssl.SSLContext | None = field(default=None, repr=False)
 
     def __call__(self) -> "MqttBroker":
         return MqttBroker(self)
 
     def tls(self) -> ssl.SSLContext | None:
-        """The TLS context, made once; blocking (it reads certificates), so called on a thread."""
-        if self.address.transport == "tls" and self._tls is None:
-            self._tls = ssl.create_default_context(cafile=self.address.ca_file or None)
-        return self._tls
+        """The TLS context, made anew each time: certificates are renewed under us. BrokerError if a file cannot be
+        used. Blocking, so called on a thread."""
+        return context(self.address) if self.address.transport == "tls" else None
 
     def secret(self) -> str | None:
         """The password, None where there is none; ConfigError if the file cannot be used."""
@@ -93,8 +99,6 @@ class MqttBroker:
             secret, tls = await asyncio.get_running_loop().run_in_executor(None, lambda: (door.secret(), door.tls()))
         except ConfigError as err:
             raise BrokerError(f"the broker's password cannot be used: {err}") from None
-        except OSError as err:
-            raise BrokerError(f"mqtt.ca_file {door.address.ca_file} cannot be used: {err.strerror or err}") from None
         if door.old:
             await self._attempt(False, secret, tls)
             return
@@ -108,6 +112,16 @@ class MqttBroker:
                 raise BrokerError(str(err)) from None
             door.silent += 1
             door.old = err.said or door.silent >= SILENT_LIMIT
+
+    @property
+    def five(self) -> bool:
+        """Whether this connection speaks MQTT 5."""
+        return self._five
+
+    @property
+    def largest(self) -> int:
+        """Bytes of a message that the broker takes; 0 where it does not tell."""
+        return self._largest
 
     async def publish(
         self, topic: str, payload: bytes, qos: int, retain: bool, expiry: float, properties: Beside = PLAIN
@@ -158,9 +172,10 @@ class MqttBroker:
             await self._came.wait()
         return self._inbox.popleft()
 
-    async def closed(self) -> None:
-        """Return when the connection is gone."""
+    async def closed(self) -> str:
+        """Return when the connection is gone, with why."""
         await asyncio.shield(self._lost)
+        return self._why
 
     async def close(self) -> None:
         """Say goodbye if there is still someone to say it to; else only let go of the socket."""
@@ -192,6 +207,9 @@ class MqttBroker:
             secret=secret,
             tls=tls,
             limit=self._door.connect_limit,
+            queue=self._door.queue,
+            largest=self._door.largest,
+            kept=self._door.kept,
             told=self._acknowledged,
             heard=self._heard,
         )
@@ -199,7 +217,7 @@ class MqttBroker:
             await client.__aenter__()
         except aiomqtt.MqttError as err:
             client.abort()
-            refusal = refusal_of(err, client.hung_up, five, address)
+            refusal = refusal_of(err, client.hung_up, five, address, client.tls_alert)
             if refusal.old_protocol:
                 raise _Old(refusal) from None
             raise BrokerError(refusal.text, refusal.code) from None
@@ -238,7 +256,7 @@ class MqttBroker:
         return properties
 
     def _heard(self, message: Received) -> None:
-        if len(self._inbox) >= QUEUE:
+        if len(self._inbox) >= self._door.queue:
             self.dropped += 1
             return
         self._inbox.append(message)

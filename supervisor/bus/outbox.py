@@ -2,29 +2,26 @@
 
 Rows come two ways: handed over by the core with its knock, right after the turn that committed them (no reading), or
 read from the journal's delivery table (after a start, an outage, an overrun). Verdicts are written back in batches on
-the journal's thread. Used by `bus/pump.py` alone.
+the journal's thread. Rows that a digest tells of (`bus/piles.py`) are left out. Used by `bus/sending.py`.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from supervisor.clock import Clock
 from supervisor.errors import JournalError
-from supervisor.facts import Json
 from supervisor.journal import JournalThread, Mark, Row
 
 CHUNK = 256
 """rows read at once; four times as many are held before the journal is trusted to keep them instead"""
-STALE = 7 * 86_400.0
-"""seconds: an event older than this is marked `expired`, not told, when a broker is reached at last"""
 
 
 class Outbox:
     """The queue before the window. Everything runs on the event loop but reading and marking."""
 
-    def __init__(self, thread: JournalThread, clock: Clock) -> None:
-        self._thread, self._clock = thread, clock
+    def __init__(self, thread: JournalThread, holds: Callable[[int], bool] = lambda _seq: False) -> None:
+        """`holds`: whether a row belongs to a message about many, and is not to be told by itself."""
+        self._thread, self._holds = thread, holds
         self._queue: deque[Row] = deque()
         self._known = 0
         self._complete = False
@@ -68,6 +65,10 @@ class Outbox:
         """The next row, lowest seq first; None when the queue is empty."""
         return self._queue.popleft() if self._queue else None
 
+    def purge(self) -> None:
+        """Some of the rows belong to a message about many by now: leave them out."""
+        self._queue = deque(row for row in self._queue if not self._holds(row.seq))
+
     def rewind(self) -> None:
         """The connection is gone: begin again at the lowest row without a mark."""
         self._queue.clear()
@@ -78,15 +79,12 @@ class Outbox:
         """Fill the queue from the journal."""
         knocks = self._knocks
         limit = CHUNK + len(self._marks) + 64
-        rows = await self._thread.run(self._thread.journal.undelivered, limit)
-        horizon = self._clock.wall() - STALE
+        rows = await self._thread.run(self._thread.journal.undelivered, limit, self._known)
         for row in rows:
-            if row.seq <= self._known or row.seq in self._marks:
+            if row.seq <= self._known:
                 continue
             self._known = row.seq
-            if row.at < horizon:
-                self.mark(row.seq, "expired", 0, "older than 7 days when a broker was reached")
-            else:
+            if row.seq not in self._marks and not self._holds(row.seq):
                 self._queue.append(row)
         self._complete = len(rows) < limit and knocks == self._knocks
 
@@ -104,11 +102,14 @@ class Outbox:
                     if self._marks.get(mark[0]) is mark:
                         del self._marks[mark[0]]
 
-    async def waiting(self) -> int:
-        """How many public rows wait, by the journal's count."""
+    async def counts(self) -> dict[str, int]:
+        """How many public rows are in which state, by the journal's count."""
         try:
             await self.flush()
         except JournalError:
-            return len(self._queue)
-        counts: Json = await self._thread.run(self._thread.journal.delivery_counts)
-        return int(counts.get("waiting", 0))
+            return {"waiting": len(self._queue)}
+        return await self._thread.run(self._thread.journal.delivery_counts)
+
+    def settled(self, seq: int) -> bool:
+        """What became of the row is known, though it may not be written yet."""
+        return seq in self._marks

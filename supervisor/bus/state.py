@@ -37,13 +37,14 @@ def documents(snapshot: Snapshot, status: str = "") -> dict[str, Document]:
     if status:
         daemon["status"] = status
     found = [
-        _document(topic(host, "state", "daemon"), daemon, _without(daemon, "counts"), DAEMON_EXPIRY),
+        _document(topic(host, "state", "daemon"), daemon, _without(daemon, "counts", "outbox"), DAEMON_EXPIRY),
         _alerts(snapshot),
         _host(snapshot),
     ]
     for service in snapshot.services:
         about = container_document(service, snapshot)
-        found.append(_document(topic(host, "state", "container", service=service.id), about, about, CONTAINER_EXPIRY))
+        where = topic(host, "state", "container", service=service.id)
+        found.append(_document(where, about, _without(about, "memory"), CONTAINER_EXPIRY))
     return {document.message.topic: document for document in found}
 
 

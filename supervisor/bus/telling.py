@@ -6,14 +6,21 @@ and asks it how it is; no logic lives here.
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from supervisor.bus import notify
 from supervisor.bus.broker import Choice, choose
-from supervisor.bus.commands import Commands
+from supervisor.bus.commands import Commands, EdgeVerb, Envelope
+from supervisor.bus.connection import Connection
+from supervisor.bus.homeassistant import HomeAssistant
+from supervisor.bus.identity import node_of
 from supervisor.bus.inbox import Listener
-from supervisor.bus.notify import Notifier
+from supervisor.bus.managed.gateway import Look
 from supervisor.bus.pump import Guard, Pump, Show
+from supervisor.bus.replay import Replay
+from supervisor.bus.twins import Twins
 from supervisor.clock import Clock
 from supervisor.config.settings import Settings
-from supervisor.facts import BusState, Snapshot
+from supervisor.facts import BusState, Json, Snapshot
+from supervisor.facts.words import ALIAS
 from supervisor.journal import JournalThread, Row
 from supervisor.ports import Ask, Submit
 
@@ -32,14 +39,24 @@ class Telling:
         submit: Submit,
         ask: Ask,
         broker: Choice | None = None,
+        node: str = "",
+        look: Look | None = None,
     ) -> None:
-        """`broker`: the one to use, where it is not to be chosen by the settings (the lab has one of its own)."""
+        """`broker` and `node`: those to use, where they are not to be found by the settings (the lab has its own).
+        `look` finds the gateway of a container network."""
         principals = settings.commands.principals
-        self.broker = broker or choose(settings.mqtt, settings.host, settings.state_dir, clock, commanders=principals)
-        self.commands = Commands(settings.commands, settings.host, ask, clock) if principals else None
-        listeners: list[Listener] = [self.commands] if self.commands is not None else []
-        boards: list[Show] = []
-        guard: Guard | None = None
+        self.node = node or node_of(settings.state_dir, clock)
+        self.broker = broker or choose(
+            settings.mqtt, settings.host, settings.state_dir, clock, commanders=principals, node=self.node, look=look
+        )
+        self.twins = Twins(settings.host, self.node, clock)
+        handlers: dict[str, EdgeVerb] = {"refresh": self._refresh, "replay": Replay(thread, settings.host)}
+        self.commands = Commands(settings.commands, settings.host, ask, clock, handlers) if principals else None
+        self.home = HomeAssistant(settings, self.node, thread, clock, self.commands)
+        listeners: list[Listener] = [self.twins, *self.home.listeners]
+        listeners += [self.commands] if self.commands is not None else []
+        boards: list[Show] = [self.home.show]
+        guard: Guard = self.twins
         self.pump: Pump | None = None
         if self.broker.make is not None:
             self.pump = Pump(
@@ -52,23 +69,25 @@ class Telling:
                 listeners=listeners,
                 boards=boards,
                 guard=guard,
+                flood=settings.mqtt.flood,
+                machine=self.node,
             )
+            self.twins.give_up, self.twins.refresh = self.pump.give_up, self.pump.refresh
+            self.twins.say_online, self.twins.put_back = self.pump.say_online, self.pump.inbox.put_back
+            self.home.refreshes(self.pump.refresh)
         else:
             if self.commands is not None:
                 self.commands.trouble = f"No command is heard over the bus: {self.broker.text}."
             submit(BusState(clock.wall(), clock.mono(), False, self.broker.name, self.broker.text))
-        self.notifiers = [
-            Notifier(number, entry, thread, clock, settings.host)
-            for number, entry in enumerate(settings.notify)
-            if entry.webhook is not None
-        ]
+        self.notifiers = notify.make(settings, thread, clock, bus=self.pump is not None)
 
     def open(self, keep: Keep) -> None:
         """Start everything that runs."""
         if self.pump is not None:
             keep("pump", self.pump.run)
-        for notifier in self.notifiers:
-            keep("notifier", notifier.run)
+            keep("homeassistant", self.home.run)
+        for name, notifier in notify.names(self.notifiers).items():
+            keep(f"notifier {name}", notifier.run)
 
     def publish(self, rows: Sequence[Row]) -> None:
         """Rows were committed."""
@@ -81,11 +100,17 @@ class Telling:
         """How things stand now."""
         if self.pump is not None:
             self.pump.show(snapshot)
+        for notifier in self.notifiers:
+            notifier.show(snapshot)
 
     def troubles(self) -> dict[str, str]:
         """What is wrong, a sentence by part; '' where nothing is."""
-        found = {"commands": self.commands.trouble} if self.commands is not None else {}
-        return found | {f"notify {number}": one.state.text for number, one in enumerate(self.notifiers)}
+        found: dict[str, str] = {}
+        if self.commands is not None:
+            found |= {"commands": self.commands.trouble, "command keys": self.commands.keys.trouble}
+        found[ALIAS] = self.twins.trouble
+        found["broker"] = self.broker.trouble
+        return found | {name: one.state.text for name, one in notify.names(self.notifiers).items()}
 
     def counts(self) -> dict[str, int]:
         """What was counted since the start, by name."""
@@ -94,8 +119,16 @@ class Telling:
             found |= {"pump_crashes": self.pump.crashes, "messages_unheard": self.pump.unheard}
             found |= {"inbox_crashes": self.pump.inbox.crashes, "inbox_dropped": self.pump.inbox.dropped}
         if self.commands is not None:
-            found |= {"commands_dropped": self.commands.dropped}
+            found |= {"commands_dropped": self.commands.dropped, "commands_crashes": self.commands.crashes}
+        for name, notifier in notify.names(self.notifiers).items():
+            found[f"{name.replace(' ', '_', 1)}_given_up"] = notifier.state.given_up
         return found
+
+    async def _refresh(self, _broker: Connection, _principal: str, _command: Envelope) -> Json:
+        """The verb `refresh`: every retained document is told again."""
+        if self.pump is not None:
+            self.pump.refresh()
+        return {}
 
     async def quiet(self) -> None:
         """Say the last words (within 2 s)."""
@@ -103,6 +136,8 @@ class Telling:
             await notifier.close()
         if self.pump is not None:
             await self.pump.close()
+        if self.commands is not None:
+            await self.commands.close()
 
     async def close(self) -> None:
         """Let go of everything; after `quiet`, and when nothing of it runs any more."""

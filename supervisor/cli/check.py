@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from supervisor import config
+from supervisor.bus.notify import checking as notify
 from supervisor.cli import checked
 from supervisor.cli.checked import Checked, Report
 from supervisor.cli.output import Output
@@ -164,8 +165,13 @@ def _config(path: Path | None, report: Report) -> config.Settings | None:
         report.bad_config = True
         report.files.append(Checked(str(path), "configuration", ok=False))
         return None
+    document = load_yaml(read_text(path, MAX_BYTES), str(path))
+    wrong = notify.template_mistakes(settings.notify)
+    report.add("error", [document.mistake(place, said) for place, said in wrong])
+    report.bad_config = report.bad_config or bool(wrong)
+    report.add("warning", [document.mistake(place, said, key=True) for place, said in notify.cautions(settings.notify)])
     report.settings = str(path)
-    report.files.append(Checked(str(path), "configuration", len(settings.services)))
+    report.files.append(Checked(str(path), "configuration", len(settings.services), ok=not wrong))
     report.add("hint", [*_doubts(path, set()), *_idle(path, settings)])
     return settings
 

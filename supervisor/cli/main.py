@@ -40,6 +40,9 @@ COMMANDS = {
     "deny": ("approve", "say no to what waits for a person's word"),
     "ack": ("ack", "take an incident on, for everybody to see"),
     "silence": ("silence", "send no messages about matching alerts for a while; or list what is silenced"),
+    "bus": ("bus", "the message broker: serve it, its users, what is with it"),
+    "fleet": ("fleet", "all machines that speak on your broker, and how they are"),
+    "export": ("export", "the contract of the message bus, for tools that read AsyncAPI"),
 }
 """command -> (file in this folder, help)"""
 
@@ -52,18 +55,23 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         prog="resurgam", description="A self-healing supervisor for your own AI box.", epilog=_EXITS
     )
     _everywhere(parser, "table", "")
-    # After the command they have no defaults: those would undo what stands before it.
-    shared = argparse.ArgumentParser(add_help=False)
-    _everywhere(shared, argparse.SUPPRESS, argparse.SUPPRESS)
     parser.add_argument("--version", action="version", version=f"resurgam {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen = next((word for word in argv if word in COMMANDS), "")
     for name, (module, text) in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text, epilog=_EXITS, parents=[shared])
+        command = commands.add_parser(name, help=text, description=text, epilog=_EXITS, parents=[shared()])
         command._negative_number_matcher = re.compile(r"-\d.*")  # or `--from -5m` is taken for an option
         if name == chosen:
             importlib.import_module(f"supervisor.cli.{module}").arguments(command)
     return parser
+
+
+def shared() -> argparse.ArgumentParser:
+    """The options that may stand after any command, and after a command's own commands."""
+    # There they have no defaults: those would undo what stands before.
+    found = argparse.ArgumentParser(add_help=False)
+    _everywhere(found, argparse.SUPPRESS, argparse.SUPPRESS)
+    return found
 
 
 def _everywhere(parser: argparse.ArgumentParser, form: str, path: str) -> None:

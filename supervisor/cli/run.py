@@ -11,7 +11,7 @@ from pathlib import Path
 
 from supervisor import config
 from supervisor.cli import features
-from supervisor.errors import UsageError
+from supervisor.errors import ConfigError, UsageError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,18 @@ def run(args: argparse.Namespace) -> int:
     set_up_logs()
     path = Path(args.config) if args.config else config.find()
     settings = config.load(path)
+    refuse_templates(settings, path)
     return asyncio.run(daemon.run(settings, path, options))
+
+
+def refuse_templates(settings: config.Settings, path: Path | None) -> None:
+    """A template that cannot be read is a mistake in the configuration, which a later floor finds."""
+    from supervisor.bus.notify import checking
+
+    found = checking.template_mistakes(settings.notify)
+    if found and path is not None:
+        document = config.read(path, check_trust=False)
+        raise ConfigError([document.mistake(place, said) for place, said in found])
 
 
 def refuse_namesake() -> None:

@@ -4,7 +4,7 @@
 models, `trust.py` and `files.py` the files, `needs.py` the labels.
 """
 
-from supervisor.config.files import find, load, read_secret
+from supervisor.config.files import find, load, read, read_secret, read_secret_lines
 from supervisor.config.needs import needs_from
 from supervisor.config.settings import NotifySettings, ServiceSettings, Settings, waits_for_start
 
@@ -15,6 +15,8 @@ __all__ = [
     "find",
     "load",
     "needs_from",
+    "read",
     "read_secret",
+    "read_secret_lines",
     "waits_for_start",
 ]

@@ -17,6 +17,8 @@ from supervisor.config.yaml import MAX_BYTES, Document, load_yaml, validate
 from supervisor.errors import ConfigError, Mistake
 
 NAME = "resurgam.yaml"
+MOST_LINES = 64
+"""secrets in one file"""
 
 
 def find(
@@ -98,6 +100,26 @@ def read(path: Path, *, uid: int | None = None, check_trust: bool = True) -> Doc
 def read_secret(file: str, env: Mapping[str, str] | None = None) -> str:
     """The secret in `file`, without its line end. A file of the same name in $CREDENTIALS_DIRECTORY (systemd's
     LoadCredential) goes first. ConfigError if it cannot be read, is empty, or everyone may read it."""
+    path, secret = _secret(file, env)
+    if not secret or len(secret) > 65_535 or "\n" in secret:
+        raise ConfigError([Mistake(path, 0, 0, "a secret is one line of text; this file is not")])
+    return secret
+
+
+def read_secret_lines(file: str, env: Mapping[str, str] | None = None) -> tuple[tuple[int, str], ...]:
+    """The secrets in `file`, one on a line, each with the number of its line; empty lines and those that begin with
+    `#` are left out. Found and guarded as by `read_secret`; ConfigError too where there are none, or too many."""
+    path, text = _secret(file, env)
+    lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1))
+    found = tuple((number, line) for number, line in lines if line and not line.startswith("#"))
+    if not found or len(found) > MOST_LINES or len(text) > 65_535:
+        said = f"this file must have 1 to {MOST_LINES} lines of secrets; it has {len(found)}"
+        raise ConfigError([Mistake(path, 0, 0, said)])
+    return found
+
+
+def _secret(file: str, env: Mapping[str, str] | None) -> tuple[str, str]:
+    """(path, text) of a file with secrets."""
     env = os.environ if env is None else env
     path = Path(file)
     given = env.get("CREDENTIALS_DIRECTORY", "")
@@ -107,15 +129,12 @@ def read_secret(file: str, env: Mapping[str, str] | None = None) -> str:
         if path.stat().st_mode & 0o007:
             text = f"everyone can read this secret; run: chmod o-rwx {path}"
             raise ConfigError([Mistake(str(path), 0, 0, text)])
-        secret = read_bytes(path, 65_536).decode("utf-8").rstrip("\r\n")
+        return str(path), read_bytes(path, 65_536).decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
         raise ConfigError([Mistake(str(path), 0, 0, "this secret is not UTF-8 text")]) from None
     except OSError as err:
         text = f"this secret cannot be read: {err.strerror or err}"
         raise ConfigError([Mistake(str(path), 0, 0, text)]) from None
-    if not secret or len(secret) > 65_535 or "\n" in secret:
-        raise ConfigError([Mistake(str(path), 0, 0, "a secret is one line of text; this file is not")])
-    return secret
 
 
 def _given(document: Document, key: str) -> bool:

@@ -276,6 +276,16 @@ class Settings(Model):
                 raise ValueError(f"{name!r} cannot be a label; use letters, digits and _, and no __ in front")
         return value
 
+    @field_validator("notify")
+    @classmethod
+    def _notifiers_are_told_apart(cls, value: tuple[NotifySettings, ...]) -> tuple[NotifySettings, ...]:
+        """Each keeps its place under its name, or under its number in the list."""
+        names = [entry.name or str(number) for number, entry in enumerate(value)]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two notifiers are called {name!r}; give each a name of its own")
+        return value
+
     @field_validator("services")
     @classmethod
     def _names_are_told_apart(cls, value: Mapping[str, ServiceSettings]) -> Mapping[str, ServiceSettings]:

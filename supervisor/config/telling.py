@@ -57,6 +57,17 @@ class MqttSettings(Model):
     homeassistant: HomeAssistantSettings = HomeAssistantSettings()
     flood: FloodSettings = FloodSettings()
 
+    @model_validator(mode="after")
+    def _each_has_an_effect(self) -> "MqttSettings":
+        tls = [key for key in ("ca_file", "cert_file", "key_file") if getattr(self, key)]
+        if tls and not self.url.startswith("mqtts://"):
+            raise ValueError(f"{' and '.join(tls)} is for TLS; write mqtt.url as mqtts://host, or take it out")
+        if self.key_file and not self.cert_file:
+            raise ValueError("key_file is the key of cert_file; name that certificate, too")
+        if self.gateway and self.url != "auto":
+            raise ValueError("gateway is for the managed broker; write mqtt.url: auto, or take it out")
+        return self
+
 
 class WebhookSettings(Model):
     """An address that gets a POST for every message."""
@@ -92,6 +103,10 @@ class TemplateSettings(Model):
     body: str = Field(default="", max_length=20_000)
 
 
+ALL_LABELS = "..."
+_ALERTMANAGERS_OWN = ("when", "escalate", "group_by", "group_wait", "group_interval", "repeat", "template")
+
+
 class NotifySettings(Model):
     """One way to tell people, apart from MQTT. Exactly one of `webhook`, `apprise` and `alertmanager`."""
 
@@ -103,11 +118,13 @@ class NotifySettings(Model):
     severity: tuple[Literal["critical", "warning", "info"], ...] = ("critical", "warning", "info")
     """which alerts and actions it gets"""
     when: Literal["always", "unheard"] = "always"
-    """`unheard`: only critical alerts that nobody heard over MQTT, and that no notifier before it could deliver"""
+    """`unheard`: only critical alerts that nobody heard over MQTT (within 30 s) and that no notifier before it could
+    deliver; and those that every notifier before it has given up on"""
     escalate: Duration = 0.0
     """seconds: with it, only alerts that still fire and that nobody acknowledged after so long"""
     group_by: Words | None = None
-    """labels: alerts that share their values come in one message; left out: each alert by itself; `...`: all labels"""
+    """labels: alerts that share their values come in one message; left out: each alert by itself; `...`: all labels; an
+    empty list: all alerts in one"""
     group_wait: Duration = 10.0
     """seconds that the first alert of a group waits for others"""
     group_interval: Duration = 300.0
@@ -128,6 +145,34 @@ class NotifySettings(Model):
             said = " and ".join(given) or "none of them"
             raise ValueError(f"a notifier has exactly one of webhook, apprise and alertmanager; this one has {said}")
         return self
+
+    @model_validator(mode="after")
+    def _no_contradiction(self) -> "NotifySettings":
+        said = self._contradiction()
+        if said:
+            raise ValueError(said)
+        return self
+
+    def _contradiction(self) -> str:
+        """What of this would have no effect, or could never tell anybody anything; '' where all is well."""
+        given = [name for name in type(self).model_fields if name in self.model_fields_set]
+        own = [name for name in given if name in _ALERTMANAGERS_OWN]
+        if self.alertmanager is not None and own:
+            return f"an Alertmanager groups, repeats and routes by itself; take {' and '.join(own)} out"
+        if self.webhook is not None and "template" in given:
+            return "a template is for apprise: a webhook gets the body that Alertmanager sends; take template out"
+        alone = [name for name in given if name in ("group_wait", "group_interval")]
+        if alone and self.group_by is None:
+            return f"{' and '.join(alone)} has no effect without group_by; add group_by: [alertname]"
+        if self.group_by is not None and ALL_LABELS in self.group_by and len(self.group_by) > 1:
+            return "'...' stands for all labels; take the others out of group_by"
+        if not self.severity:
+            return "with an empty severity nothing is ever told; take it out, or name critical, warning or info"
+        if self.when == "unheard" and "critical" not in self.severity:
+            return "when: unheard tells of critical alerts only, which severity leaves out; add critical to severity"
+        if self.when == "unheard" and self.escalate:
+            return "when: unheard and escalate are two reasons to tell; make two notifiers of this one"
+        return ""
 
 
 class PrincipalSettings(Model):

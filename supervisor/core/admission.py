@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from supervisor import verbs
 from supervisor.actions.plans import build
 from supervisor.clock import Clock
-from supervisor.core import documents
+from supervisor.core import documents, second_word
 from supervisor.core.approvals import hint
 from supervisor.core.consequences import image_for, learn, unwant, want
 from supervisor.facts import (
@@ -147,12 +147,14 @@ class Admission:
         intent, verdict, asked = decision.intent, decision.verdict, ""
         if verdict.reason is Reason.NEEDS_APPROVAL:
             asked = core.approvals.ask(core, intent, verdict.text)
-            verdict = replace(verdict, text=verdict.text + hint(asked))
-            decision = replace(decision, verdict=verdict)
+            said = hint(asked) or " Too many questions wait for a word already; answer those first."
+            verdict = replace(verdict, text=verdict.text + said)
+            decision = replace(decision, verdict=verdict, asked=asked)
         core.decisions.appendleft(decision)
         if not verdict.ok:
             body = _body(intent) | {"reason": verdict.reason.value, "text": verdict.text, "plan": decision.plan}
-            core.row("action.refused", intent.target or "host", body, verdict.reason not in QUIET and not asked)
+            told = asked or second_word.over_bus(intent.by)  # a command over the bus has a row of its own (mail.py)
+            core.row("action.refused", intent.target or "host", body, verdict.reason not in QUIET and not told)
         return decision
 
     def admit(self, core: "Decider", intent: Intent) -> Decision:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from supervisor.core import second_word
 from supervisor.core.commands import answer_command
 from supervisor.core.consequences import image_for
 from supervisor.core.documents import again, asked_as_a_whole
@@ -63,11 +64,11 @@ class Approvals:
                 if one.intent.document == intent.document:
                     return one.id
                 self._end(core, one, "withdrawn", f"{one.id} is not asked any more: it was asked for anew.")
-        if len(self.open()) >= MOST:
+        if len(self.open()) >= MOST or second_word.crowded(intent.by, self.open()):
             return ""
         self._last += 1
         ident = f"ap-{self._last}"
-        expires = core.now + LASTS
+        expires = core.now + (second_word.LASTS if second_word.over_bus(intent.by) else LASTS)
         said = _question(ident, intent, text, plan, until(expires, core.now))
         made = Approval(ident, intent, said, core.now, expires, plan, step, image="" if plan else _image(core, intent))
         self._keep(core, made)
@@ -104,6 +105,8 @@ class Approvals:
         if found.answer:
             text = f"{found.id} was {found.answer} already" + (f" by {found.by}." if found.by else ".")
             return Decision(core.now, bare, yes(text), found.plan)
+        if second_word.own(fact, found):
+            return core.admission.declined(core, bare, second_word.refusal(found))
         why = f": {fact.params['reason']}" if fact.params.get("reason") else ""
         if fact.verb == "deny":
             text = self._deny(core, found, fact.principal, f"{fact.principal} denied {found.id}{why}")
@@ -141,7 +144,7 @@ class Approvals:
         intent = replace(one.intent, approved=who)
         if who.startswith("bus:"):
             intent = replace(intent, override="")  # what lifts a budget is said on the control socket alone
-        if asked_as_a_whole(intent):
+        if asked_as_a_whole(intent) or second_word.as_a_whole(intent, core.registry.get(intent.target) is not None):
             return self._whole(core, one, intent, why)
         if one.image and _image(core, intent) != one.image:
             return self._moved(core, one, intent)
@@ -235,10 +238,11 @@ class Approvals:
         firing = {alert.fingerprint: alert.fired_at for alert in core.alerts() if alert.state == "firing"}
         for one in self.open():
             if one.asked_at > core.now:  # the clock was put back while nobody ran
-                one = replace(one, asked_at=core.now, expires_at=core.now + LASTS)
+                one = replace(one, asked_at=core.now, expires_at=core.now + one.expires_at - one.asked_at)
                 self._keep(core, one)
             if one.expires_at <= core.now:
-                self._deny(core, one, "", f"{one.id} lapsed, since nobody answered within a day")
+                soon = "two minutes" if second_word.over_bus(one.intent.by) else "a day"
+                self._deny(core, one, "", f"{one.id} lapsed, since nobody answered within {soon}")
             elif not one.plan and by_rule(one.intent.by) and not one.intent.key.endswith(RESOLVED_KEY):
                 fingerprint, fired_at, *_rest = one.intent.key.split("|")
                 if fingerprint not in firing or f"{firing[fingerprint]:.3f}" != fired_at:

@@ -1,13 +1,13 @@
 """Answers people: a command goes through the same guard and the same budget as a rule.
 
-Commands come from the control socket and from the file PAUSE; the answer is a Decision, with the plan's id where one
-was opened.
+Commands come from the control socket, from the file PAUSE and, through mail.py, over the bus; the answer is a Decision,
+with the plan's id where one was opened.
 """
 
 from typing import TYPE_CHECKING
 
 from supervisor import units
-from supervisor.core import acks, documents, ourselves, release, requests
+from supervisor.core import acks, documents, ourselves, release, requests, second_word
 from supervisor.facts import Command, Decision, Intent
 from supervisor.incidents import may_run
 from supervisor.signals import pause_file
@@ -24,6 +24,11 @@ def answer_command(core: "Decider", fact: Command) -> Decision:
         return core.mail.answer(core, fact)
     if fact.door == "file" and fact.id:
         return requests.answer(core, fact, answer_command)
+    return decide(core, fact)
+
+
+def decide(core: "Decider", fact: Command) -> Decision:
+    """The same, whatever door it came through."""
     if fact.verb in ("pause", "resume"):
         return _pause_or_resume(core, fact)
     if fact.verb in ("approve", "deny"):
@@ -60,6 +65,9 @@ def answer_command(core: "Decider", fact: Command) -> Decision:
     if isinstance(intent, Verdict):
         return core.admission.refuse(core, bare, intent)
     verdict = may_run(intent, core.world())
+    unsigned = second_word.needed(fact, intent)
+    if verdict.ok and unsigned is not None:
+        verdict = unsigned
     if not verdict.ok:
         return core.admission.refuse(core, intent, verdict)
     return core.admission.decided(core, Decision(core.now, intent, verdict))
@@ -90,6 +98,9 @@ def _pause_or_resume(core: "Decider", fact: Command) -> Decision:
         if fact.door != "file" and core.standing.pauses.get(subject, ("", 0.0))[0] == pause_file.because(file):
             text = f"Everything stays paused as long as the file {file} is there; remove it to go on."
             return core.admission.refuse(core, intent, no(Reason.PAUSED, text))
+        unsigned = second_word.needed(fact, intent)
+        if unsigned is not None:
+            return core.admission.refuse(core, intent, unsigned)
         ourselves.resume(core, subject, why, word=fact.door != "file")
         text = f"{name} is resumed."
     else:

@@ -4,14 +4,15 @@ import re
 from typing import TYPE_CHECKING
 
 from supervisor.facts import Gathered, Metric, Sample, labels
+from supervisor.facts.words import ALIAS
 
 if TYPE_CHECKING:
     from supervisor.core.decider import Decider
 
 _PLACED = re.compile(r"(.+?):\d+:\d+: ")
 """a mistake in a playbook file, as its text has it"""
-ALIAS = "alias"
-"""the part of our edge that is in trouble while another machine has our name at the broker"""
+PILES = 16
+"""piles of messages that are known by name: more are never under way"""
 JUMP = 5.0
 """seconds the two hands may drift apart in a turn before it counts as a jump of the clock"""
 
@@ -70,8 +71,11 @@ def sample(core: "Decider") -> None:
 
 def gathered(core: "Decider", fact: Gathered) -> None:
     """Write the one row that tells of many messages. The pump hands it in again where it does not see the row."""
-    if core.standing.piles.get(fact.what) != fact.pile:
-        core.standing.piles[fact.what] = fact.pile
+    known = core.standing.piles
+    if fact.pile not in known:
+        known[fact.pile] = None
+        if len(known) > PILES:
+            del known[next(iter(known))]
         core.row(f"daemon.{fact.what}", "daemon", {**fact.body, "pile": fact.pile})
 
 

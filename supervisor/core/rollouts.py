@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from supervisor import units
-from supervisor.core import staging
+from supervisor.core import second_word, staging
 from supervisor.core.staging import Staged
 from supervisor.facts import Command, Decision, Intent, Json, Plan, Rollout, Stage
 from supervisor.incidents import may_run
@@ -121,6 +121,10 @@ class Rollouts:
             if not verdict.ok:
                 text = f"Nothing of {name} was begun, because of {stage.service}: {verdict.text}"
                 return core.admission.refuse(core, bare, no(verdict.reason, text))
+        asked = replace(bare, target=staging.PREFIX + name)
+        unsigned = second_word.needed(fact, asked)
+        if unsigned is not None:
+            return core.admission.refuse(core, asked, unsigned)
         decision = self._begin(core, bare, staged, PROJECT, keep_going=fact.verb == "stop")
         if not decision.verdict.ok:
             return core.admission.refuse(core, bare, decision.verdict)

@@ -50,8 +50,8 @@ class Standing:
     engines: dict[str, EngineState] = field(default_factory=dict)
     swept: dict[str, bool] = field(default_factory=dict)
     bus: BusState | None = None
-    piles: dict[str, str] = field(default_factory=dict)
-    """digest | shed -> the pile of messages that was written down last"""
+    piles: dict[str, None] = field(default_factory=dict)
+    """the piles of messages that were written down last (facts.Gathered), oldest first"""
     edge_counts: dict[str, int] = field(default_factory=dict)
     edges: dict[str, str] = field(default_factory=dict)
     """part -> what is wrong with it"""

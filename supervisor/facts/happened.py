@@ -118,6 +118,10 @@ class Command(Fact):
     """who said yes to it; '' for nobody. Set by the core alone, when a question is answered"""
     refused: Verdict | None = None
     """the door's own no (a message that is too old, or of somebody who may not): it is only told and answered"""
+    signed: bool = False
+    """the door looked at its signature, and it is that of the principal; without one a second word is needed"""
+    if_rev: int | None = None
+    """do it only while this is the revision (Decider.revisions) of what it is about; None: whatever it is"""
 
 
 @dataclass(frozen=True, slots=True)

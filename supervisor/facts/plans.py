@@ -42,6 +42,12 @@ class Decision:
     plan: int = 0
     rollout: int = 0
     """the rollout that was begun; `plan` is its first"""
+    asked: str = ""
+    """the question that was opened about it (`ap-3`)"""
+    rev: int | None = None
+    """the revision that a command's `if_rev` was compared with"""
+    repeat: bool = False
+    """it was decided before, and nothing was done anew"""
 
 
 @dataclass(frozen=True, slots=True)

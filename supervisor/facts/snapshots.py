@@ -207,6 +207,8 @@ class Snapshot:
     bus: BusState | None = None
     host_memory: Mapping[str, float] = field(default_factory=dict)
     """MemTotal, MemAvailable, SwapTotal, SwapFree in bytes"""
+    memory: Mapping[str, float] = field(default_factory=dict)
+    """service id -> bytes that its container used when it was read last; left out where nobody knows"""
     counts: Mapping[str, int] = field(default_factory=dict)
     """what was dropped, shed or overtaken, by kind"""
     revisions: Mapping[str, int] = field(default_factory=dict)

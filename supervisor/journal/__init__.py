@@ -5,11 +5,11 @@ folder's lock and reserve, `ledger.py` the images that proved good or bad, `code
 `recorder.py` the readings (a second, disposable file).
 """
 
-from supervisor.journal.delivery import Mark
+from supervisor.journal.delivery import Backlog, Mark
 from supervisor.journal.disk import StateLock, lock_state
 from supervisor.journal.prune import Pruned
 from supervisor.journal.rows import Batch, Row
 from supervisor.journal.store import Journal
 from supervisor.journal.thread import JournalThread
 
-__all__ = ["Batch", "Journal", "JournalThread", "Mark", "Pruned", "Row", "StateLock", "lock_state"]
+__all__ = ["Backlog", "Batch", "Journal", "JournalThread", "Mark", "Pruned", "Row", "StateLock", "lock_state"]

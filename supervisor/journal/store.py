@@ -15,7 +15,7 @@ from supervisor.clock import Clock
 from supervisor.errors import JournalError
 from supervisor.facts import Json
 from supervisor.journal import chain, prune
-from supervisor.journal.delivery import Deliveries, Mark
+from supervisor.journal.delivery import Backlog, Deliveries, Mark
 from supervisor.journal.disk import Reserve
 from supervisor.journal.opening import Opened, is_full, open_file, open_ram
 from supervisor.journal.rows import Batch, Row
@@ -97,7 +97,7 @@ class Journal:
         if batch.rows:
             self.last_seq, self._head = batch.rows[-1].seq, batch.rows[-1].digest
             self.last_public = max([row.seq for row in batch.rows if row.public], default=self.last_public)
-            self._deliveries.committed(batch.rows)
+            self._deliveries.committed(batch.rows, batch.texts)
         if self.on_commit:
             self.on_commit("after")
 
@@ -164,7 +164,9 @@ class Journal:
     def span(self) -> tuple[int, int]:
         """(oldest, newest) public row; zeros where there is none."""
         try:
-            found = self._db.execute("SELECT min(seq), max(seq) FROM rows WHERE public").fetchone()
+            # two questions: SQLite looks into the index for one end, but walks along it for both
+            ends = (f"(SELECT {end}(seq) FROM rows WHERE public)" for end in ("min", "max"))  # noqa: S608 - constants
+            found = self._db.execute(f"SELECT {', '.join(ends)}").fetchone()
             return int(found[0] or 0), int(found[1] or 0)
         except sqlite3.Error as err:
             raise JournalError(f"The journal cannot be read: {err}") from None
@@ -189,10 +191,10 @@ class Journal:
 
     # ------------------------------------------------------------ delivery
 
-    def undelivered(self, limit: int) -> list[Row]:
-        """The lowest public rows that wait to be told."""
+    def undelivered(self, limit: int, after: int = 0) -> list[Row]:
+        """The lowest public rows above `after` that wait to be told."""
         try:
-            waiting = self._deliveries.waiting(limit)
+            waiting = self._deliveries.waiting(limit, after)
         except sqlite3.Error as err:
             raise _failed(err) from None
         marks = ", ".join("?" * len(waiting))
@@ -208,6 +210,21 @@ class Journal:
     def delivery_counts(self) -> dict[str, int]:
         """How many public rows are in each delivery state; `waiting` is always there."""
         return self._deliveries.counts()
+
+    def delivery_of(self, seqs: Iterable[int]) -> dict[int, str]:
+        """What became of these public rows as messages: seq -> waiting | done | unheard | dead | digested | shed |
+        skipped. Rows that are not there (any more) are left out."""
+        try:
+            return self._deliveries.states(seqs)
+        except sqlite3.Error as err:
+            raise JournalError(f"The journal cannot be read: {err}") from None
+
+    def backlog(self) -> Backlog:
+        """How much waits to be told, and since when."""
+        try:
+            return self._deliveries.backlog()
+        except sqlite3.Error as err:
+            raise JournalError(f"The journal cannot be read: {err}") from None
 
     # ------------------------------------------------------------ care
 

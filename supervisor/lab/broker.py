@@ -265,9 +265,10 @@ class SimBroker:
             await self._came.wait()
         return self._inbox.popleft()
 
-    async def closed(self) -> None:
-        """Return when the connection is gone."""
+    async def closed(self) -> str:
+        """Return when the connection is gone, with why."""
         await self._gone.wait()
+        return self._why
 
     async def close(self) -> None:
         """Say goodbye; no will is sent."""

@@ -103,6 +103,9 @@ class SimEngine(People):
 
         return await self._call("logs", key, look)
 
+    async def gateway(self, network: str) -> str:
+        return await self._call("network", network, lambda: self.world.place.gateway(network, self.world.networks))
+
     async def usage(self, key: str) -> Usage | None:
         def look() -> Usage | None:
             box = self.world.find(key)

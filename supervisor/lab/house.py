@@ -198,9 +198,9 @@ class Life:
             RequestWatch(entry, Fenced(world.folders[entry.folder], self.fence), self.core.ask, self.clock, tells)
             for entry in world.loaded.settings.requests
         ]
-        settings = world.loaded.settings.model_copy(update={"host": "sim"})
+        settings = world.loaded.settings.model_copy(update={"host": "sim", "notify": ()})
         broker = Choice("the broker", "", self._broker)
-        self.telling = Telling(settings, self.thread, self.clock, submit, self.core.ask, broker)
+        self.telling = Telling(settings, self.thread, self.clock, submit, self.core.ask, broker, node="sim")
         self.rows: list[Row] = []
         self.trouble: list[BaseException] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -271,6 +271,8 @@ class Life:
     async def die(self) -> None:
         """SIGKILL: fenced first, then every task is dropped."""
         self.fence.closed = True
+        if self.telling.commands is not None:
+            self.telling.commands.abandon()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -36,6 +36,8 @@ class Place:
     held: set[str] = field(default_factory=set)
     """host ports that a process outside the engine holds: `8000/tcp`"""
     disk_full: bool = False
+    gateways: dict[str, str] = field(default_factory=dict)
+    """networks whose gateway is another one than 172.18.0.1"""
 
     def info(self, identity: str, name: str) -> EngineInfo:
         """What the engine says of itself."""
@@ -50,6 +52,12 @@ class Place:
             self.default_runtime,
             self.cdi,
         )
+
+    def gateway(self, network: str, networks: set[str]) -> str:
+        """Where this machine is reached from a network; NotFound if there is none of that name."""
+        if network not in networks:
+            raise NotFound(f"network {network} not found", 404)
+        return "" if network in BARE else self.gateways.get(network, "172.18.0.1")
 
 
 def check_create(place: Place, find: Find, config: Json, host: Json, asked: Json) -> None:

@@ -2,7 +2,8 @@
 
 In: facts.Snapshot and its parts. Out: plain JSON for the retained MQTT documents, the control socket and the command
 line. Times are RFC 3339 text, sizes bytes, durations seconds. The MQTT documents leave out what changes with every
-turn (rev, seq, the length of the outbox): they are published again whenever they change.
+turn (seq): they are published again whenever they change, but for counts, which are told every 30 s at most. The `rev`
+of a service and of the daemon is its newest public row: what a command's `if_rev` is compared with.
 """
 
 from collections.abc import Mapping
@@ -77,6 +78,7 @@ def container_document(service: Service, snapshot: Snapshot) -> Json:
     plan = next((plan for plan in snapshot.plans if plan.id == service.plan or plan.service == service.id), None)
     return {
         "service": service.id,
+        "rev": snapshot.revisions.get(service.id, 0),
         "engine": service.engine,
         "container": box.name if box else "",
         "container_id": box.id[:12] if box else "",
@@ -85,6 +87,7 @@ def container_document(service: Service, snapshot: Snapshot) -> Json:
         "healthy": service.healthy,
         "restart_policy": box.restart_policy if box else "",
         "restarts": box.restart_count if box else 0,
+        "memory": json_number(snapshot.memory[service.id]) if service.id in snapshot.memory else None,
         "started_at": iso(box.started_at if box else 0.0),
         "deaths": service.deaths,
         "streak": service.streak,
@@ -253,6 +256,7 @@ def daemon_document(snapshot: Snapshot) -> Json:
     bad = [rule for rule in snapshot.rules if rule.text]
     return {
         "host": snapshot.host,
+        "rev": snapshot.revisions.get("daemon", 0),
         "status": snapshot.status,
         "mode": snapshot.mode,
         "version": snapshot.version,
@@ -286,7 +290,25 @@ def daemon_document(snapshot: Snapshot) -> Json:
             "name": snapshot.bus.broker if snapshot.bus else "",
             "text": snapshot.bus.text if snapshot.bus else "",
         },
+        "outbox": outbox_document(snapshot),
         "counts": dict(sorted(snapshot.counts.items())),
+    }
+
+
+def outbox_document(snapshot: Snapshot) -> Json:
+    """What became of messages: how many wait and for how long (seconds), how many nobody had subscribed to, the broker
+    never takes, were given up, or were told in a digest. `critical_unheard` counts from the start of the process."""
+    bus = snapshot.bus
+    if bus is None:
+        return {"waiting": 0}
+    return {
+        "waiting": bus.waiting,
+        "oldest_s": round(max(0.0, snapshot.at - bus.oldest_at)) if bus.waiting and bus.oldest_at else 0,
+        "unheard": bus.unheard,
+        "critical_unheard": bus.critical_unheard,
+        "dead": bus.dead,
+        "shed": bus.shed,
+        "digested": bus.digested,
     }
 
 
@@ -312,7 +334,7 @@ def status_document(snapshot: Snapshot) -> Json:
         "silences": silences_document(snapshot),
         "decisions": [decision_document(decision) for decision in snapshot.decisions],
         "rules": rules,
-        "outbox": {"waiting": snapshot.bus.waiting if snapshot.bus else 0},
+        "outbox": outbox_document(snapshot),
     }
     checked: Json = json_safe(document)
     return checked

@@ -13,7 +13,7 @@ import pytest
 
 from supervisor.bus.address import Address
 from supervisor.bus.broker import choose
-from supervisor.bus.mosquitto import Mosquitto, find
+from supervisor.bus.managed import Mosquitto, find
 from supervisor.bus.mqtt import Door
 from supervisor.clock import SystemClock
 from supervisor.config.settings import MqttSettings
@@ -154,7 +154,7 @@ async def test_a_broker_that_died_is_started_again_by_the_next_connect(tmp_path:
     assert choice.managed.starts == 2
     await second.close()
     await choice.close()
-    assert not await choice.managed._answers()
+    assert not await choice.managed.answers()
 
 
 async def test_a_broker_of_an_earlier_life_is_taken_over_and_ended_with_us(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
-"""A phone says yes over a real mosquitto, and the container is restarted: once, by nobody else, never by a message that
-the broker kept."""
+"""A phone commands over a real mosquitto: a yes restarts the container once, by nobody else, never by a message that
+the broker kept; a signed command is obeyed; one without a signature waits for the command line."""
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,8 @@ playbooks:
   approval: always
 """
 HOST = "phonebox"
+VERBS = ["approve", "deny", "ack", "restart"]
+SIGN = Path(__file__).resolve().parents[2] / "docs" / "examples" / "sign_command.py"
 PATIENCE = {"supervisor.actions.probation:SETTLE": 1.0, "supervisor.actions.probation:SETTLE_PLAIN": 1.0}
 
 
@@ -46,6 +51,9 @@ def person() -> Iterator[Hands]:
 def daemon(person: Hands, tmp_path: Path) -> Iterator[Daemon]:
     """One service that a rule wants restarted, if somebody says yes."""
     name = person.up("a", f"{person.prefix}/good:1")
+    key = tmp_path / "phone.key"
+    key.write_text(f"{os.urandom(32).hex()}\n")
+    key.chmod(0o600)
     (tmp_path / "t.yaml").write_text(RULES.format(name=name))
     (tmp_path / "t.playbooks.yaml").write_text(PLAYBOOK)
     nursery = Nursery()
@@ -56,7 +64,7 @@ def daemon(person: Hands, tmp_path: Path) -> Iterator[Daemon]:
             "rules": [str(tmp_path)],
             "mqtt": {"url": "auto"},
             "services": {f"{person.prefix}.a": {"enable": True, "stop-grace": "1s"}},
-            "commands": {"principals": {"phone": ["approve", "deny", "ack"]}},
+            "commands": {"principals": {"phone": {"verbs": VERBS, "secret_file": str(key)}}},
         },
         nursery,
     )
@@ -71,6 +79,7 @@ def daemon(person: Hands, tmp_path: Path) -> Iterator[Daemon]:
         found.stop()
         found.close()
         nursery.close()
+        person.remove(person.prefix)
 
 
 class Phone:
@@ -139,6 +148,66 @@ async def test_a_yes_over_the_bus_is_obeyed_once_and_by_its_own_user_alone(
     assert shown.returncode == 0
     assert "ap-1: restart" in shown.stdout
     assert "approved" in shown.stdout
+
+
+def sign_and_publish(daemon: Daemon, tmp_path: Path, service: str, instead: str = "") -> bytes:
+    """What a person types: the example's signature, handed to mosquitto_pub. `instead`: the target is exchanged on the
+    way. Gives the payload."""
+    argv = [sys.executable, str(SIGN), HOST, "phone", "restart", str(tmp_path / "phone.key"), f"target={service}"]
+    payload = subprocess.run(argv, capture_output=True, check=True, timeout=10).stdout
+    publish(daemon, payload.replace(service.encode(), instead.encode()) if instead else payload)
+    return payload
+
+
+def publish(daemon: Daemon, payload: bytes) -> None:
+    folder = daemon.state / "bus"
+    who = ["-u", "phone", "-P", (folder / "phone.password").read_text().strip()]
+    where = ["-h", "127.0.0.1", "-p", (folder / "port").read_text().strip(), "-V", "5", "-q", "1"]
+    argv = ["mosquitto_pub", *where, *who, "-t", f"resurgam/{HOST}/cmd/phone/restart", "-s"]
+    subprocess.run(argv, input=payload, check=True, timeout=10)
+
+
+async def test_a_signed_restart_is_obeyed_once_and_an_unsigned_one_waits_for_the_command_line(
+    daemon: Daemon, phone: Phone, person: Hands, tmp_path: Path
+) -> None:
+    service, name = f"{person.prefix}.a", f"{person.prefix}-a"
+
+    def begun() -> str:
+        return str(person.look(name)["State"]["StartedAt"])  # type: ignore[index]
+
+    first = begun()
+    await asyncio.to_thread(sign_and_publish, daemon, tmp_path, service, f"{person.prefix}.b")
+    forged = await phone.hears()
+    assert (forged["status"], forged["data"]["reason"]) == ("error", "bad_signature")
+
+    payload = await asyncio.to_thread(sign_and_publish, daemon, tmp_path, service)
+    obeyed = await phone.hears()
+    assert (obeyed["status"], obeyed["data"]["by"]) == ("ok", "bus:phone")
+    assert (await asyncio.to_thread(daemon.outcome, "restart", service))["kind"] == "action.verified"
+    second = begun()
+    assert second > first
+    await asyncio.to_thread(publish, daemon, payload)
+    assert await phone.hears() == obeyed
+
+    await phone.says("phone/restart", {"id": "u1", "target": service})
+    waits = await phone.hears()
+    asked = waits["data"]["approval"]
+    assert (waits["status"], waits["data"]["reason"]) == ("error", "needs_approval")
+    await phone.says("phone/approve", {"id": "u2", "target": asked})
+    assert (await phone.hears())["data"]["reason"] == "not_allowed"
+    assert begun() == second, "neither the repeat nor the one without a signature did anything"
+
+    said = await asyncio.to_thread(daemon.cli, "approve", asked)
+    assert said.returncode == 0, said.stderr
+    await asyncio.to_thread(until, lambda: begun() > second, 30.0, "it is restarted after the second word")
+    rows = await asyncio.to_thread(daemon.rows, "daemon.command")
+    assert [(row["body"]["reason"], row["body"]["signed"], row["body"]["repeat"]) for row in rows] == [
+        ("bad_signature", False, False),
+        ("allowed", True, False),
+        ("allowed", True, True),
+        ("needs_approval", False, False),
+        ("not_allowed", False, False),
+    ]
 
 
 async def test_a_broker_of_3_1_1_gives_us_commands_too(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from supervisor.journal.codec import load
 from supervisor.lab.house import SimWorld
 from supervisor.lab.place import cut_off
 from supervisor.services import OP_LABEL, is_temp
+from tests.sim.told import delivered
 
 TEMP = re.compile(r"^(?P<name>.+)\.resurgam-(?P<role>new|parked|spare|failed)-(?P<op>[0-9a-f]+)$")
 HOUR, DAY = 3600.0, 86400.0
@@ -367,36 +368,3 @@ def believed(world: SimWorld) -> list[str]:
             found.append(f"no state lost: {box.name} is {box.status}/{box.health}, shown {seen.status}/{seen.health}")
     missing = [one.id for one in shown.values() if all(box.id != one.container.id for box in world.engine.containers())]  # type: ignore[union-attr]
     return found + [f"no state lost: {ident} is shown with a container that is gone" for ident in missing]
-
-
-def delivered(world: SimWorld) -> list[str]:
-    """I7 no alert lost, I8 none invented, and a resolved one never before its firing."""
-    import json
-
-    fired = {
-        f"{world.disk.epoch}-{row.seq}": row
-        for row in world.disk.rows(kinds=("alert.firing", "alert.resolved"), limit=1_000_000)
-        if row.public
-    }
-    got = [
-        json.loads(payload) for payload in world.broker.subscribers["everybody"].payloads("resurgam/sim/event/alert")
-    ]
-    ids = {event["id"] for event in got}
-    found = [
-        f"I7 no alert lost: {fired[key].kind} row {fired[key].seq} never arrived" for key in sorted(set(fired) - ids)
-    ]
-    found += [f"I8 no alert invented: {key} arrived and is in no journal" for key in sorted(ids - set(fired))]
-    firing: set[str] = set()
-    for event in got:
-        fingerprint = event["data"]["fingerprint"]
-        if event["type"].endswith("firing"):
-            firing.add(fingerprint)
-        elif fingerprint not in firing:
-            found.append(f"I7: {fingerprint} resolved before it fired")
-    told: set[str] = set()
-    for row in fired.values():
-        fingerprint = row.body["alert"]["fingerprint"]
-        if (row.kind == "alert.firing") is (fingerprint in told):
-            found.append(f"I8 no alert invented: {row.kind} of {fingerprint} in row {row.seq} is a repeat")
-        told ^= {fingerprint}
-    return found[:5]

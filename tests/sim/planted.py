@@ -14,7 +14,10 @@ from unittest.mock import patch
 from supervisor.actions import phoenix, probation, recipe
 from supervisor.actions.hand import Hand
 from supervisor.actions.probation import Finding
-from supervisor.bus.pump import Pump
+from supervisor.bus import shedding
+from supervisor.bus.catchup import Sift
+from supervisor.bus.piles import STATES, Piles
+from supervisor.bus.sending import Sending
 from supervisor.core import Core, admission
 from supervisor.core.admission import Admission
 from supervisor.core.alerts import AlertDesk
@@ -117,13 +120,40 @@ def _everybody_owned() -> Any:
 
 def _marked_before_puback() -> Any:
     """A message counts as delivered when it is handed to the connection, not when the broker has it."""
-    send = Pump._send
+    send = Sending._send
 
-    async def hasty(self: Pump, broker: Any, seq: int, message: Any) -> None:
-        self._mark(seq, "done", "")
-        await send(self, broker, seq, message)
+    async def hasty(self: Sending, broker: Any, row: Any, message: Any) -> None:
+        self.mark(row.seq, "done", "")
+        await send(self, broker, row, message)
 
-    return patch.object(Pump, "_send", hasty)
+    return patch.object(Sending, "_send", hasty)
+
+
+def _marked_before_the_digest() -> Any:
+    """Rows that a digest tells of are marked before the digest is durable."""
+    ask = Piles._ask
+
+    def hasty(self: Piles, pile: Any) -> None:
+        self._thread.journal.deliver([(seq, STATES[pile.what], 0, "") for seq in pile.seqs])
+        ask(self, pile)
+
+    return patch.object(Piles, "_ask", hasty)
+
+
+def _critical_shed() -> Any:
+    """What is given up when too much waits begins with the critical messages."""
+    return patch.object(shedding, "ORDER", ("critical", "warning", "info"))
+
+
+def _ends_folded() -> Any:
+    """After an outage the end of an alert goes into the digest, also where people were told of its beginning."""
+    finish = Sift.finish
+
+    def folded(self: Sift) -> Any:
+        self._heard = dict.fromkeys(self._heard, False)
+        return finish(self)
+
+    return patch.object(Sift, "finish", folded)
 
 
 def _alerts_forgotten() -> Any:
@@ -242,6 +272,9 @@ PLANTED: tuple[Planted, ...] = (
     Planted("budget in memory", ("story budget",), _budget_in_memory, "refilled the budget"),
     Planted("everybody is ours", ("story not owned",), _everybody_owned),
     Planted("delivered before PUBACK", ("story broker",), _marked_before_puback, "I7"),
+    Planted("marked before the digest", ("story outage",), _marked_before_the_digest, "no digest"),
+    Planted("critical shed", ("story shed",), _critical_shed, "critical ones go singly"),
+    Planted("ends folded", ("story outage",), _ends_folded, "left with an alert that is over"),
     Planted("alerts forgotten", _kills("healed", *range(30, 60, 10)), _alerts_forgotten, "I8"),
     Planted("permit ignored", ("story pause",), _permit_ignored, "action.ended_early"),
     Planted("spare with compose's labels", _kills("healed", 0), _composed_spare, "I6"),

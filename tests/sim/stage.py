@@ -23,6 +23,7 @@ from supervisor.lab.house import Life, SimWorld
 from supervisor.lab.loop import SimLoop
 from supervisor.services import is_temp
 from tests.sim.invariants import Watcher, at_rest, budget
+from tests.support.contract import breaches, ours
 
 GOOD = Behaviour()
 CRASHES = Behaviour(exit_after=0.2, exit_code=139, log=("Illegal instruction",))
@@ -211,7 +212,9 @@ class Stage:
     def holds(self, healthy: Mapping[str, str] | None = None) -> None:
         """Every invariant held so far, and holds at rest. `healthy`: name -> container id that was well before."""
         found = [*self.watcher.found, *budget(self.world), *at_rest(self.world, dict(healthy or {}))]
+        got = self.world.broker.subscribers["everybody"].got
         found += [*self._told_in_turn(), *self._safe_with_compose()]
+        found += breaches(ours((one.topic, one.payload) for one in got))
         assert not found, "\n".join([*found, self.tail()])
 
     def _told_in_turn(self) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.sim import test_carried as carried
 from tests.sim import test_engine_ends as ends
+from tests.sim import test_floods as floods
 from tests.sim import test_interrupted as interrupted
 from tests.sim import test_kill_matrix as matrix
 from tests.sim import test_left_parked as parked
@@ -30,6 +31,8 @@ TOLD: dict[str, Callable[[], None]] = {
     "jump": lambda: interrupted.test_nothing_refills_the_budget("jump"),
     "not owned": stories.test_what_did_not_opt_in_is_watched_and_told_and_never_written_to,
     "broker": interrupted.test_an_alert_that_the_broker_never_took_is_told_by_the_next_life,
+    "outage": floods.test_an_outage_ends_in_a_digest_and_a_kill_before_it_is_durable_loses_nothing,
+    "shed": floods.test_what_is_too_much_is_given_up_and_said_and_nothing_critical_is_among_it,
     "pause": lambda: stories.test_a_pause_ends_a_plan_that_has_touched_nothing_and_lets_one_go_on_that_has("look"),
     "waiting stop": lambda: review.test_a_stop_asked_for_in_mid_plan_stops_whatever_serves_when_the_plan_is_over(
         review.FAILS

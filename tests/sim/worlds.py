@@ -16,6 +16,7 @@ from supervisor.lab.loop import SimLoop
 from tests.sim.invariants import Watcher, at_rest
 from tests.sim.richer import MoreTroubles, drawn
 from tests.sim.troubles import BAD, HANDS, Service, loaded
+from tests.support.contract import breaches, ours
 
 HOUR = 3600.0
 QUIET = 2 * HOUR
@@ -130,6 +131,8 @@ class Play(MoreTroubles):
         if world.life is not None and world.life.trouble:
             self.watcher.say("edges", f"an edge broke: {world.life.trouble[0]!r}")
         found = [*self.watcher.found, *self.watcher.over_budget(), *at_rest(world, before, since), *self._disobeyed()]
+        got = world.broker.subscribers["everybody"].got
+        found += [f"contract: {text}" for text in breaches(ours((one.topic, one.payload) for one in got))]
         asked = [row for row in world.disk.rows(kinds=("action.rollout",)) if row.body["by"].startswith("request:")]
         begun = len([row for row in asked if row.body["state"] == "planned"])
         if begun > self.requested:

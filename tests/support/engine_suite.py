@@ -5,6 +5,7 @@ tests/unit/lab/test_engine.py gives it the simulated engine on a virtual clock, 
 """
 
 import asyncio
+import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
@@ -264,7 +265,7 @@ async def start_without_its_network_is_not_found(lab: Lab) -> None:
 
 @check
 async def start_with_a_taken_port_fails_and_can_be_tried_again(lab: Lab) -> None:
-    port = {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "39471"}]}}
+    port = {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "19471"}]}}
     exposed: Json = {"80/tcp": {}}
     first, _ = await made(lab, "a", "serve", HostConfig=port, ExposedPorts=exposed)
     second = await lab.engine.create(lab.name("b"), body(lab, "serve", HostConfig=port, ExposedPorts=exposed))
@@ -621,6 +622,14 @@ async def a_shared_network_needs_a_parent_that_runs(lab: Lab) -> None:
     )
     with pytest.raises(EngineError, match="non running container"):
         await lab.engine.start(child)
+
+
+@check
+async def the_gateway_of_a_network_is_an_address_or_nothing(lab: Lab) -> None:
+    assert ipaddress.ip_address(await lab.engine.gateway(lab.network("net")))
+    assert await lab.engine.gateway("host") == ""
+    with pytest.raises(NotFound, match="no-such-network not found"):
+        await lab.engine.gateway("no-such-network")
 
 
 @check

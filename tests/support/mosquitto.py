@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+import socket
+import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import aiomqtt
 
 from supervisor.bus.connection import Connection
-from supervisor.bus.mosquitto import Mosquitto, find
+from supervisor.bus.managed import Mosquitto, find
 from supervisor.bus.mqtt import Door
 from supervisor.clock import SystemClock
 from tests.support.broker import WILL
@@ -100,3 +102,61 @@ class RealRig:
         with contextlib.suppress(OSError, ValueError):
             os.kill(self.pid, signal.SIGCONT)
         await self.mosquitto.close()
+
+
+class OwnMosquitto:
+    """A mosquitto with a configuration of the test's own, on a loopback port: what other people's brokers are like."""
+
+    def __init__(
+        self, folder: Path, *, persistent: bool = True, lines: Sequence[str] = ("allow_anonymous true",)
+    ) -> None:
+        """`persistent`: it saves what it acknowledged within a second, else nothing outlives it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        saves = [f"persistence_location {folder}/", "autosave_on_changes true", "autosave_interval 1"]
+        text = [
+            f"listener {self.port} 127.0.0.1",
+            f"persistence {str(persistent).lower()}",
+            *(saves if persistent else []),
+            *(["user root"] if os.geteuid() == 0 else []),
+            *lines,
+        ]
+        self.folder, self._file = folder, folder / "mosquitto.conf"
+        self._file.write_text("\n".join(text) + "\n")
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Let it run (again); returns when it takes connections."""
+        self._process = await asyncio.create_subprocess_exec(
+            find(), "-c", str(self._file), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        for _ in range(500):
+            with contextlib.suppress(OSError):
+                _reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                writer.close()
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"mosquitto does not answer at {self.url}")
+
+    def signal(self, number: int) -> None:
+        """SIGSTOP, SIGCONT …"""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def empty(self) -> None:
+        """Kill it, with all that it had."""
+        await self.kill()
+        (self.folder / "mosquitto.db").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The service files start `resurgam run`, feed the watchdog, and stay as hardened as they were."""
+"""The service files start the daemon and its broker, feed the watchdog, and stay as hardened as they were."""
 
 import plistlib
 import re
@@ -6,17 +6,21 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from supervisor.daemon import STOP_DEADLINE
 
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "systemd" / "resurgam.service"
+BROKER = ROOT / "systemd" / "resurgam-broker.service"
 PLIST = ROOT / "launchd" / "io.github.resurgam.plist"
+BROKER_PLIST = ROOT / "launchd" / "io.github.resurgam.broker.plist"
 
 
-def unit() -> dict[str, list[str]]:
-    """Every key of the unit with all its values."""
+def unit(path: Path = UNIT) -> dict[str, list[str]]:
+    """Every key of a unit with all its values."""
     found: dict[str, list[str]] = {}
-    for line in UNIT.read_text().splitlines():
+    for line in path.read_text().splitlines():
         key, equals, value = line.partition("=")
         if equals and not line.startswith(("#", "[")):
             found.setdefault(key, []).append(value)
@@ -65,20 +69,40 @@ def test_the_unit_keeps_what_is_needed_and_drops_the_rest() -> None:
     assert (keys["ProtectSystem"], keys["StateDirectoryMode"], keys["UMask"]) == (["strict"], ["0700"], ["0077"])
 
 
-def test_systemd_understands_every_line(tmp_path: Path) -> None:
-    copy = tmp_path / "resurgam.service"
-    copy.write_text(re.sub(r"ExecStart=\S+ run", "ExecStart=/bin/true", UNIT.read_text()))
+def test_the_broker_is_a_unit_of_its_own_that_needs_no_engine() -> None:
+    keys, ours = unit(BROKER), unit()
+    assert keys["ExecStart"][0].split("/")[-1] == "resurgam bus serve"
+    assert keys["Type"] == ["exec"], "not every mosquitto was built to tell systemd that it is ready"
+    assert keys["Restart"] == ["always"]
+    assert keys["Before"] == ["resurgam.service"]
+    assert "SupplementaryGroups" not in keys, "whoever may use the engine's socket is root in effect"
+    for key in ("User", "Group", "StateDirectory", "StateDirectoryMode", "ConfigurationDirectory", "UMask"):
+        assert keys[key] == ours[key], f"{key}: the daemon reads its password in the folder that the broker writes"
+    assert "RESURGAM_STATE_DIR=/var/lib/resurgam" in keys["Environment"]
+    hardening = ("Protect", "Private", "Restrict", "SystemCall", "NoNew", "Capability", "Lock", "MemoryDeny")
+    for key, value in ours.items():
+        if key.startswith(hardening) and key != "PrivateDevices":
+            assert keys[key] == value, key
+    assert keys["PrivateDevices"] == ["yes"], "only the daemon looks at GPUs"
+
+
+@pytest.mark.parametrize("path", [UNIT, BROKER], ids=lambda path: path.name)
+def test_systemd_understands_every_line(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / path.name
+    copy.write_text(re.sub(r"ExecStart=\S+ .*", "ExecStart=/bin/true", path.read_text()))
     code, said = analyze("verify", "--recursive-errors=no", str(copy))
     assert (code, said) == (0, "")
 
 
-def test_the_unit_is_as_hardened_as_it_was() -> None:
-    code, said = analyze("security", "--offline=true", "--threshold=17", str(UNIT))
+@pytest.mark.parametrize("path", [UNIT, BROKER], ids=lambda path: path.name)
+def test_the_unit_is_as_hardened_as_it_was(path: Path) -> None:
+    code, said = analyze("security", "--offline=true", "--threshold=17", str(path))
     assert code == 0, said
 
 
-def test_the_plist_is_one_launchd_takes() -> None:
-    text = PLIST.read_bytes()
+@pytest.mark.parametrize("path", [PLIST, BROKER_PLIST], ids=lambda path: path.name)
+def test_the_plist_is_one_launchd_takes(path: Path) -> None:
+    text = path.read_bytes()
     found = plistlib.loads(text)
     keys = re.findall(rb"^    <key>(\w+)</key>", text, re.MULTILINE)
     assert len(keys) == len(set(keys)) == len(found), "launchd silently takes the last of two equal keys"
@@ -87,7 +111,7 @@ def test_the_plist_is_one_launchd_takes() -> None:
         "ProgramArguments": list,
         "EnvironmentVariables": dict,
         "RunAtLoad": bool,
-        "KeepAlive": dict,
+        "KeepAlive": dict if path == PLIST else bool,
         "ThrottleInterval": int,
         "ProcessType": str,
         "ExitTimeOut": int,
@@ -97,7 +121,7 @@ def test_the_plist_is_one_launchd_takes() -> None:
         "StandardErrorPath": str,
     }
     assert {key: type(value) for key, value in found.items()} == types
-    assert PLIST.stem == found["Label"]
+    assert path.stem == found["Label"]
 
 
 def test_the_plist_runs_the_daemon_again_only_after_a_crash_and_at_full_speed() -> None:
@@ -106,5 +130,13 @@ def test_the_plist_runs_the_daemon_again_only_after_a_crash_and_at_full_speed() 
     assert found["ProgramArguments"][1:] == ["run"]
     assert found["KeepAlive"] == {"SuccessfulExit": False}
     assert found["ProcessType"] == "Interactive"
+    assert found["Umask"] == 0o077
+    assert "/opt/homebrew/sbin" in found["EnvironmentVariables"]["PATH"].split(":")
+
+
+def test_the_brokers_plist_serves_the_broker_and_finds_homebrews() -> None:
+    found = plistlib.loads(BROKER_PLIST.read_bytes())
+    assert found["ProgramArguments"] == ["/opt/resurgam/bin/resurgam", "bus", "serve"]
+    assert found["KeepAlive"] is True
     assert found["Umask"] == 0o077
     assert "/opt/homebrew/sbin" in found["EnvironmentVariables"]["PATH"].split(":")

@@ -183,6 +183,13 @@ def split_reference(ref: str) -> tuple[str, str]:
     return repository, tag
 
 
+def gateway(raw: Json) -> str:
+    """The gateway of a network, from the network's own inspect: an IPv4 address if it has one; empty without any."""
+    configs = _dict(raw, "IPAM").get("Config") or ()
+    found = [str(one["Gateway"]).partition("/")[0] for one in configs if one.get("Gateway")]
+    return next((one for one in found if ":" not in one), found[0] if found else "")
+
+
 def address(raw: Json) -> str:
     """An IP address of a running container that this host can reach; 127.0.0.1 with host networking; else empty."""
     if _dict(raw, "State").get("Status") not in ("running", "paused"):

@@ -13,9 +13,9 @@ from supervisor.rules.templates.lexer import place
 from supervisor.rules.templates.nodes import Body, Function, walk
 from supervisor.rules.templates.parse import parse
 from supervisor.rules.templates.run import LIMIT, Stopped, run
-from supervisor.rules.templates.values import LabelMap, Root, TemplateError, as_bytes, mended
+from supervisor.rules.templates.values import LabelMap, Root, Struct, TemplateError, as_bytes, mended
 
-__all__ = ["LIMIT", "Around", "Steps", "Template", "TemplateError"]
+__all__ = ["LIMIT", "Around", "Steps", "Struct", "Template", "TemplateError"]
 
 _PREFIX = len(
     "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}{{$externalURL := .ExternalURL}}{{$value := .Value}}"
@@ -59,6 +59,18 @@ class Template:
         except Exception as err:  # noqa: BLE001 - better no description of an alert than no alert
             expanded = f"<error expanding template: {type(err).__name__}: {err}>"
         return _cut(expanded)
+
+    def fill(self, root: Struct, around: Around = _NOTHING) -> str:
+        """The text over other data than an alert's, at most LIMIT characters; TemplateError where it does not fit."""
+        if self.parsed is None:
+            return _cut(self.text)
+        try:
+            return _cut(mended(run(self.parsed, root, around)))
+        except Stopped as err:
+            line, column = place(self.text, err.node.at)
+            raise TemplateError(f"{err.text} at <{err.node.written()}>", line, column) from None
+        except Exception as err:  # noqa: BLE001 - whatever it trips over, its user tells people in another way
+            raise TemplateError(f"{type(err).__name__}: {err}") from None
 
     def _told(self, err: Stopped, name: str) -> str:
         """The error text: Prometheus' own where the alert's name is known."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from supervisor.rules.templates import gotext
 from supervisor.rules.templates.gotime import Span, Time
-from supervisor.rules.templates.values import Failure, Named, Results, Root, Series, Uint8, as_bytes, type_name
+from supervisor.rules.templates.values import Failure, Named, Results, Root, Series, Struct, Uint8, as_bytes, type_name
 
 LONGEST = 16_384
 """Characters that one text may have while a template runs."""
@@ -95,6 +95,8 @@ def _compound(value: Any, verb: str, spec: Spec, depth: int) -> str:
             for key in sorted(value, key=as_bytes)
         )
         return f"{type_name(value)}{{{_listed(pairs, spec)}}}" if spec.go else f"map[{_listed(pairs, spec)}]"
+    if isinstance(value, Struct):
+        return str(value)
     if isinstance(value, Results):
         # Go prints addresses here, which say nothing; what lies there does
         items = _listed((structure(item, verb, spec) for item in value), spec)

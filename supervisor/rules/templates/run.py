@@ -37,6 +37,7 @@ from supervisor.rules.templates.values import (
     Results,
     Root,
     Series,
+    Struct,
     as_bytes,
     true,
     type_name,
@@ -68,8 +69,8 @@ class _Full(Exception):
     """The output has all the characters it may have."""
 
 
-def run(defined: Mapping[str, Body], root: Root, around: Around) -> str:
-    """The output, cut to LIMIT characters; Stopped."""
+def run(defined: Mapping[str, Body], root: Root | Struct, around: Around) -> str:
+    """The output, cut to LIMIT characters; Stopped. A `root` that is no alert's has no `$labels` and the like."""
     machine = _Machine(defined, around, root)
     try:
         with suppress(_Full):
@@ -81,7 +82,7 @@ def run(defined: Mapping[str, Body], root: Root, around: Around) -> str:
 
 
 class _Machine:
-    def __init__(self, defined: Mapping[str, Body], around: Around, root: Root) -> None:
+    def __init__(self, defined: Mapping[str, Body], around: Around, root: Root | Struct) -> None:
         self.defined, self.around = defined, around
         self.out: list[str] = []
         self.room = LIMIT + 1
@@ -90,13 +91,14 @@ class _Machine:
         self.depth = 0
         self.template = ""
         self.node: Node = defined[""]
-        self.variables: list[tuple[str, Any]] = [
-            ("$", root),
-            ("$labels", root.Labels),
-            ("$externalLabels", root.ExternalLabels),
-            ("$externalURL", root.ExternalURL),
-            ("$value", root.Value),
-        ]
+        self.variables: list[tuple[str, Any]] = [("$", root)]
+        if isinstance(root, Root):
+            self.variables += [
+                ("$labels", root.Labels),
+                ("$externalLabels", root.ExternalLabels),
+                ("$externalURL", root.ExternalURL),
+                ("$value", root.Value),
+            ]
 
     def stop(self, text: str) -> Stopped:
         return Stopped(text, self.node, self.template)
@@ -299,6 +301,10 @@ class _Machine:
         given = bool(words) or final is not _MISSING
         if isinstance(value, gotime.Time | gotime.Span):
             return self.method(dot, value, name, words, final)
+        if isinstance(value, Struct) and name in value.shows:
+            if given:
+                raise self.stop(f"{name} has arguments but cannot be invoked as function")
+            return getattr(value, name)
         if isinstance(value, LabelMap | Arguments):
             if given:
                 raise self.stop(f"{name} is not a method but has arguments")

@@ -7,7 +7,7 @@ else has a class here. Used by every other file of this folder.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 
 class TemplateError(ValueError):
@@ -45,6 +45,14 @@ class Named(int):
 
 class LabelMap(dict[str, str]):
     """`map[string]string`."""
+
+
+class Struct:
+    """A structure of another room: a template reads the fields that `shows` names."""
+
+    __slots__ = ()
+    kind = "struct"
+    shows: ClassVar[tuple[str, ...]] = ()
 
 
 class Arguments(dict[str, Any]):

@@ -1,8 +1,5 @@
 """Which broker is chosen, what the managed one is told, and how refusals read."""
 
-import base64
-import hashlib
-import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +8,6 @@ from aiomqtt.exceptions import MqttConnectError, MqttError
 from supervisor.bus.address import Address, parse
 from supervisor.bus.broker import choose
 from supervisor.bus.connack import refusal_of
-from supervisor.bus.mosquitto import Mosquitto
 from supervisor.bus.mqtt import Door
 from supervisor.clock import ManualClock
 from supervisor.config.settings import MqttSettings
@@ -53,29 +49,6 @@ def test_auto_manages_a_mosquitto_of_our_own(tmp_path: Path) -> None:
     assert choice.make is not None
     assert choice.managed is not None
     assert str(choice.managed.address) == f"unix://{tmp_path}/bus/mqtt.sock"
-
-
-def test_the_managed_broker_lets_nobody_in_without_a_password(tmp_path: Path) -> None:
-    ours = Mosquitto("/usr/sbin/mosquitto", tmp_path, ManualClock())
-    ours._write(18830)
-    folder = tmp_path / "bus"
-    lines = (folder / "mosquitto.conf").read_text().splitlines()
-    assert {"allow_anonymous false", "listener 18830 127.0.0.1", "persistence true", "autosave_interval 1"} <= set(
-        lines
-    )
-    assert ("user root" in lines) == (os.geteuid() == 0)
-    secret = (folder / "resurgam.password").read_text().strip()
-    assert len(secret) >= 40
-    assert secret not in (folder / "passwords").read_text()
-    name, _, hashed = (folder / "passwords").read_text().splitlines()[0].partition(":")
-    _, kind, rounds, salt, digest = hashed.split("$")
-    expected = hashlib.pbkdf2_hmac("sha512", secret.encode(), base64.b64decode(salt), int(rounds))
-    assert (name, kind, base64.b64decode(digest)) == ("resurgam", "7", expected)
-    assert "user listener\ntopic read resurgam/#" in (folder / "access").read_text()
-    assert all((file.stat().st_mode & 0o077) == 0 for file in folder.iterdir())
-    assert ours.port == 18830
-    ours._write(18831)
-    assert (folder / "resurgam.password").read_text().strip() == secret
 
 
 @pytest.mark.parametrize(

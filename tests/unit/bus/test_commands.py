@@ -7,34 +7,13 @@ from typing import Any
 import pytest
 
 from supervisor.bus.commands import BURST
+from supervisor.bus.messages import severity
 from supervisor.core.mail import REMEMBERED
+from supervisor.ports import Properties
+from tests.support.phone import CMD, REPLY, Phone, told_rows
 from tests.support.words import Words, told
 
 MAY = {"principals": {"phone": ["approve", "deny", "ack", "silence"], "panel": ["ack"]}}
-CMD, REPLY = "resurgam/sim/cmd", "resurgam/sim/reply"
-
-
-class Phone:
-    """Somebody at the broker."""
-
-    def __init__(self, words: Words) -> None:
-        self.words, self.broker = words, words.world.broker
-        self.got = self.broker.subscribe("phone", f"{REPLY}/#")
-
-    async def says(self, where: str, body: Any, retain: bool = False) -> dict[str, Any] | None:
-        """Publish, and what is answered within a second; None for nothing."""
-        before = len(self.got.got)
-        payload = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.broker.take(f"{CMD}/{where}", payload, retain)
-        await asyncio.sleep(1.0)
-        fresh = self.got.got[before:]
-        assert [one.topic for one in fresh] in ([], [f"{REPLY}/{where}"])
-        return json.loads(fresh[0].payload) if fresh else None
-
-
-def told_rows(words: Words) -> list[tuple[bool, str]]:
-    """(allowed, reason) of every command that was told."""
-    return [(row.body["allowed"], row.body["reason"]) for row in words.rows("daemon.command")]
 
 
 def test_a_phone_approves_and_hears_what_came_of_it() -> None:
@@ -92,13 +71,19 @@ def test_a_repeat_gets_the_first_answer_and_does_nothing_even_after_a_restart() 
         ("phone/approve", {"target": "ap-1"}, "bad_parameter", "`id` must be a text of 1 to 128 characters"),
         ("phone/approve", {"id": 7, "target": "ap-1"}, "bad_parameter", "`id` must be a text"),
         ("phone/approve", {"id": "1", "target": ["ap-1"]}, "bad_parameter", "`target` must be a text"),
-        ("phone/approve", {"id": "1", "override": "x"}, "bad_parameter", "There is no key 'override' in a command"),
+        ("phone/approve", {"id": "1", "override": "x"}, "bad_parameter", "`override` is never taken over the bus"),
         ("phone/approve", {"id": "1", "params": {"a": 1}}, "bad_parameter", "`params` must be an object of texts"),
         ("phone/approve", {"id": "1", "target": "x" * 513}, "bad_parameter", "at most 512 characters"),
         ("phone/approve", {"id": "1", "target": "x" * 5000}, "bad_parameter", "at most 4096 bytes"),
-        ("phone/approve", {"id": "1", "target": "ap-1", "at": 1.0}, "stale", "more than 60 s away"),
-        ("phone/approve", {"id": "1", "target": "ap-1", "at": 9e9}, "stale", "more than 60 s away"),
-        ("phone/approve", b'{"id": "1", "target": "ap-1", "at": NaN}', "stale", "more than 60 s away"),
+        ("phone/approve", {"id": "1", "target": "ap-1", "at": 1.0}, "stale", "more than 60 s ago"),
+        ("phone/approve", {"id": "1", "target": "ap-1", "at": 9e9}, "stale", "more than 60 s in the future"),
+        ("phone/approve", b'{"id": "1", "target": "ap-1", "at": NaN}', "bad_parameter", "This is not JSON"),
+        ("phone/approve", {"id": "1", "target": "ap-1", "exp": 1.0}, "stale", "It has expired"),
+        ("phone/approve", {"id": "1", "target": "ap-1", "at": 10**400}, "bad_parameter", "`at` must be a number"),
+        ("phone/approve", {"id": "1", "target": "ap-1", "aud": "other"}, "bad_parameter", "for the box 'other'"),
+        ("phone/approve", {"id": "1", "document": {}}, "bad_parameter", "There is no key 'document' in a command"),
+        ("phone/approve", b'{"id": "1", "target": "ap-1", "target": "ap-2"}', "bad_parameter", "stands twice"),
+        ("phone/approve", b'{"id": "1", "target": "\\ud800"}', "bad_parameter", "`target` must be a text"),
         ("phone/approve", {"id": "1", "target": "ap-1", "at": "now"}, "bad_parameter", "`at` must be a number"),
         ("phone/approve", {"id": "1", "target": "ap-7"}, "no_target", "Nothing waits for a word about 'ap-7'"),
         ("phone/silence", {"id": "1", "target": "name"}, "bad_parameter", "'name' is not a matcher"),
@@ -241,5 +226,90 @@ def test_the_last_thousand_ids_of_each_are_known(monkeypatch: pytest.MonkeyPatch
         await phone.says("phone/ack", {"id": "i2", "target": "oracle"})
         await phone.says("phone/ack", {"id": "i0", "target": "oracle"})
         assert [row.body["repeat"] for row in words.rows("daemon.command")] == [False] * 5 + [True, False]
+
+    told(story, commands=MAY)
+
+
+def test_an_answer_goes_where_it_is_awaited_and_nowhere_else() -> None:
+    async def story(words: Words) -> None:
+        phone = Phone(words)
+        ask = {"id": "a", "transaction": "t-7", "target": "oracle"}
+        mine = Properties(response=f"{REPLY}/phone/my/own", correlation=b"\x00\xff")
+        (answer,) = await phone.hears("phone/ack", ask, properties=mine)
+        assert (answer.topic, answer.properties.correlation) == (f"{REPLY}/phone/my/own", b"\x00\xff")
+        body = json.loads(answer.payload)
+        assert (body["id"], body["transaction"], body["status"]) == ("a", "t-7", "error")
+        assert body["error"] == body["data"]["text"]
+        for outside in (
+            "resurgam/sim/event/alert",
+            f"{REPLY}/panel/ack",
+            f"{REPLY}/phone/",
+            f"{REPLY}/phone/#",
+            "x" * 600,
+        ):
+            (answer,) = await phone.hears("phone/ack", ask, properties=Properties(response=outside, correlation=b"c"))
+            assert (answer.topic, answer.properties.correlation) == (f"{REPLY}/phone/ack", b"c")
+
+    told(story, commands=MAY)
+
+
+def test_a_transaction_does_for_an_id() -> None:
+    async def story(words: Words) -> None:
+        await words.fire()
+        phone = Phone(words)
+        first = await phone.asks("phone/ack", {"transaction": "t1", "target": "oracle"})
+        assert (first["id"], first["transaction"], first["status"]) == ("t1", "t1", "ok")
+        again = await phone.asks("phone/ack", {"id": "t1", "target": "oracle"})
+        assert again["data"] == first["data"]
+        assert [row.body["repeat"] for row in words.rows("daemon.command")] == [False, True]
+
+    told(story, commands=MAY)
+
+
+def test_a_repeat_that_comes_late_hears_what_became_of_it() -> None:
+    async def story(words: Words) -> None:
+        await words.fire()
+        phone = Phone(words)
+        ask = {"id": "a1", "target": "oracle", "at": words.clock.wall(), "exp": words.clock.wall() + 30}
+        first = await phone.asks("phone/ack", ask)
+        await words.run(300)
+        assert await phone.asks("phone/ack", ask) == first
+        assert (await phone.asks("phone/ack", {**ask, "id": "a2"}))["data"]["reason"] == "stale"
+
+    told(story, commands=MAY)
+
+
+def test_pausing_and_telling_everything_again_need_no_second_word() -> None:
+    async def story(words: Words) -> None:
+        phone = Phone(words)
+        paused = await phone.asks("phone/pause", {"id": "1", "params": {"for": "1h", "reason": "backup"}})
+        assert paused["status"] == "ok"
+        assert words.life.core.snapshot.pauses["*"][0] == "backup"
+        wrong = await phone.asks("phone/pause", {"id": "2", "params": {"forever": "1h"}})
+        assert wrong["error"] == "pause has no parameter 'forever'; it knows: for, reason."
+        await words.run(5)
+        before = len(words.world.broker.taken)
+        answer = await phone.asks("phone/refresh", {"id": "3"})
+        assert (answer["status"], answer["data"]["text"]) == ("ok", "refresh goes ahead.")
+        again = [topic for topic, _payload in words.world.broker.taken[before:]]
+        assert "resurgam/sim/state/container/oracle" in again, "though nothing had changed"
+        before = len(words.world.broker.taken)
+        assert await phone.asks("phone/refresh", {"id": "3"}) == answer
+        assert "resurgam/sim/state/container/oracle" not in [topic for topic, _ in words.world.broker.taken[before:]]
+
+    told(story, commands={"principals": {"phone": ["pause", "refresh"]}})
+
+
+def test_what_is_only_said_changes_no_revision_and_fills_no_memory() -> None:
+    async def story(words: Words) -> None:
+        phone = Phone(words)
+        await phone.says("phone/ack", {"id": "0", "target": "nothing"})
+        before = dict(words.life.core.snapshot.revisions)
+        for number in range(5):
+            await phone.says(f"stranger{number}/ack", {"id": "1", "target": "oracle"})
+        await phone.says("phone/ack", {"id": "2", "target": "nothing"})
+        after = words.life.core.snapshot.revisions
+        assert {key for key in after if after[key] != before.get(key)} == {"bus:phone", "bus:?"}
+        assert [severity(row) for row in words.rows("daemon.command")] == ["info"] * 7
 
     told(story, commands=MAY)

@@ -22,7 +22,7 @@ def rows(house: BusHouse, count: int) -> list[Row]:
 
 def test_a_row_handed_over_before_the_first_read_does_not_hide_the_older_ones() -> None:
     house = BusHouse()
-    outbox = Outbox(house.thread, house.clock)
+    outbox = Outbox(house.thread)
     rows(house, 3)
     outbox.hand(rows(house, 1))
     assert outbox.take() is None
@@ -34,7 +34,7 @@ def test_a_row_handed_over_before_the_first_read_does_not_hide_the_older_ones() 
 
 def test_a_row_committed_while_the_journal_is_read_is_not_forgotten() -> None:
     house = BusHouse()
-    outbox = Outbox(house.thread, house.clock)
+    outbox = Outbox(house.thread)
     rows(house, 2)
 
     async def slowly(fn: Callable[..., Any], *args: Any) -> Any:
@@ -55,7 +55,7 @@ def test_a_row_committed_while_the_journal_is_read_is_not_forgotten() -> None:
 
 def test_an_overrun_is_left_to_the_journal_and_loses_nothing() -> None:
     house = BusHouse()
-    outbox = Outbox(house.thread, house.clock)
+    outbox = Outbox(house.thread)
     house.loop.run_until_complete(outbox.read())
     for _ in range(60):
         outbox.hand(rows(house, 20))
@@ -74,7 +74,7 @@ def test_an_overrun_is_left_to_the_journal_and_loses_nothing() -> None:
 
 def test_a_batch_of_marks_is_one_write_and_a_newer_mark_wins() -> None:
     house = BusHouse()
-    outbox = Outbox(house.thread, house.clock)
+    outbox = Outbox(house.thread)
     rows(house, 3)
     calls = []
     deliver = house.journal.deliver

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.errors import JournalError
-from supervisor.journal import Journal
+from supervisor.journal import Backlog, Journal
 from tests.support.journals import add, open_journal
 
 
@@ -64,3 +64,45 @@ def test_marks_that_cannot_be_written_change_nothing(tmp_path: Path) -> None:
         journal.deliver([(seq, "delivered", 1, "r" * 400) for seq in range(1, 401)])
     assert journal.delivery_counts() == {"waiting": 400}
     assert waiting(journal, limit=1) == [1]
+
+
+def test_what_became_of_rows_can_be_asked_for(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path / "journal.db")
+    add(journal, ["alert.firing"] * 3, public=True)
+    add(journal, ["decision"])
+    journal.deliver([(1, "done", 1, ""), (3, "unheard", 1, "")])
+    assert journal.delivery_of([3, 1, 2, 4, 99]) == {1: "done", 2: "waiting", 3: "unheard"}
+    assert journal.delivery_of([]) == {}
+    add(journal, ["alert.firing"] * 1200, public=True)
+    assert len(journal.delivery_of(range(1, 2000))) == 1203
+
+
+def test_the_backlog_is_counted_in_rows_and_bytes_over_restarts_and_marks(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path / "journal.db")
+    assert journal.backlog() == Backlog()
+    for at, kind, public in ((10.0, "container.died", True), (11.0, "decision", False), (12.0, "container.died", True)):
+        batch = journal.batch()
+        batch.row(kind, "x", {"log": "y" * 100}, at, public)
+        journal.commit(batch)
+    size = len('{"log":""}') + 100
+    assert journal.backlog() == Backlog(2, 2 * size, 1, 10.0)
+    journal.deliver([(1, "waiting", 1, "tried")])
+    assert journal.backlog() == Backlog(2, 2 * size, 1, 10.0)
+    journal.deliver([(1, "done", 2, "")])
+    assert journal.backlog() == Backlog(1, size, 3, 12.0)
+    journal.deliver([(1, "waiting", 2, "")])
+    assert journal.backlog().size == 2 * size
+    journal.deliver([(1, "done", 2, "")])
+    journal.close()
+    again = open_journal(tmp_path / "journal.db")
+    assert again.backlog() == Backlog(1, size, 3, 12.0)
+    again.deliver([(3, "shed", 0, "")])
+    assert again.backlog() == Backlog()
+
+
+def test_only_what_is_above_a_row_is_read(tmp_path: Path) -> None:
+    journal = open_journal()
+    add(journal, ["alert.firing"] * 6, public=True)
+    journal.deliver([(1, "done", 1, ""), (5, "done", 1, "")])
+    assert [row.seq for row in journal.undelivered(2, after=3)] == [4, 6]
+    assert [row.seq for row in journal.undelivered(2, after=0)] == [2, 3]

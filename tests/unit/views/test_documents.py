@@ -115,7 +115,12 @@ def test_the_status_document_is_strict_json_and_whole() -> None:
     assert [entry["service"] for entry in document["services"]] == ["qdrant", "stack.oracle"]
     assert document["plans"][0]["waiting"] == "waits"
     assert document["decisions"][0]["reason"] == "not_owned"
-    assert document["outbox"] == {"waiting": 2}
+    assert document["outbox"] == document["daemon"]["outbox"]
+    assert document["outbox"] == {
+        "waiting": 2,
+        "oldest_s": 0,
+        **dict.fromkeys(("unheard", "critical_unheard", "dead", "shed", "digested"), 0),
+    }
     assert document["status"] == "ok"
 
 

@@ -1,0 +1,72 @@
+"""A small box for the examples: one service that crashes since its tag moved, and the alert about it."""
+
+from supervisor.facts import Alert, BusState, Container, EngineState, RuleHealth, Service, Snapshot
+from supervisor.verdicts import yes
+
+AT = 1_781_956_800.0
+HOST, NODE, EPOCH, VERSION = "box1", "3f9c1e7a52d8", "5d1e0f7c9a3b2846", "0.1.0"
+SERVICE = "stack.oracle"
+OLD, NEW = "sha256:" + "4b1d8f0e2c6a" + "0" * 52, "sha256:" + "9e3f1a7c5d2b" + "0" * 52
+GIB = 2.0**30
+
+
+def snapshot() -> Snapshot:
+    """How it stands at AT."""
+    box = Container(
+        "c" * 64,
+        "stack-oracle-1",
+        NEW,
+        "local/oracle:2",
+        ref_image_id=NEW,
+        status="restarting",
+        exit_code=139,
+        restart_count=3,
+        restart_policy="unless-stopped",
+        started_at=AT - 3,
+    )
+    oracle = Service(
+        SERVICE,
+        "docker",
+        box,
+        yes("It opted in."),
+        proved_image=OLD,
+        drift="unproved",
+        deaths=3,
+        streak=3,
+        last_exit=139,
+        last_death_at=AT - 1,
+        trouble="crash",
+        trouble_text="It crashed (SIGSEGV); look at its last lines.",
+        project="stack",
+    )
+    labels = {"name": "stack-oracle-1", "severity": "critical"}
+    alert = Alert(
+        "8f2b6d1c0a9e4f37",
+        "ContainerRestartLoop",
+        "firing",
+        labels,
+        {"summary": "stack-oracle-1 died 3 times in a row"},
+        3.0,
+        AT - 30,
+        fired_at=AT,
+        rule="containers.yaml:containers:2",
+        origin="shipped",
+    )
+    return Snapshot(
+        at=AT,
+        mono=100.0,
+        rev=7,
+        host=HOST,
+        version=VERSION,
+        epoch=EPOCH,
+        seq=2011,
+        started_at=AT - 86_400,
+        mode="heal",
+        status="healing",
+        engines=(EngineState(AT, 1.0, "docker", True, "docker 29.1.0 answers", "id", "29.1.0"),),
+        services=(oracle,),
+        alerts=(alert,),
+        rules=(RuleHealth("containers.yaml", 5, "", "shipped"),),
+        bus=BusState(AT, 1.0, True, "our own mosquitto", "connected to our own mosquitto"),
+        host_memory={"MemTotal": 384 * GIB, "MemAvailable": 96 * GIB, "SwapTotal": 64 * GIB, "SwapFree": 64 * GIB},
+    )

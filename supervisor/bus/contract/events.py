@@ -1,0 +1,237 @@
+"""`data` of every event, by its kind: what `resurgam/<host>/event/<first part of the kind>` carries.
+
+The rows come from core/, services/ and daemon.py; `DATA` is the closed list of the public kinds, and a test holds it
+against the kinds that the code can write. A row over 64 kB is trimmed: its longest texts and lists are cut, and
+`trimmed` says so; where even that is not enough only `trimmed` and `text` are left (`Trimmed`).
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from supervisor.bus.contract.actions import (
+    Acked,
+    Answered,
+    Asked,
+    Ended,
+    Notified,
+    Planned,
+    Recovered,
+    Refused,
+    Rollout,
+)
+from supervisor.bus.contract.shapes import Count, Labels, Number, Severity, Shape, Time, Told, Why
+
+# ---------------------------------------------------------------- alert
+
+
+class AlertData(Shape):
+    """An Alertmanager alert object, with our `value`, `incident` and `text` beside it."""
+
+    status: Literal["firing", "resolved"]
+    labels: Labels
+    annotations: Labels
+    startsAt: Time
+    endsAt: Time
+    generatorURL: str
+    fingerprint: str
+    value: Number = 0.0
+    incident: str = ""
+    text: str = ""
+
+
+# ---------------------------------------------------------------- container, drift
+
+
+class About(Told):
+    """What every event about a service's container has."""
+
+    service: str
+    at: float
+    """unix seconds"""
+    container: str = ""
+    id: str = ""
+    image: str = ""
+    image_id: str = ""
+
+
+class Appeared(About):
+    status: str
+
+
+class Started(About):
+    again: bool
+    """after a death"""
+    plan: int
+
+
+class Died(About):
+    """It ended though nobody asked for it, or while a plan works on it."""
+
+    exit_code: int | None
+    signal: str = ""
+    uptime: float = 0.0
+    oom: bool = False
+    plan: int = 0
+    counted: bool = False
+    deaths: Count = 0
+    streak: Count = 0
+    cause: str = ""
+    """the likely cause, one word"""
+    missed: Count = 0
+    """deaths that happened while nobody looked"""
+
+
+class Stopped(About):
+    """It was asked to end, finished, or was found ended."""
+
+    exit_code: int | None = None
+    signal: str = ""
+    uptime: float = 0.0
+    plan: int = 0
+    oom: bool = False
+    by: str = ""
+    wanted: str = ""
+    seen: bool = True
+    """false: nobody saw how it ended"""
+
+
+class Drifted(About):
+    ref: str
+    running: str
+    proved: str
+    stands_for: str
+
+
+class Proved(About):
+    ref: str
+    before: str
+    unquarantined: bool
+
+
+class Quarantined(Told):
+    service: str
+    image_id: str
+
+
+# ---------------------------------------------------------------- daemon
+
+
+class Version(Told):
+    version: str
+
+
+class OfEngine(Told):
+    engine: str
+
+
+class Jumped(Told):
+    seconds: float
+
+
+class Paused(Told):
+    until: float
+    """unix seconds; 0 for no end"""
+
+
+class RulesBad(Told):
+    file: str = ""
+    ok: bool = False
+    """it evaluates again"""
+
+
+class Commanded(Told):
+    """A command came over the bus; this is what became of it."""
+
+    principal: str
+    id: str
+    verb: str
+    target: str
+    allowed: bool
+    reason: Why
+    repeat: bool
+    signed: bool
+    if_rev: int | None
+    plan: int
+    approval: str
+    """the question that waits for a second word"""
+
+
+class Silenced(Told):
+    silence: str
+    matchers: list[str]
+    by: str
+    reason: str
+
+
+class Summary(Told):
+    """One event that tells of many others, which were not told one by one: they stand in the journal, for a replay."""
+
+    first: int = Field(alias="from")
+    """`seq` of the first of them"""
+    last: int = Field(alias="to")
+    """`seq` of the last; what lies between need not belong to them"""
+    count: Count
+    kinds: dict[str, int]
+    severities: dict[Severity, int]
+    severity: Severity
+    """the gravest among them"""
+    alerts: dict[str, int]
+    """how many by alert name, the most frequent"""
+    services: dict[str, int]
+    firing: list[str]
+    """alerts that fire by the last word among them"""
+    since: Time
+    until: Time
+    why: str
+    pile: str
+
+
+DATA: dict[str, tuple[type[Shape], ...]] = {
+    "alert.firing": (AlertData,),
+    "alert.resolved": (AlertData,),
+    "action.planned": (Planned,),
+    "action.refused": (Refused,),
+    "action.verified": (Ended, Notified),
+    "action.rolled_back": (Ended,),
+    "action.degraded": (Ended,),
+    "action.failed": (Ended,),
+    "action.ended_early": (Ended,),
+    "action.recovered": (Recovered,),
+    "action.rollout": (Rollout,),
+    "action.approval": (Asked,),
+    "action.approved": (Answered,),
+    "action.denied": (Answered,),
+    "action.withdrawn": (Answered,),
+    "action.acked": (Acked,),
+    "container.appeared": (Appeared,),
+    "container.started": (Started,),
+    "container.died": (Died,),
+    "container.stopped": (Stopped,),
+    "container.removed": (About,),
+    "container.healthy": (About,),
+    "container.unhealthy": (About,),
+    "container.oom": (About,),
+    "drift.tag_moved": (Drifted,),
+    "drift.unproved": (Drifted,),
+    "drift.cleared": (Drifted,),
+    "drift.proved": (Proved,),
+    "drift.quarantined": (Quarantined,),
+    "daemon.started": (Version,),
+    "daemon.ready": (OfEngine,),
+    "daemon.reloaded": (Told,),
+    "daemon.stopping": (Told,),
+    "daemon.engine_lost": (OfEngine,),
+    "daemon.engine_back": (OfEngine,),
+    "daemon.clock_jump": (Jumped,),
+    "daemon.paused": (Paused,),
+    "daemon.resumed": (Told,),
+    "daemon.mode": (Told,),
+    "daemon.rules_bad": (RulesBad,),
+    "daemon.command": (Commanded,),
+    "daemon.silenced": (Silenced,),
+    "daemon.unsilenced": (Silenced,),
+    "daemon.digest": (Summary,),
+    "daemon.shed": (Summary,),
+}
+"""kind -> the shapes its data can have"""
