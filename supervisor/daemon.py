@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
 import structlog
@@ -181,12 +181,15 @@ class House:
             await asyncio.sleep(delay)
 
     def _edge(self, part: str, text: str) -> None:
+        if text:
+            log.warning("trouble", subject="daemon", text=text)
         self.core.submit(EdgeState(self.clock.wall(), self.clock.mono(), part, text))
 
     async def _watch_edges(self) -> None:
         """What edges say of themselves becomes news for the core, when it changes."""
         known: dict[str, str] = {}
         counted: dict[str, int] = {}
+        bus = ""
         while True:
             now = {"host": self.host.problem, "recorder": self.recorder.trouble}
             now |= self.telling.troubles()
@@ -195,6 +198,7 @@ class House:
                 if known.get(part, "") != text:
                     known[part] = text
                     self._edge(part, text)
+            bus = bus_words(self.core.snapshot, known.values(), bus)
             counts = self._counts()
             if counts != counted:
                 counted = counts
@@ -266,6 +270,21 @@ def _log_row(row: Row) -> None:
     log.info(row.kind, seq=row.seq, subject=row.subject, text=phrase(row))
 
 
+def bus_words(snapshot: Snapshot, said: Iterable[str], before: str) -> str:
+    """Log how the bus is where that changed (it is no row: it would wait for the bus itself). Returns its words now,
+    '' while it is as it should be. `said`: the sentences that the log has already."""
+    bus = snapshot.bus
+    if bus is None:
+        return before
+    now = "" if bus.connected or bus.text in said else bus.text
+    if now and now != before:
+        tell = log.info if bus.broker == "none" else log.warning
+        tell("bus", subject="daemon", text=f"the bus is not connected: {now}")
+    elif before and bus.connected:
+        log.info("bus", subject="daemon", text=f"the bus is {bus.text}")
+    return now
+
+
 def caution(journal: Journal, clock: Clock) -> None:
     """After a journal was lost nobody knows what was done and how often: from then on only observe, until a person
     says `resume`. Kept in the new journal, so that a restart does not forget it."""
@@ -332,4 +351,5 @@ async def _live(house: House, config_path: Path | None) -> int:
 
 def _greeting(settings: Settings, loaded: Loaded) -> str:
     count = len(loaded.rules.rules)
-    return f"resurgam {__version__} watches {settings.host} with {count} rules; state in {settings.state_dir}."
+    rules = "1 rule" if count == 1 else f"{count} rules"
+    return f"resurgam {__version__} watches {settings.host} with {rules}; state in {settings.state_dir}."

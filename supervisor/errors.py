@@ -116,3 +116,8 @@ class BrokerError(ResurgamError):
     def __init__(self, text: str, code: int = 0) -> None:
         self.code = code
         super().__init__(text)
+
+    @property
+    def answered(self) -> bool:
+        """The broker said no to this one thing, and the connection stands; else it is lost."""
+        return self.code >= 0x80

@@ -244,7 +244,7 @@ LARGEST_RECEIVED = 4096
 
 
 class Broker(Protocol):
-    """One connection to a message broker (real: bus/mqtt, simulated: lab). A new object for every connection."""
+    """One connection to a message broker (real: bus/link/mqtt, simulated: lab). A new object for every connection."""
 
     async def connect(self) -> None:
         """Connect, with the last will set. BrokerError if refused."""
@@ -257,6 +257,10 @@ class Broker(Protocol):
 
     async def subscribe(self, pattern: str, qos: int = 1) -> None:
         """Ask for the messages on these topics (`+` and `#` as in MQTT). BrokerError if refused."""
+
+    async def unsubscribe(self, pattern: str) -> None:
+        """Ask for them no more, and wait for no answer: what is on its way still comes. BrokerError where the
+        connection is lost."""
 
     async def received(self) -> Received:
         """The next message to us; waits for one. What comes while 64 wait already is dropped. BrokerError when the

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, tzinfo
 import re2
 
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?")
+_LONGEST_TEXT, _LONGEST = 100, 292 * 365 * 86400.0
 _SECONDS = (365 * 86400.0, 7 * 86400.0, 86400.0, 3600.0, 60.0, 1.0, 0.001)
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?)b?\s*", re.IGNORECASE)
 _MATCHER = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_.]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)
@@ -21,13 +22,17 @@ _USERINFO = re.compile(r"(://[^\s:/@]*:)[^\s/@]+@")
 
 
 def duration(text: str) -> float:
-    """Seconds of a Prometheus duration such as `90s`, `5m`, `1h30m`, `1w`; ValueError otherwise."""
-    match = _DURATION.fullmatch(text.strip())
+    """Seconds of a Prometheus duration such as `90s`, `5m`, `1h30m`, `1w`; ValueError otherwise, and for one beyond 292
+    years, which Prometheus does not take either."""
+    match = _DURATION.fullmatch(text.strip()) if len(text) <= _LONGEST_TEXT else None
     if not match or not text.strip():
         if text.strip() == "0":
             return 0.0
-        raise ValueError(f"{text!r} is not a duration; write it like 90s, 5m or 1h30m")
-    return math.fsum(int(part) * unit for part, unit in zip(match.groups(), _SECONDS, strict=True) if part)
+        raise ValueError(f"{plain(text, 100)!r} is not a duration; write it like 90s, 5m or 1h30m")
+    seconds = math.fsum(int(part) * unit for part, unit in zip(match.groups(), _SECONDS, strict=True) if part)
+    if seconds > _LONGEST:
+        raise ValueError(f"{text!r} is longer than 292 years")
+    return seconds
 
 
 def show_duration(seconds: float) -> str:

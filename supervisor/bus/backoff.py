@@ -1,11 +1,7 @@
 """How long to wait before the next try: full jitter, so that many boxes do not knock at one broker in step.
 
-Used by the pump between connections and, as a tenacity wait strategy, by the notifier between posts. Chance comes
-from the clock.
+Used by the pump between connections, and by the notifiers between posts. Chance comes from the clock.
 """
-
-from tenacity import RetryCallState
-from tenacity.wait import wait_base
 
 from supervisor.clock import Clock
 
@@ -13,7 +9,7 @@ FLOOR = 0.2
 CEILING = 30.0
 
 
-class FullJitter(wait_base):
+class FullJitter:
     """A random time between `floor` and a bound that doubles with every failure up to `ceiling` (all in seconds)."""
 
     def __init__(self, clock: Clock, floor: float = FLOOR, ceiling: float = CEILING) -> None:
@@ -23,6 +19,3 @@ class FullJitter(wait_base):
         """Seconds to wait after so many failures in a row (1 or more)."""
         bound = min(self._ceiling, self._floor * 2.0 ** min(max(failures, 1), 32))
         return self._floor + (bound - self._floor) * self._clock.chance()
-
-    def __call__(self, retry_state: RetryCallState) -> float:
-        return self.after(retry_state.attempt_number)

@@ -1,22 +1,21 @@
 """Which broker: an external one, a mosquitto of our own, or none. The daemon is fully useful with none.
 
-In: `mqtt:` of the settings and the state folder. Out: a `Choice`, from which daemon.py makes the pump: `make` gives a
+In: the settings. Out: a `Choice`, from which telling.py makes the pump: `make` gives a
 fresh connection each time, `text` says what was chosen and why.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from supervisor.bus.address import Address, parse
-from supervisor.bus.connection import Connection
 from supervisor.bus.identity import client_id
+from supervisor.bus.link.address import Address, parse
+from supervisor.bus.link.connection import Connection
+from supervisor.bus.link.mqtt import Door
 from supervisor.bus.managed import Managed, Mosquitto, Patience, find
 from supervisor.bus.managed.gateway import Look
-from supervisor.bus.messages import availability, encode_level
-from supervisor.bus.mqtt import Door
+from supervisor.bus.messages import availability
 from supervisor.clock import Clock
-from supervisor.config.settings import MqttSettings
+from supervisor.config.settings import MqttSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,39 +39,21 @@ class Choice:
             await self.managed.close()
 
 
-def choose(
-    settings: MqttSettings,
-    host: str,
-    state_dir: Path,
-    clock: Clock,
-    program: str | None = None,
-    commanders: Iterable[str] = (),
-    node: str = "",
-    look: Look | None = None,
-) -> Choice:
-    """The broker to use. `program` is the mosquitto to manage; None looks for one, '' is 'there is none'. `commanders`:
-    who may command over the bus. `node`: who we are (identity.py), for the client id. `look`: finds the gateway of a
-    container network."""
-    client = settings.client_id or client_id(node or encode_level(host))
-    will = availability(host, online=False)
-    if settings.url == "none":
+def choose(settings: Settings, clock: Clock, program: str | None = None, look: Look | None = None) -> Choice:
+    """The broker to use. `program` is the mosquitto to manage; None looks for one, '' is 'there is none'. `look`: finds
+    the gateway of a container network."""
+    client = settings.mqtt.client_id or client_id(settings.state_dir, clock)
+    will = availability(settings.host, online=False)
+    if settings.mqtt.url == "none":
         return Choice("none", "no messages: mqtt.url is none")
-    if settings.url != "auto":
-        address = address_of(settings)
+    if settings.mqtt.url != "auto":
+        address = address_of(settings.mqtt)
         return Choice(str(address), f"messages go to {address}", Door(address, client, will))
     program = find() if program is None else program
     if not program:
         text = "no messages: no mosquitto is installed here; install it, or set mqtt.url to a broker you have"
         return Choice("none", text)
-    ours = Mosquitto(
-        program,
-        state_dir,
-        clock,
-        commanders=commanders,
-        prefix=settings.homeassistant.prefix,
-        network=settings.gateway,
-        look=look,
-    )
+    ours = own(settings, clock, program, look)
     door = Door(ours.address, client, will)
 
     def connection() -> Connection:
@@ -82,6 +63,19 @@ def choose(
     text = f"messages go to a mosquitto of our own ({program})"
     patience = Patience()
     return Choice("our own mosquitto", text, lambda: Managed(ours, connection, patience), ours)
+
+
+def own(settings: Settings, clock: Clock, program: str, look: Look | None = None) -> Mosquitto:
+    """The managed broker that these settings describe."""
+    return Mosquitto(
+        program,
+        settings.state_dir,
+        clock,
+        commanders=settings.commands.principals,
+        prefix=settings.mqtt.homeassistant.prefix,
+        network=settings.mqtt.gateway,
+        look=look,
+    )
 
 
 def address_of(settings: MqttSettings) -> Address:

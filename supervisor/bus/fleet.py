@@ -5,11 +5,10 @@ no session, and it publishes nothing. It reads with QoS 0: a mosquitto with its 
 QoS 1 no more than some 1000 kept messages, and a large fleet has more.
 """
 
-import asyncio
-
-from supervisor.bus.address import Address
+from supervisor.bus.link.address import Address
+from supervisor.bus.link.connection import next_until
+from supervisor.bus.link.mqtt import Door
 from supervisor.bus.messages import BASE
-from supervisor.bus.mqtt import Door
 from supervisor.clock import Clock
 from supervisor.errors import BrokerError
 from supervisor.views.fleet import Kept
@@ -43,11 +42,7 @@ async def visit(address: Address, clock: Clock) -> tuple[Kept, ...]:
         for levels in WANTED:
             await broker.subscribe(f"{BASE}/+/{levels}", 0)
         until, found = clock.mono() + LONGEST, []
-        while (left := min(QUIET, until - clock.mono())) > 0:
-            try:
-                message = await asyncio.wait_for(broker.received(), left)
-            except TimeoutError:
-                break
+        while (message := await next_until(broker, clock, until, QUIET)) is not None:
             found.append(Kept(message.topic, message.payload, message.left))
         if broker.dropped:
             raise BrokerError(f"this broker keeps more than can be read at once ({broker.dropped} messages were lost)")

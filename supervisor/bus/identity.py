@@ -2,8 +2,9 @@
 
 In: the machine's own id (/etc/machine-id, on macOS the hardware's) and a word that was made once in the state folder,
 so that two daemons on one box, and a cloned machine with a fresh state folder, differ. Out: 12 hex digits, the `node`.
-It is in the MQTT client id, in Home Assistant's ids and in the watermark on `resurgam/<host>/journal`. The machine's
-id itself is never told: only a hash over both leaves this file.
+It is in Home Assistant's ids and in the watermark on `resurgam/<host>/journal`, for everyone to read. The MQTT client
+id is made of the same two, and not of the node: whoever connects under it throws us off the broker, without a last
+will. The machine's id itself is never told: only hashes over both leave this file.
 """
 
 import contextlib
@@ -34,12 +35,18 @@ def node_of(state_dir: Path, clock: Clock) -> str:
 
 def node_from(machine: str, install: str) -> str:
     """The node id of a machine's id and an installation's."""
-    return hashlib.sha256(f"resurgam node\0{machine}\0{install}".encode()).hexdigest()[:LENGTH]
+    return _digits("node", machine, install)
 
 
-def client_id(node: str) -> str:
-    """What we are called at the broker, where `mqtt.client_id` says nothing."""
-    return f"resurgam-{node}"
+def client_id(state_dir: Path, clock: Clock) -> str:
+    """What we are called at the broker, where `mqtt.client_id` says nothing: as lasting as the node, and nothing that
+    others read tells it."""
+    machine, install = machine_id(), install_id(state_dir, clock)
+    return f"resurgam-{_digits('client', machine, install) if machine or install else clock.token(LENGTH // 2)}"
+
+
+def _digits(what: str, machine: str, install: str) -> str:
+    return hashlib.sha256(f"resurgam {what}\0{machine}\0{install}".encode()).hexdigest()[:LENGTH]
 
 
 def machine_id(files: tuple[Path, ...] = MACHINE_ID, platform: str = sys.platform) -> str:

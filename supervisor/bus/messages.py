@@ -2,9 +2,10 @@
 
 A message *is* a journal row of a public kind: `render` gets the row (from the turn that committed it, or from the
 journal after an outage) and gives the CloudEvent for `resurgam/<host>/event/<kind>`. So a replay is the same query.
-Topics are built here and nowhere else. The result goes to `bus/pump.py` and `bus/notify.py`.
+Topics are built here and nowhere else. The result goes to `bus/delivery`.
 """
 
+import functools
 import hashlib
 import json
 import unicodedata
@@ -82,6 +83,7 @@ def encode_level(text: str, keep: str = "") -> str:
     return "".join(kept) + "~-" + digest
 
 
+@functools.lru_cache(4096)  # the documents of every snapshot ask for the same ones again
 def topic(host: str, *levels: str, service: str = "") -> str:
     """`resurgam/<host>/<levels…>[/<service id>]`, each level encoded."""
     last = (encode_level(service, keep="~"),) if service else ()

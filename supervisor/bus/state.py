@@ -12,6 +12,8 @@ from supervisor.facts import Json, Snapshot
 from supervisor.views import alerts_document, container_document, daemon_document, host_document
 
 ALERTS_SHOWN = 100
+ALERTS_SIZE = 131_072
+"""bytes of them: what a broker does not take would stand there as it was, for ever"""
 REFRESH = 30.0
 """seconds between two messages of one topic that differ only in readings (bytes of memory, the value of an alert)"""
 HOST_EXPIRY = 180.0
@@ -48,12 +50,27 @@ def documents(snapshot: Snapshot, status: str = "") -> dict[str, Document]:
     return {document.message.topic: document for document in found}
 
 
+def cleared(where: str) -> Document:
+    """A topic on which nothing is to be kept any more."""
+    return Document(Message(where, b"", retain=True), b"")
+
+
 def _alerts(snapshot: Snapshot) -> Document:
     everything = alerts_document(snapshot)
-    shown = everything[:ALERTS_SHOWN]
+    shown = _fitting(everything[:ALERTS_SHOWN])
     body = {"alerts": shown, "more": len(everything) - len(shown)}
     steady = {"alerts": [_without(alert, "value") for alert in shown], "more": body["more"]}
     return _document(topic(snapshot.host, "state", "alerts"), body, steady, 0.0)
+
+
+def _fitting(alerts: list[Json]) -> list[Json]:
+    """The first of them, as many as there is room for."""
+    left = ALERTS_SIZE
+    for place, alert in enumerate(alerts):
+        left -= len(to_bytes(alert))
+        if left < 0:
+            return alerts[:place]
+    return alerts
 
 
 def _host(snapshot: Snapshot) -> Document:

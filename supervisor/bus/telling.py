@@ -9,14 +9,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from supervisor.bus import notify
 from supervisor.bus.broker import Choice, choose
 from supervisor.bus.commands import Commands, EdgeVerb, Envelope
-from supervisor.bus.connection import Connection
+from supervisor.bus.commands.replay import Replay
+from supervisor.bus.delivery.pump import Guard, Pump, Show
 from supervisor.bus.homeassistant import HomeAssistant
 from supervisor.bus.identity import node_of
 from supervisor.bus.inbox import Listener
+from supervisor.bus.link.connection import Connection
 from supervisor.bus.managed.gateway import Look
-from supervisor.bus.pump import Guard, Pump, Show
-from supervisor.bus.replay import Replay
 from supervisor.bus.twins import Twins
+from supervisor.bus.vanished import Vanished
 from supervisor.clock import Clock
 from supervisor.config.settings import Settings
 from supervisor.facts import BusState, Json, Snapshot
@@ -44,18 +45,17 @@ class Telling:
     ) -> None:
         """`broker` and `node`: those to use, where they are not to be found by the settings (the lab has its own).
         `look` finds the gateway of a container network."""
-        principals = settings.commands.principals
         self.node = node or node_of(settings.state_dir, clock)
-        self.broker = broker or choose(
-            settings.mqtt, settings.host, settings.state_dir, clock, commanders=principals, node=self.node, look=look
-        )
+        self.broker = broker or choose(settings, clock, look=look)
         self.twins = Twins(settings.host, self.node, clock)
+        named = settings.commands.principals
         handlers: dict[str, EdgeVerb] = {"refresh": self._refresh, "replay": Replay(thread, settings.host)}
-        self.commands = Commands(settings.commands, settings.host, ask, clock, handlers) if principals else None
+        self.commands = Commands(settings.commands, settings.host, ask, clock, handlers) if named else None
         self.home = HomeAssistant(settings, self.node, thread, clock, self.commands)
         listeners: list[Listener] = [self.twins, *self.home.listeners]
         listeners += [self.commands] if self.commands is not None else []
-        boards: list[Show] = [self.home.show]
+        self.vanished = Vanished(settings.host, thread, clock)
+        boards: list[Show] = [self.home.show, self.vanished.show]
         guard: Guard = self.twins
         self.pump: Pump | None = None
         if self.broker.make is not None:
@@ -74,6 +74,7 @@ class Telling:
             )
             self.twins.give_up, self.twins.refresh = self.pump.give_up, self.pump.refresh
             self.twins.say_online, self.twins.put_back = self.pump.say_online, self.pump.inbox.put_back
+            self.twins.found = self.pump.found
             self.home.refreshes(self.pump.refresh)
         else:
             if self.commands is not None:
@@ -86,6 +87,7 @@ class Telling:
         if self.pump is not None:
             keep("pump", self.pump.run)
             keep("homeassistant", self.home.run)
+            keep("vanished", self.vanished.run)
         for name, notifier in notify.names(self.notifiers).items():
             keep(f"notifier {name}", notifier.run)
 
@@ -110,7 +112,11 @@ class Telling:
             found |= {"commands": self.commands.trouble, "command keys": self.commands.keys.trouble}
         found[ALIAS] = self.twins.trouble
         found["broker"] = self.broker.trouble
-        return found | {name: one.state.text for name, one in notify.names(self.notifiers).items()}
+        found["inbox"] = self.pump.inbox.trouble if self.pump is not None else ""
+        for name, notifier in notify.names(self.notifiers).items():
+            text = notifier.state.text
+            found[name] = f"{name}: {text}" if text else ""
+        return found
 
     def counts(self) -> dict[str, int]:
         """What was counted since the start, by name."""

@@ -12,16 +12,15 @@ watermark, and the one with the smaller node id stays. A name whose owner is `of
 
 import asyncio
 import hashlib
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from supervisor.bus.connection import Connection
+from supervisor.bus.delivery.watermark import machine_of
+from supervisor.bus.link.connection import Connection, next_until
 from supervisor.bus.messages import topic
 from supervisor.clock import Clock
 from supervisor.errors import BrokerError
 from supervisor.ports import Received
-from supervisor.units import plain
 
 LOOK = 0.5
 """seconds to wait for what the broker keeps; where it has what we ask for, none are waited"""
@@ -68,6 +67,8 @@ class Twins:
         self.refresh: Callable[[], None] = lambda: None
         self.say_online: Callable[[], None] = lambda: None
         self.put_back: Callable[[Sequence[Received]], None] = lambda _messages: None
+        self.found: Callable[[bytes], Awaitable[None]] = _nothing
+        """hears the watermark that was there, once we may speak; a JournalError of it ends the connection"""
 
     # ------------------------------------------------------------ before anything is published
 
@@ -75,6 +76,8 @@ class Twins:
         """Why nothing may be published on this connection; '' if it may. BrokerError where it is lost."""
         seen = await self._look(broker)
         self.trouble = self._judge(seen, self._clock.mono())
+        if not self.trouble and seen.machine:
+            await self.found(self._found)
         return self.trouble
 
     async def _look(self, broker: Connection) -> Seen:
@@ -85,16 +88,15 @@ class Twins:
             try:
                 await broker.subscribe(where)
             except BrokerError as err:
-                if err.code < 0x80:
+                if not err.answered:
                     raise
                 return Seen()  # we may not read our own topics: nobody can tell us, so nothing stands in the way
         kept: dict[str, bytes] = {}
         others: list[Received] = []
         until = self._clock.mono() + LOOK
-        while not {self._journal, self._availability} <= kept.keys() and (left := until - self._clock.mono()) > 0:
-            try:
-                message = await asyncio.wait_for(broker.received(), left)
-            except TimeoutError:
+        while not {self._journal, self._availability} <= kept.keys():
+            message = await next_until(broker, self._clock, until, LOOK)
+            if message is None:
                 break
             if message.topic in wanted:
                 kept[message.topic] = message.payload
@@ -103,7 +105,7 @@ class Twins:
         self.put_back(others)
         mark = hashlib.sha256(kept.get(self._journal, b"") + b"\0" + kept.get(self._host_document, b"")).hexdigest()
         self._found = kept.get(self._journal, b"")
-        machine = _machine(self._found)
+        machine = machine_of(self._found)
         return Seen(machine, kept.get(self._availability) == b"online", bool(kept), mark)
 
     def _judge(self, seen: Seen, now: float) -> str:
@@ -145,7 +147,7 @@ class Twins:
             if message.payload == b"offline":
                 self.say_online()  # the last will of one that spoke for us, or of an earlier connection: we are here
             return
-        other, now = _machine(message.payload), self._clock.mono()
+        other, now = machine_of(message.payload), self._clock.mono()
         if not other or other == self._node or message.payload == self._found:
             return
         if other < self._node:
@@ -163,10 +165,5 @@ class Twins:
         self.say_online()
 
 
-def _machine(payload: bytes) -> str:
-    """The node that a watermark names; '' where it names none."""
-    try:
-        found = json.loads(payload)["machine"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return ""
-    return plain(found, 64) if isinstance(found, str) else ""
+async def _nothing(_payload: bytes) -> None:
+    """Nobody listens."""

@@ -8,12 +8,11 @@ import argparse
 import asyncio
 import os
 import sys
-from pathlib import Path
 
 from supervisor import config
+from supervisor.bus.broker import own
 from supervisor.bus.managed import Mosquitto, find, serving
 from supervisor.bus.managed.files import holding, private_folder
-from supervisor.bus.managed.gateway import Look
 from supervisor.bus.managed.users import User
 from supervisor.cli import bus_doctor, main
 from supervisor.cli.output import Output
@@ -64,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
 def serve(args: argparse.Namespace) -> int:
     """Become the broker. Comes back only where it cannot be started."""
-    settings = config.load(_path(args))
+    settings = config.load(config.find(args.config))
     _only_managed(settings)
     program = find()
     if not program:
@@ -80,7 +79,7 @@ async def _prepare(settings: Settings, program: str) -> tuple[int, list[str]]:
 
     clock = SystemClock()
     engine = DockerEngine(settings.docker.endpoint, clock)
-    mosquitto = _mosquitto(settings, program, engine.gateway)
+    mosquitto = own(settings, clock, program, engine.gateway)
     try:
         lock, words = await serving.ready(mosquitto, clock)
     finally:
@@ -96,9 +95,9 @@ async def _prepare(settings: Settings, program: str) -> tuple[int, list[str]]:
 
 def users(args: argparse.Namespace) -> int:
     """Who may use the managed broker."""
-    settings = config.load(_path(args), check_trust=False)
+    settings = config.load(config.find(args.config), check_trust=False)
     _only_managed(settings)
-    mosquitto, output = _mosquitto(settings, find() or "mosquitto"), Output(args.output)
+    mosquitto, output = own(settings, SystemClock(), find() or "mosquitto"), Output(args.output)
     try:
         if args.users == "list":
             return _list(mosquitto, output)
@@ -154,25 +153,9 @@ def _list(mosquitto: Mosquitto, output: Output) -> int:
 def _secret(user: User) -> str:
     if not user.secret:
         return "known to who added it"
-    return user.secret if os.path.exists(user.secret) else "made at the first start of the broker"
-
-
-def _mosquitto(settings: Settings, program: str, look: Look | None = None) -> Mosquitto:
-    return Mosquitto(
-        program,
-        settings.state_dir,
-        SystemClock(),
-        commanders=settings.commands.principals,
-        prefix=settings.mqtt.homeassistant.prefix,
-        network=settings.mqtt.gateway,
-        look=look,
-    )
+    return user.secret if os.path.exists(user.secret) else "made when the broker starts next, or the daemon"
 
 
 def _only_managed(settings: Settings) -> None:
     if settings.mqtt.url != "auto":
         raise UsageError(f"mqtt.url is {settings.mqtt.url}, which is not run by us; this is for the managed mosquitto")
-
-
-def _path(args: argparse.Namespace) -> Path | None:
-    return Path(args.config) if args.config else config.find()

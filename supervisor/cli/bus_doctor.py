@@ -12,17 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from supervisor import config
-from supervisor.bus.address import Address
-from supervisor.bus.broker import address_of
+from supervisor.bus.broker import address_of, own
 from supervisor.bus.doctor import Finding, House, Seen, clear, everything, judge, leftovers, look, look_at_kept
 from supervisor.bus.identity import INSTALL, node_of
+from supervisor.bus.link.address import Address
 from supervisor.bus.managed import Mosquitto, find
 from supervisor.bus.messages import topic
 from supervisor.cli.client import Client
 from supervisor.cli.output import Output, counted
 from supervisor.clock import SystemClock
 from supervisor.config.settings import Settings
-from supervisor.errors import DaemonAbsent, ResurgamError, UsageError
+from supervisor.errors import BrokerError, DaemonAbsent, ResurgamError, UsageError
 from supervisor.facts import Json
 
 _COLOURS = {"ok": "green", "finding": "red", "unknown": "yellow"}
@@ -79,7 +79,9 @@ def purge(args: argparse.Namespace) -> int:
         raise UsageError("a daemon runs here and would say it all again; stop it first, or leave --all away")
     if not args.all and house.services is None:
         raise DaemonAbsent("only a running daemon knows which services there are; start it, or clear all with --all")
-    _, address = _broker(settings)
+    mosquitto, address = _broker(settings)
+    if mosquitto is not None and _never_ran(mosquitto):
+        raise BrokerError(f"our own broker never ran in {mosquitto.folder}, so it keeps nothing")
     seen = asyncio.run(look_at_kept(address, house, clock))
     found = everything(seen) if args.all else leftovers(seen)
     if output.for_people:
@@ -104,7 +106,7 @@ def _ask(count: int, base: str) -> None:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
-    path = Path(args.config) if args.config else config.find()
+    path = config.find(args.config)
     settings = config.load(path, check_trust=False)
     if settings.mqtt.url == "none":
         raise UsageError("mqtt.url is none: there is no broker to look at")
@@ -115,7 +117,7 @@ def _broker(settings: Settings) -> tuple[Mosquitto | None, Address]:
     """The managed broker, where it is one, and where the broker is."""
     if settings.mqtt.url != "auto":
         return None, address_of(settings.mqtt)
-    mosquitto = Mosquitto(find() or "mosquitto", settings.state_dir, SystemClock())
+    mosquitto = own(settings, SystemClock(), find() or "mosquitto")
     return mosquitto, mosquitto.address
 
 

@@ -67,7 +67,7 @@ def inspect(paths: Sequence[str], config_path: str = "", *, recursive: bool = Fa
     sources: list[Source] = []
     settings = config.Settings()
     if not paths or config_path:
-        found = Path(config_path) if config_path else config.find()
+        found = config.find(config_path)
         settings = _config(found, report) or settings
         sources += [_rule_source(name) for name in settings.rules]
     for name in paths:
@@ -170,10 +170,17 @@ def _config(path: Path | None, report: Report) -> config.Settings | None:
     report.add("error", [document.mistake(place, said) for place, said in wrong])
     report.bad_config = report.bad_config or bool(wrong)
     report.add("warning", [document.mistake(place, said, key=True) for place, said in notify.cautions(settings.notify)])
+    named = [document.mistake(at, f"{_dotted(at)}: {said}") for at, said in config.doubtful(settings)]
+    report.add("warning", named)
     report.settings = str(path)
     report.files.append(Checked(str(path), "configuration", len(settings.services), ok=not wrong))
     report.add("hint", [*_doubts(path, set()), *_idle(path, settings)])
     return settings
+
+
+def _dotted(place: tuple[str | int, ...]) -> str:
+    """A place as people write it: `notify[0].webhook`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
 
 
 def _idle(path: Path, settings: config.Settings) -> list[Mistake]:

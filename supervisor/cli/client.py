@@ -33,7 +33,7 @@ def find_socket(args: argparse.Namespace, env: Mapping[str, str] = os.environ) -
     # Reading the configuration costs a tenth of a second, so it comes last.
     from supervisor import config
 
-    path = Path(args.config) if args.config else config.find(env)
+    path = config.find(args.config, env)
     return control_path(env, config.load(path, env=env, check_trust=False).state_dir)
 
 

@@ -13,7 +13,7 @@ from supervisor.errors import UsageError
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What to export, and for which machine."""
-    parser.add_argument("what", choices=("asyncapi",), help="the contract of the message bus")
+    parser.add_argument("what", choices=("asyncapi",), metavar="asyncapi", help="the contract of the message bus")
     parser.add_argument("--host", default="", metavar="NAME", help="write this name into every topic")
 
 

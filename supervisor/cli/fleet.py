@@ -6,7 +6,6 @@ or the document. Exit 1 where a machine is offline, has a critical alert, or sha
 
 import argparse
 import asyncio
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from supervisor.errors import BrokerError, UsageError
 from supervisor.facts import Json
 
 if TYPE_CHECKING:
-    from supervisor.bus.address import Address
+    from supervisor.bus.link.address import Address
 
 EVERY = 5.0
 """seconds between two looks with --watch"""
@@ -24,7 +23,7 @@ EVERY = 5.0
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The one thing to do with a fleet so far."""
-    parser.add_argument("what", choices=("status",), help="how every machine is")
+    parser.add_argument("what", choices=("status",), metavar="status", help="how every machine is")
     parser.add_argument("-w", "--watch", action="store_true", help="look again every 5 s; Ctrl-C ends it")
 
 
@@ -56,7 +55,7 @@ def _address(args: argparse.Namespace) -> "Address":
     from supervisor import config
     from supervisor.bus.broker import address_of
 
-    settings = config.load(Path(args.config) if args.config else config.find(os.environ), check_trust=False)
+    settings = config.load(config.find(args.config), check_trust=False)
     if settings.mqtt.url == "none":
         raise UsageError("there is no broker: mqtt.url is none; set it to the broker that your machines share")
     if settings.mqtt.url != "auto":
@@ -66,7 +65,7 @@ def _address(args: argparse.Namespace) -> "Address":
 
 def _managed(folder: Path) -> "Address":
     """The managed broker, as its user that only reads."""
-    from supervisor.bus.address import Address
+    from supervisor.bus.link.address import Address
     from supervisor.bus.managed.configuration import READER
 
     secret = folder / f"{READER}.password"
@@ -106,7 +105,8 @@ def _print(document: Json, output: Output) -> None:
     if wrong:
         output.line(f"{len(wrong)} of {len(hosts)} need a look: {', '.join(wrong)}.", "red")
     else:
-        output.line(f"All {len(hosts)} are there, and none has a critical alert." if len(hosts) > 1 else "It is well.")
+        one = "It is there, and has no critical alert."
+        output.line(f"All {len(hosts)} are there, and none has a critical alert." if len(hosts) > 1 else one)
 
 
 def _alerts(host: Json) -> str:

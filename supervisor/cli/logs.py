@@ -33,7 +33,8 @@ def set_up_logs(stream: TextIO = sys.stderr, env: Mapping[str, str] = os.environ
 
 
 class Lines:
-    """A journal row as `12:40:03.211  oracle    died: exit 139 (SIGSEGV)`; anything else as structlog has it."""
+    """A journal row, or a sentence about somebody, as `12:40:03.211  oracle    died: exit 139 (SIGSEGV)`; anything else
+    as structlog has it."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -42,7 +43,7 @@ class Lines:
 
     def __call__(self, logger: Any, name: str, entry: MutableMapping[str, Any]) -> str:
         """The line."""
-        if not {"seq", "subject", "text"} <= entry.keys():
+        if not {"subject", "text"} <= entry.keys():
             return self._other(logger, name, entry)
         at = datetime.fromisoformat(str(entry["timestamp"])).timestamp()
         line = headline(at, str(entry["subject"]), str(entry["text"]), None, 8)

@@ -1,7 +1,7 @@
 """`resurgam`: picks the command, and turns every error into one sentence and an exit code.
 
 In: argv. Out: 0 fine or verified, 1 a finding, rolled back or degraded, 2 usage or bad configuration, 3 refused by
-policy, 4 no daemon. Only the chosen command's file is imported: a tired person waits for nothing.
+policy, 4 no daemon or broker. Only the chosen command's file is imported: a tired person waits for nothing.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from supervisor import __version__
-from supervisor.errors import ConfigError, DaemonAbsent, Refused, ResurgamError, UsageError
+from supervisor.errors import BrokerError, ConfigError, DaemonAbsent, Refused, ResurgamError, UsageError
 
 COMMANDS = {
     "run": ("run", "watch this box and heal it"),
@@ -46,7 +46,7 @@ COMMANDS = {
 }
 """command -> (file in this folder, help)"""
 
-_EXITS = "exit codes: 0 fine or verified, 1 a finding or not verified, 2 usage, 3 refused by policy, 4 no daemon"
+_EXITS = "exit codes: 0 fine or verified, 1 a finding or not verified, 2 usage, 3 refused, 4 no daemon or broker"
 
 
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
@@ -110,7 +110,7 @@ def _code(err: ResurgamError) -> int:
         return 2
     if isinstance(err, Refused):
         return 3
-    return 4 if isinstance(err, DaemonAbsent) else 1
+    return 4 if isinstance(err, DaemonAbsent | BrokerError) else 1
 
 
 if __name__ == "__main__":

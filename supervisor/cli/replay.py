@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """Play, and print."""
     delayed = features.delayed_names(args)
     _find_source(args)
-    path = Path(args.config) if args.config else config.find()
+    path = config.find(args.config)
     settings = config.load(path, check_trust=False) if path is not None else config.Settings()
     a = ruleset(args.rules or settings.rules, settings)
     b = ruleset(args.against, settings) if args.against else None

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     refuse_namesake()
     options = Options(delayed_names=features.delayed_names(args))
     set_up_logs()
-    path = Path(args.config) if args.config else config.find()
+    path = config.find(args.config)
     settings = config.load(path)
     refuse_templates(settings, path)
     return asyncio.run(daemon.run(settings, path, options))

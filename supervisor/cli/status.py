@@ -10,7 +10,11 @@ from supervisor.cli.output import Output, ago, counted, local
 from supervisor.cli.plan import at_step
 from supervisor.errors import UsageError
 from supervisor.facts import Json
-from supervisor.units import show_size
+from supervisor.units import show_duration, show_size
+
+LATE = 10.0
+"""seconds that a message may wait for the broker before it is worth a word"""
+_GONE = (("dead", "the broker never takes (resurgam bus doctor)"), ("shed", "given up, since too many waited"))
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,8 +101,8 @@ def _print(document: Json, output: Output) -> None:
             output.line(f"{incident['id']} ({incident['subject']}) was taken on by {incident['acked']}")
     if daemon["services"]["total"] and not daemon["services"]["owned"]:
         output.line("nothing may be healed yet: label a container resurgam.enable=true, or name it under services:")
-    if not daemon["broker"]["connected"]:
-        output.line("no broker" + (f": {daemon['broker']['text']}" if daemon["broker"]["text"] else ""), "dim")
+    for text, colour in telling(document):
+        output.line(text, colour)
     output.line(_memory(document["host"]), "dim")
     if document["services"]:
         output.line()
@@ -116,6 +120,38 @@ def _print(document: Json, output: Output) -> None:
     if document["plans"]:
         output.line()
         output.table(("plan", "verb", "service", "age", "why", "at"), [_plan(p, now) for p in document["plans"]])
+
+
+def telling(document: Json) -> list[tuple[str, str]]:
+    """(line, colour) of how the bus and the notifiers are; none where nothing is wrong and nothing waits."""
+    found = []
+    off = document["daemon"]["broker"]["name"] in ("", "none")
+    if now := _bus(document, off):
+        found.append((f"bus: {'; '.join(now)}".replace("?;", "?"), "dim" if off else "yellow"))
+    outbox, counts = document["outbox"], document["daemon"]["counts"]
+    if gone := [f"{counted(outbox[key], 'message')} {said}" for key, said in _GONE if outbox.get(key)]:
+        found.append((f"bus: {'; '.join(gone)}", "dim"))
+    for key, count in counts.items():
+        name = key.removeprefix("notify_").removesuffix("_given_up")
+        if key == f"notify_{name}_given_up" and count:
+            found.append((f"notify {name}: {counted(count, 'message')} given up since the start", "dim"))
+    return found
+
+
+def _bus(document: Json, off: bool) -> list[str]:
+    """What of the bus wants attention now, piece by piece."""
+    daemon, outbox, found = document["daemon"], document["outbox"], []
+    broker, waiting = daemon["broker"], outbox["waiting"]
+    if not broker["connected"]:
+        said = "no broker" if off else "not connected"
+        known = not broker["text"] or broker["text"] in daemon["problems"]
+        found.append(said if known else f"{said}: {broker['text']}")
+    if waiting and (not broker["connected"] or outbox["oldest_s"] >= LATE):
+        found.append(f"{counted(waiting, 'message')} to be sent, the oldest for {show_duration(outbox['oldest_s'])}")
+    unheard = dict.fromkeys(alert["labels"]["alertname"] for alert in document["alerts"] if alert["unheard"])
+    if unheard:
+        found.append(f"nobody listened when it told of {', '.join(unheard)}")
+    return found
 
 
 def _memory(host: Json) -> str:
@@ -149,7 +185,8 @@ def _alert(alert: Json, now: str) -> tuple[object, ...]:
     labels, notes = alert["labels"], alert["annotations"]
     about = labels.get("name") or labels.get("container") or labels.get("instance") or "host"
     summary = notes.get("summary") or notes.get("description") or ""
-    return labels["alertname"], alert["status"], alert["severity"], ago(alert["startsAt"], now), about, summary
+    state = alert["status"] + (", unheard" if alert["unheard"] else "")
+    return labels["alertname"], state, alert["severity"], ago(alert["startsAt"], now), about, summary
 
 
 def _plan(plan: Json, now: str) -> tuple[object, ...]:

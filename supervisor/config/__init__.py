@@ -4,7 +4,7 @@
 models, `trust.py` and `files.py` the files, `needs.py` the labels.
 """
 
-from supervisor.config.files import find, load, read, read_secret, read_secret_lines
+from supervisor.config.files import doubtful, find, load, read, read_secret, read_secret_lines
 from supervisor.config.needs import needs_from
 from supervisor.config.settings import NotifySettings, ServiceSettings, Settings, waits_for_start
 
@@ -12,6 +12,7 @@ __all__ = [
     "NotifySettings",
     "ServiceSettings",
     "Settings",
+    "doubtful",
     "find",
     "load",
     "needs_from",

@@ -5,7 +5,7 @@ are taken from the folder the file is in.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,25 @@ from supervisor.errors import ConfigError, Mistake
 NAME = "resurgam.yaml"
 MOST_LINES = 64
 """secrets in one file"""
+_NAMING = ("mqtt", "http", "notify", "commands")
+"""the settings that name other files, by keys `…_file`"""
+
+Place = tuple[str | int, ...]
+"""where in the document it is"""
 
 
 def find(
+    given: str = "",
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     home: Path | None = None,
     etc: Path = Path("/etc/resurgam"),
 ) -> Path | None:
-    """The configuration file: RESURGAM_CONFIG, `./`, the user's config folder, /etc/resurgam; None if there is none.
-
-    (`--config` goes before all of these.) ConfigError where RESURGAM_CONFIG names a file that does not exist.
+    """The configuration file: the one `given` (by `--config`), RESURGAM_CONFIG, `./`, the user's config folder,
+    /etc/resurgam; None if there is none. ConfigError where RESURGAM_CONFIG names a file that does not exist.
     """
+    if given:
+        return Path(given)
     env = os.environ if env is None else env
     named = env.get("RESURGAM_CONFIG", "")
     here = Path.cwd() if cwd is None else cwd
@@ -75,7 +82,7 @@ def load(
     else:
         changes["state_dir"] = folder / settings.state_dir.expanduser()
     changes["rules"] = tuple(name if name == "shipped" else _absolute(folder, name) for name in settings.rules)
-    changes |= {key: _with_paths(getattr(settings, key), folder) for key in ("mqtt", "http", "notify", "commands")}
+    changes |= {key: _with_paths(getattr(settings, key), folder) for key in _NAMING}
     return settings.model_copy(update=changes)
 
 
@@ -133,7 +140,7 @@ def _secret(file: str, env: Mapping[str, str] | None) -> tuple[str, str]:
     except UnicodeDecodeError:
         raise ConfigError([Mistake(str(path), 0, 0, "this secret is not UTF-8 text")]) from None
     except OSError as err:
-        text = f"this secret cannot be read: {err.strerror or err}"
+        text = f"this secret cannot be read: {err.strerror or err}; write it there, for the daemon's user to read"
         raise ConfigError([Mistake(str(path), 0, 0, text)]) from None
 
 
@@ -143,6 +150,40 @@ def _given(document: Document, key: str) -> bool:
 
 def _absolute(folder: Path, name: str) -> str:
     return os.path.normpath(folder / Path(name).expanduser()) if name else ""
+
+
+def doubtful(settings: Settings) -> list[tuple[Place, str]]:
+    """(place, sentence) of each file that the settings name and that `run` could not use as it is. One that may not be
+    looked into is left out: the daemon's user may."""
+    return [found for key in _NAMING for found in _doubts((key,), getattr(settings, key))]
+
+
+def _doubts(place: Place, value: Any) -> Iterator[tuple[Place, str]]:
+    inside: list[tuple[str | int, Any]] = []
+    if isinstance(value, tuple):
+        inside = list(enumerate(value))
+    elif isinstance(value, Mapping):
+        inside = list(value.items())
+    elif isinstance(value, Model):
+        inside = [(key, getattr(value, key)) for key in type(value).model_fields]
+    for key, one in inside:
+        if not (isinstance(key, str) and key.endswith("_file")):
+            yield from _doubts((*place, key), one)
+        elif one and (said := _doubt(key, Path(one))):
+            yield (*place, key), said
+
+
+def _doubt(key: str, path: Path) -> str:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if key in ("ca_file", "cert_file"):
+            return f"{path} does not exist; correct the path"
+        return f"{path} does not exist; write it there with mode 600, or hand it over as a credential of that name"
+    except OSError:
+        return ""
+    open_to_all = mode & 0o007 and key not in ("ca_file", "cert_file")
+    return f"everyone can read this secret; run: chmod o-rwx {path}" if open_to_all else ""
 
 
 def _with_paths(value: Any, folder: Path) -> Any:

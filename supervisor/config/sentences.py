@@ -5,6 +5,7 @@ a Mistake, so to `resurgam check` and to the log.
 """
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -65,6 +66,8 @@ def _complaint(kind: str, error: Mapping[str, Any], context: Mapping[str, Any]) 
         return f"this must be {limits[kind]} {bound}; it is {show(error.get('input'))}"
     if kind == "string_too_long":
         return f"this is longer than {context.get('max_length')} characters"
+    if kind == "string_pattern_mismatch":
+        return f"{show(error.get('input'))} cannot stand here; use {_letters(str(context.get('pattern')))}"
     if kind in ("too_long", "too_short"):
         return f"this has {context.get('actual_length')} entries; " + (
             f"at most {context.get('max_length')} are allowed"
@@ -73,6 +76,16 @@ def _complaint(kind: str, error: Mapping[str, Any], context: Mapping[str, Any]) 
         )
     text = str(error["msg"])
     return text[:1].lower() + text[1:]
+
+
+def _letters(pattern: str) -> str:
+    """What a pattern of ours lets stand: `up to 64 of letters, digits, _ and -`."""
+    found = re.search(r"\[A-Za-z0-9([^]]*)]\{1,(\d+)}", pattern) or re.search(r"\[A-Za-z0-9([^]]*)]", pattern)
+    if found is None:
+        return f"what fits {pattern}"
+    marks = ["letters", "digits", *found[1]]
+    most = f"up to {found[2]} of " if found.lastindex == 2 else ""
+    return most + ", ".join(marks[:-1]) + f" and {marks[-1]}"
 
 
 def _one_of(expected: str, error: Mapping[str, Any], context: Mapping[str, Any]) -> str:

@@ -64,6 +64,12 @@ class MqttSettings(Model):
             raise ValueError(f"{' and '.join(tls)} is for TLS; write mqtt.url as mqtts://host, or take it out")
         if self.key_file and not self.cert_file:
             raise ValueError("key_file is the key of cert_file; name that certificate, too")
+        login = [key for key in ("username", "password_file") if getattr(self, key)]
+        if login and self.url == "auto":
+            raise ValueError(
+                f"{' and '.join(login)} is for a broker of yours, and our own mosquitto makes its own users; "
+                "write mqtt.url as mqtt://host, or take it out"
+            )
         if self.gateway and self.url != "auto":
             raise ValueError("gateway is for the managed broker; write mqtt.url: auto, or take it out")
         return self
@@ -207,6 +213,9 @@ class CommandsSettings(Model):
     def _lists(cls, value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
+        for name, given in value.items():
+            if isinstance(given, str):
+                raise ValueError(f"{name}: this must be a list of verbs, like [{given[:40]}]")
         return {name: {"verbs": given} if isinstance(given, list | tuple) else given for name, given in value.items()}
 
 

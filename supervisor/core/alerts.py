@@ -43,6 +43,8 @@ class AlertDesk:
         self._kept: dict[str, tuple[str, float, float, float]] = {}
         self._seen: tuple[Alert, ...] | None = None
         """the open alerts as they were last looked at: the engine answers the same tuple while nothing moves"""
+        self._fired: dict[str, str] = {}
+        """fingerprint of an alert that fires -> whom its message was about"""
         self._changes: list[AlertChange] = []
         self.unsaid: tuple[AlertChange, ...] = ()
         """changes that came about between two lives: told in the first turn"""
@@ -78,8 +80,15 @@ class AlertDesk:
             silenced = self._silences.hears(alert, change.at, batch) if told else ""
             if silenced:
                 body["silenced"] = silenced
-            row(kind, self.subject(alert), body, told and not silenced)
+            row(kind, self._about(alert), body, told and not silenced)
         return self._keep(batch) or bool(changes)
+
+    def _about(self, alert: Alert) -> str:
+        """Its subject; at its end the one it had when it fired, though that service may be forgotten by now."""
+        if alert.state != "firing":
+            return self._fired.pop(alert.fingerprint, "") or self.subject(alert)
+        self._fired[alert.fingerprint] = self.subject(alert)
+        return self._fired[alert.fingerprint]
 
     def tell_unheard(self, row: WriteRow, batch: Batch, now: float) -> None:
         """A silence ended: what fires and was not told because of it is told now."""

@@ -49,6 +49,8 @@ class Approvals:
                     found.append(load(Approval, kept[key]))
         self._entries = {one.id: one for one in sorted(found, key=lambda one: _number(one.id))}
         self._last = max([self._last, *(_number(name) for name in self._entries)])
+        self._asked: dict[str, list[float]] = {}
+        """somebody on the bus -> when they asked for a second word"""
 
     def open(self) -> tuple[Approval, ...]:
         """Those without an answer, oldest first."""
@@ -64,17 +66,25 @@ class Approvals:
                 if one.intent.document == intent.document:
                     return one.id
                 self._end(core, one, "withdrawn", f"{one.id} is not asked any more: it was asked for anew.")
-        if len(self.open()) >= MOST or second_word.crowded(intent.by, self.open()):
+        second = second_word.over_bus(intent.by) and not plan
+        if len(self.open()) >= MOST or (second and not self._room(intent.by, core.now)):
             return ""
         self._last += 1
         ident = f"ap-{self._last}"
-        expires = core.now + (second_word.LASTS if second_word.over_bus(intent.by) else LASTS)
+        expires = core.now + (second_word.LASTS if second else LASTS)
         said = _question(ident, intent, text, plan, until(expires, core.now))
         made = Approval(ident, intent, said, core.now, expires, plan, step, image="" if plan else _image(core, intent))
         self._keep(core, made)
         core.batch.put("approval", _NUMBER, {"last": self._last})
         core.row("action.approval", intent.target, _body(made) | {"text": said})
         return ident
+
+    def _room(self, by: str, now: float) -> bool:
+        """Whether somebody on the bus may ask one more: each question is told to people, answered or not."""
+        recent = [at for at in self._asked.get(by, ()) if abs(now - at) < second_word.LASTS]
+        room = len(recent) < second_word.MOST
+        self._asked[by] = [*recent, now] if room else recent
+        return room
 
     def waits(self, plan: Plan, step: str) -> bool:
         """Whether a question about this step of an open plan is open."""
@@ -241,7 +251,7 @@ class Approvals:
                 one = replace(one, asked_at=core.now, expires_at=core.now + one.expires_at - one.asked_at)
                 self._keep(core, one)
             if one.expires_at <= core.now:
-                soon = "two minutes" if second_word.over_bus(one.intent.by) else "a day"
+                soon = "two minutes" if second_word.over_bus(one.intent.by) and not one.plan else "a day"
                 self._deny(core, one, "", f"{one.id} lapsed, since nobody answered within {soon}")
             elif not one.plan and by_rule(one.intent.by) and not one.intent.key.endswith(RESOLVED_KEY):
                 fingerprint, fired_at, *_rest = one.intent.key.split("|")
@@ -284,7 +294,8 @@ def _question(ident: str, intent: Intent, why: str, plan: int, end: str) -> str:
     asks = f"plan {plan} ({_what(intent)})" if plan else f"{intent.by} wants to {_what(intent)}"
     asks = "" if why.startswith(intent.by) else f"{asks}: "
     cause = intent.cause[:1].upper() + intent.cause[1:].rstrip(".")
-    reason = " ".join(part for part in (why, f"{cause}." if cause and intent.cause not in why else "") if part)
+    known = not cause or intent.cause in why or intent.cause == f"asked for by {intent.by}"
+    reason = why if known else f"{why} {cause}.".lstrip()
     ladder = " and goes on with the ladder's next step" if by_rule(intent.by) and not plan else ""
     does = f"lets plan {plan} go on" if plan else "lets it be done, once"
     return (
@@ -300,7 +311,7 @@ def _image(core: "Decider", intent: Intent) -> str:
 
 def _what(intent: Intent) -> str:
     given = [f"{name}={value}" for name, value in sorted(intent.params.items()) if value]
-    return " ".join([intent.verb, intent.target, *given])
+    return " ".join([intent.verb, "everything" if intent.target == "*" else intent.target, *given])
 
 
 def _body(one: Approval) -> Json:

@@ -108,6 +108,10 @@ def _pause_or_resume(core: "Decider", fact: Command) -> Decision:
             until = core.now + units.duration(fact.params["for"]) if fact.params.get("for") else 0.0
         except ValueError as err:
             return core.admission.refuse(core, intent, no(Reason.BAD_PARAMETER, f"{err}."))
+        held = core.standing.pauses.get(subject)
+        if fact.door == "bus" and held is not None and (not held[1] or 0 < until <= held[1]):
+            # a shorter one in its place would be a `resume`, which needs a second word
+            return Decision(core.now, intent, yes(f"{name} is paused already, for longer: {held[0]}."))
         ourselves.pause(core, subject, why, until)
         back = "resurgam resume" + ("" if subject == "*" else f" {subject}")
         text = f"{name} is paused " + (

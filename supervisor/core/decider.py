@@ -332,6 +332,7 @@ class Decider:
     def _on_bus(self, fact: BusState) -> None:
         self.standing.bus = fact
         self.stale_snapshot = True
+        ourselves.sample(self)
 
     def _on_stopping(self, _fact: Stopping) -> None:
         self.standing.stopping = True

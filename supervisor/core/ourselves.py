@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
-from supervisor.facts import Gathered, Metric, Sample, labels
+from supervisor.facts import BusState, Gathered, Metric, Sample, labels
 from supervisor.facts.words import ALIAS
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ METRICS = (
     Metric("resurgam_faults_total", "counter", ("kind",), 60.0, events=True),
     Metric("resurgam_problems", "gauge", (), 60.0, events=True),
     Metric("resurgam_alias_taken", "gauge", (), 60.0, events=True),
+    Metric("resurgam_broker_connected", "gauge", ("broker",), 60.0, events=True),
+    Metric("resurgam_messages_waiting", "gauge", (), 60.0, events=True),
+    Metric("resurgam_alerts_unheard", "gauge", (), 60.0, events=True),
 )
 """what `sample` makes, with every repeat of the event-sourced series"""
 
@@ -66,7 +69,19 @@ def sample(core: "Decider") -> None:
     ]
     found.append(Sample(labels("resurgam_problems"), float(len(core.standing.edges))))
     found.append(Sample(labels("resurgam_alias_taken"), float(ALIAS in core.standing.edges)))
+    found += _bus(core.standing.bus)
     core.rules.arrived("resurgam", core.store.append(core.now, found), core.now)
+
+
+def _bus(state: BusState | None) -> list[Sample]:
+    """Series about the message bus; none where there is none."""
+    if state is None or state.broker == "none":
+        return []
+    return [
+        Sample(labels("resurgam_broker_connected", broker=state.broker), float(state.connected)),
+        Sample(labels("resurgam_messages_waiting"), float(state.waiting)),
+        Sample(labels("resurgam_alerts_unheard"), float(len(state.unheard_alerts))),
+    ]
 
 
 def gathered(core: "Decider", fact: Gathered) -> None:

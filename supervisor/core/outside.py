@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MOST = 1000
 """alerts at a time; a flood of them must not push our own out of sight"""
+REFILL = 1.0
+"""alerts that may begin in every second beyond the first MOST: one that ends and fires again and again must not fill
+the journal"""
 PLACE = (1 << 30, 0, 0)
 """where they stand in the order of the files: last"""
 _ORIGIN = "outside"
@@ -48,6 +51,8 @@ class Outsiders:
     def __init__(self, kept: Mapping[str, Json]) -> None:
         """`kept`: the journal's space `outside` as it was at the start."""
         self._held: dict[str, _Held] = {}
+        self._purse, self._filled = float(MOST), 0.0
+        """how many may begin now, as of a monotonic instant"""
         for key in sorted(kept):
             with suppress(JournalError):  # what cannot be read any more is told again by its source
                 self._held[key] = load(_Held, kept[key])
@@ -60,15 +65,18 @@ class Outsiders:
         """One delivery. What fires is held (again), what is over ends."""
         changes: list[AlertChange] = []
         refused = 0
+        self._purse = min(float(MOST), self._purse + max(0.0, fact.mono - self._filled) * REFILL)
+        self._filled = fact.mono
         for told in fact.alerts:
             key = fingerprint(tuple(sorted(told.labels.items())), f"{_ORIGIN} ")
             held = self._held.get(key)
             if told.ends_at and told.ends_at <= core.now:
                 if held is not None:
-                    changes.append(self._end(core, key, held, min(told.ends_at, core.now)))
-            elif held is None and len(self._held) >= MOST:
+                    changes.append(self._end(core, key, held, told.ends_at))
+            elif held is None and (len(self._held) >= MOST or self._purse < 1.0):
                 refused += 1
             else:
+                self._purse -= 1.0 if held is None else 0.0
                 until = told.ends_at or core.now + told.lasts
                 self._held[key] = _Held(_alert(key, told, fact.source, core.now, held), until)
                 core.batch.put(_ORIGIN, key, dump(self._held[key]))

@@ -4,8 +4,6 @@ From: commands.py and rollouts.py, once everything else lets a command pass, so 
 refused all the same. To: approvals.py. The topic alone says who speaks, so one stolen password must not be enough.
 """
 
-from collections.abc import Sequence
-
 from supervisor.facts import Approval, Command, Intent
 from supervisor.verbs import VERBS, Disturbance, disturbance
 from supervisor.verdicts import Reason, Verdict, no
@@ -13,7 +11,7 @@ from supervisor.verdicts import Reason, Verdict, no
 LASTS = 120.0
 """seconds such a question stays open: whoever asked waits for it"""
 MOST = 5
-"""open questions of one principal: there must be room for others"""
+"""questions of one principal in that time: there must be room for others, and peace for those who are asked"""
 _PREFIX = "bus:"
 
 
@@ -40,14 +38,11 @@ def _disturbs(intent: Intent) -> bool:
     return disturbance(intent.verb, dict(intent.params)) is not Disturbance.HARMLESS
 
 
-def crowded(by: str, waiting: Sequence[Approval]) -> bool:
-    """Whether somebody on the bus has as many open questions as they may."""
-    return over_bus(by) and len([one for one in waiting if one.intent.by == by]) >= MOST
-
-
 def own(fact: Command, asked: Approval) -> bool:
-    """Whether somebody on the bus says yes to what they asked for themselves."""
-    return fact.verb == "approve" and over_bus(fact.principal) and asked.intent.by == fact.principal
+    """Whether somebody on the bus says yes to what they asked for themselves, and has not signed that yes."""
+    if fact.verb != "approve" or fact.signed:
+        return False
+    return over_bus(fact.principal) and asked.intent.by == fact.principal
 
 
 def refusal(asked: Approval) -> Verdict:

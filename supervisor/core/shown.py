@@ -34,7 +34,7 @@ def snapshot_of(core: "Decider", rev: int, counts: Mapping[str, int]) -> Snapsho
         rev=rev,
         host=who.host,
         version=who.version,
-        epoch=who.epoch,
+        epoch=standing.bus.epoch or who.epoch if standing.bus else who.epoch,
         seq=core.last_seq,
         started_at=who.started_at,
         mode=core.mode,

@@ -204,6 +204,10 @@ class BusState(Fact):
     """messages that were told in a digest, not one by one"""
     critical_unheard: int = 0
     """critical alerts that nobody heard over MQTT since this process began"""
+    unheard_alerts: tuple[str, ...] = ()
+    """the fingerprints of critical alerts of whose firing nobody heard over MQTT; some may have ended since"""
+    epoch: str = ""
+    """the journal's, which the pump begins anew where an older copy was put back; '' where there is no pump"""
 
 
 @dataclass(frozen=True, slots=True)

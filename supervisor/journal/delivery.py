@@ -48,7 +48,7 @@ class Deliveries:
 
     def backlog(self) -> Backlog:
         """How much waits, and since when."""
-        first = self.waiting(1)
+        first = self.waiting(1) if self._counts[WAITING] else []
         if not first:
             return Backlog()
         since = self._db.execute("SELECT at FROM rows WHERE seq = ?", (first[0],)).fetchone()[0]

@@ -207,6 +207,14 @@ class Journal:
         except sqlite3.Error as err:
             raise _failed(err) from None
 
+    def begin_epoch(self, epoch: str) -> None:
+        """From now on rows are told under another epoch, since their numbers were used before. JournalError."""
+        try:
+            self._db.execute("UPDATE inner SET value = ? WHERE key = 'epoch'", (epoch,))
+        except sqlite3.Error as err:
+            raise _failed(err) from None
+        self.epoch = epoch
+
     def delivery_counts(self) -> dict[str, int]:
         """How many public rows are in each delivery state; `waiting` is always there."""
         return self._deliveries.counts()

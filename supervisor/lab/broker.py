@@ -10,14 +10,12 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
-from supervisor.bus.client import QUEUE, WILL_DELAY
 from supervisor.bus.inbox import takes
+from supervisor.bus.link.client import QUEUE, WILL_DELAY
+from supervisor.bus.link.connack import NO_SUBSCRIBER, NOT_AUTHORIZED
 from supervisor.bus.messages import Message
 from supervisor.errors import BrokerError
 from supervisor.ports import LARGEST_RECEIVED, PLAIN, Ack, Properties, Received
-
-NOT_AUTHORIZED = 0x87
-NO_SUBSCRIBER = 0x10
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +246,11 @@ class SimBroker:
         self._patterns[pattern] = None
         for topic, payload in world.retained.items():
             self.hear(Received(topic, payload, True))
+
+    async def unsubscribe(self, pattern: str) -> None:
+        """Ask for them no more."""
+        self._alive()
+        self._patterns.pop(pattern, None)
 
     def hear(self, message: Received) -> bool:
         """A message arrives at the broker; True where we had asked for it."""

@@ -13,7 +13,7 @@ from typing import Any
 from supervisor.actions.compose.preview import Previewer
 from supervisor.actions.runner import Runner
 from supervisor.bus.broker import Choice
-from supervisor.bus.connection import Connection
+from supervisor.bus.link.connection import Connection
 from supervisor.bus.messages import availability
 from supervisor.bus.telling import Telling
 from supervisor.core import Core

@@ -125,6 +125,8 @@ def _catch_up(state: State, held: Held, record: Record, missed: int, log: tuple[
         text = f"{record.id} died {times} while nobody looked, by the engine's restart counter."
         totals = {"deaths": record.tally.deaths, "streak": record.tally.streak}
         state.tell("container.died", record, container, missed=missed, exit_code=code, **totals, text=text)
+        if container.status == "restarting":  # what has ended otherwise may have been stopped
+            trouble.died(state, record, held, code)
     unseen = not held.start_seen and (first or 0 < held.run < container.started_at)
     if container.running and (unseen or missed):
         record.tally.started()

@@ -34,12 +34,21 @@ def alert_document(alert: Alert) -> Json:
 
 
 def alerts_document(snapshot: Snapshot) -> list[Json]:
-    """All alerts that are pending or firing: firing first, then the gravest, then the oldest."""
+    """All alerts that are pending or firing: firing first, then ours before those from outside (which must not push
+    them out of what is shown), then the gravest, then the oldest. `unheard`: nobody heard over MQTT that it fires."""
     grave = {"critical": 0, "warning": 1, "info": 2}
     active = [alert for alert in snapshot.alerts if alert.state in ("pending", "firing")]
-    active.sort(key=lambda a: (a.state != "firing", grave[a.severity], a.active_at, a.name, a.fingerprint))
-    muted = muted_by(snapshot)
-    return [alert_document(alert) | {"silenced": muted.get(alert.fingerprint, "")} for alert in active]
+    active.sort(
+        key=lambda a: (
+            *(a.state != "firing", a.origin == "outside", grave[a.severity], a.active_at),
+            *(a.name, a.fingerprint),
+        )
+    )
+    muted, unheard = muted_by(snapshot), snapshot.bus.unheard_alerts if snapshot.bus else ()
+    return [
+        alert_document(alert) | {"silenced": muted.get(alert.fingerprint, ""), "unheard": alert.fingerprint in unheard}
+        for alert in active
+    ]
 
 
 def host_document(snapshot: Snapshot) -> Json:

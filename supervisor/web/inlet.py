@@ -28,12 +28,15 @@ BIGGEST = 2 * 1024 * 1024
 """bytes of one delivery; a Prometheus sends 64 alerts at once"""
 MOST, MOST_LABELS, LONGEST = 1000, 64, 4096
 """alerts in a delivery, labels or annotations of an alert, characters of one"""
+HEAVIEST = 32_768
+"""characters of an alert in all: a thousand of them are held, shown and written down"""
+AT_ONCE, PATIENCE = 8, 10.0
+"""deliveries whose body is awaited at once, and seconds for one: who sends slowly holds nobody up for long"""
 LASTS = 300.0
 """seconds an alert without an end is held by the API: its source repeats it every minute or so"""
 WEBHOOK_LASTS = 25 * 3600.0
 """the same for the webhook, which repeats an alert every `repeat_interval` and tells when it is over"""
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_ZERO = "0001-01-01T00:00:00Z"
 
 
 Who = Callable[[web.Request], str]
@@ -45,6 +48,7 @@ class Inlet:
 
     def __init__(self, house: House, who: Who | None = None, token_file: str = "") -> None:
         self._house, self._who, self._token_file = house, who, token_file
+        self._room = asyncio.Semaphore(AT_ONCE)
 
     def add_to(self, app: web.Application) -> None:
         """Serve `/api/v2/alerts`."""
@@ -59,16 +63,22 @@ class Inlet:
         if refused is not None:
             return refused
         try:
-            alerts = read(json.loads(await _body(request)))
+            async with self._room:
+                body = await asyncio.wait_for(_body(request), PATIENCE)
+            alerts = read(json.loads(body))
+        except TimeoutError:
+            return problem(f"the alerts did not come within {PATIENCE:.0f} s; send them again", 408)
         except RecursionError:
             return problem("this is nested too deeply to be alerts", 400)
+        except json.JSONDecodeError as err:
+            return problem(f"this is not JSON: {err}", 400)
         except ValueError as err:
             return problem(f"these alerts cannot be taken: {err}", 400)
         clock = self._house.clock
         source = self._who(request) if self._who is not None else "http"
         done: Taken = await self._house.ask(Outside(clock.wall(), clock.mono(), source, alerts))
         if done.refused:
-            text = f"{done.refused} of {len(alerts)} alerts were not taken, since too many are open; send fewer"
+            text = f"{done.refused} of {len(alerts)} alerts were not taken, since too many are open or began at once"
             return problem(text, 503)
         return answer({"taken": done.taken})
 
@@ -116,6 +126,8 @@ def _alert(one: Any, place: int, lasts: float) -> OutsideAlert:
     labels, annotations = (_texts(one.get(key), f"{where}, {key}") for key in ("labels", "annotations"))
     if not labels.get("alertname"):
         raise ValueError(f"{where} has no label alertname")
+    if len("".join((*labels.keys(), *labels.values(), *annotations.keys(), *annotations.values()))) > HEAVIEST:
+        raise ValueError(f"{where} has more than {HEAVIEST} characters")
     ends = _time(one.get("endsAt"), f"{where}, endsAt")
     if one.get("status") == "resolved" and not ends:
         raise ValueError(f"{where} is resolved, and has no endsAt")
@@ -141,7 +153,7 @@ def _texts(given: Any, where: str) -> dict[str, str]:
 
 
 def _time(given: Any, where: str) -> float:
-    if given in (None, "", _ZERO):
+    if given in (None, "", NEVER):
         return 0.0
     try:
         found = instant(given) / 1000 if isinstance(given, str) else math.nan

@@ -24,7 +24,7 @@ groups:
   rules:
   - alert: Down
     expr: resurgam_container_running == 0
-    labels: {severity: warning}
+    labels: {severity: critical}  # a flapping warning is told in digests
 """
 
 

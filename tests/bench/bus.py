@@ -24,11 +24,11 @@ from typing import Any
 
 import aiomqtt
 
-from supervisor.bus.address import Address, parse
+from supervisor.bus.delivery.pump import Pump
+from supervisor.bus.link.address import Address, parse
+from supervisor.bus.link.mqtt import Door
 from supervisor.bus.managed import Mosquitto, find
 from supervisor.bus.messages import availability, render
-from supervisor.bus.mqtt import Door
-from supervisor.bus.pump import Pump
 from supervisor.clock import SystemClock
 from supervisor.config.telling import FloodSettings
 from supervisor.facts import Json

@@ -11,12 +11,12 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from supervisor.bus.address import Address
 from supervisor.bus.broker import choose
+from supervisor.bus.link.address import Address
+from supervisor.bus.link.mqtt import Door
 from supervisor.bus.managed import Mosquitto, find
-from supervisor.bus.mqtt import Door
 from supervisor.clock import SystemClock
-from supervisor.config.settings import MqttSettings
+from supervisor.config import Settings
 from supervisor.errors import BrokerError
 from tests.support.broker import SUITE, WILL, eventually
 from tests.support.mosquitto import RealRig
@@ -41,8 +41,8 @@ async def test_the_last_will_is_delivered_after_a_client_process_is_killed(rig: 
     # The delay is cut short by hand: what is tested is that the will is set, retained and sent by the broker.
     script = (
         "import asyncio, sys\n"
-        "from supervisor.bus import client, mqtt\n"
-        "from supervisor.bus.address import Address\n"
+        "from supervisor.bus.link import client, mqtt\n"
+        "from supervisor.bus.link.address import Address\n"
         "from tests.support.broker import WILL\n"
         "client.WILL_DELAY = 1\n"
         "async def main():\n"
@@ -137,7 +137,7 @@ async def test_everything_of_the_managed_broker_is_private(rig: RealRig) -> None
 
 
 async def test_a_broker_that_died_is_started_again_by_the_next_connect(tmp_path: Path) -> None:
-    choice = choose(MqttSettings(), "box", tmp_path, SystemClock())
+    choice = choose(Settings(host="box", state_dir=tmp_path), SystemClock())
     assert choice.make is not None
     assert choice.managed is not None
     choice.managed._wish = 0

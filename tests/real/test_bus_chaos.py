@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from supervisor.bus.broker import choose
-from supervisor.bus.pump import Pump
+from supervisor.bus.delivery.pump import Pump
 from supervisor.clock import SystemClock
-from supervisor.config.settings import MqttSettings
+from supervisor.config import Settings
 from supervisor.facts import BusState, Json
 from supervisor.journal import Journal, JournalThread, Row
 from tests.support.broker import HOST, eventually
@@ -107,7 +107,7 @@ async def test_kills_stops_and_restarts_in_the_stream_lose_nothing(tmp_path: Pat
 
 async def test_the_managed_broker_is_restarted_by_the_pump_itself(tmp_path: Path) -> None:
     writer = Writer(tmp_path)
-    choice = choose(MqttSettings(), HOST, tmp_path, writer.clock)
+    choice = choose(Settings(host=HOST, state_dir=tmp_path), writer.clock)
     assert choice.managed is not None
     assert choice.make is not None
     choice.managed._wish = 0

@@ -13,10 +13,10 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from supervisor.bus.mqtt import Door
+from supervisor.bus.link.mqtt import Door
 from tests.support.broker import COMMANDS, WILL
 from tests.support.daemon import Daemon, Hands, Nursery, hands, until
-from tests.support.mosquitto import RealRig
+from tests.support.mosquitto import RealRig, user
 
 pytestmark = pytest.mark.real
 
@@ -99,14 +99,7 @@ class Phone:
 
 @pytest.fixture
 async def phone(daemon: Daemon) -> AsyncIterator[Phone]:
-    folder = daemon.state / "bus"
-    async with aiomqtt.Client(
-        "127.0.0.1",
-        int((folder / "port").read_text()),
-        username="phone",
-        password=(folder / "phone.password").read_text().strip(),
-        protocol=aiomqtt.ProtocolVersion.V5,
-    ) as client:
+    async with user(daemon.state / "bus", "phone") as client:
         await client.subscribe(f"resurgam/{HOST}/reply/phone/+", qos=1)
         yield Phone(client)
 

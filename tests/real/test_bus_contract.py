@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from supervisor.bus.contract.channels import CLOUD_EVENT, find
 from tests.support.broker import eventually
 from tests.support.contract import breaches, written
 from tests.support.daemon import Daemon, Hands, Nursery, hands, until
+from tests.support.mosquitto import user
 
 pytestmark = pytest.mark.real
 
@@ -70,16 +71,6 @@ def daemon(person: Hands, tmp_path: Path) -> Iterator[Daemon]:
         nursery.close()
 
 
-@contextlib.asynccontextmanager
-async def user(daemon: Daemon, name: str) -> AsyncIterator[aiomqtt.Client]:
-    """A user of the managed broker."""
-    folder = daemon.state / "bus"
-    secret = (folder / f"{name}.password").read_text().strip()
-    port, five = int((folder / "port").read_text()), aiomqtt.ProtocolVersion.V5
-    async with aiomqtt.Client("127.0.0.1", port, username=name, password=secret, protocol=five, identifier="") as made:
-        yield made
-
-
 async def listen(client: aiomqtt.Client, got: list[aiomqtt.Message]) -> None:
     with contextlib.suppress(aiomqtt.MqttError):
         async for message in client.messages:
@@ -88,7 +79,8 @@ async def listen(client: aiomqtt.Client, got: list[aiomqtt.Message]) -> None:
 
 async def test_everything_that_is_said_was_promised(daemon: Daemon, person: Hands) -> None:
     service, got = f"{person.prefix}.a", list[aiomqtt.Message]()
-    async with user(daemon, "resurgam") as ear, user(daemon, "phone") as phone:
+    broker = daemon.state / "bus"
+    async with user(broker, "resurgam") as ear, user(broker, "phone") as phone:
         await ear.subscribe("resurgam/#", qos=1)
         hearing = asyncio.ensure_future(listen(ear, got))
         number = 0

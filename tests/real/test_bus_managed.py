@@ -14,17 +14,20 @@ from pathlib import Path
 import docker
 import pytest
 
-from supervisor.bus.address import Address
+from supervisor.bus.delivery.pump import Pump
 from supervisor.bus.doctor import House, Seen, clear, everything, judge, leftovers, look
+from supervisor.bus.inbox import Inbox
+from supervisor.bus.link.address import Address
+from supervisor.bus.link.connection import Connection
+from supervisor.bus.link.mqtt import Door, MqttBroker
 from supervisor.bus.managed import Managed, Mosquitto, Patience, find
 from supervisor.bus.managed import process as process_room
 from supervisor.bus.messages import availability
-from supervisor.bus.mqtt import Door, MqttBroker
-from supervisor.bus.pump import Pump
 from supervisor.cli.main import main
 from supervisor.clock import SystemClock
 from supervisor.errors import BrokerError
 from supervisor.journal import Journal, JournalThread
+from supervisor.ports import Received
 from tests.support.broker import WILL, eventually
 from tests.support.bus import snapshot
 from tests.support.foreign import foreign
@@ -485,3 +488,42 @@ async def test_what_is_left_over_is_cleared_and_nothing_else(ours: Mosquitto) ->
     assert after.discovery == (others[1],)
     await clear(ours.address, everything(after), CLOCK)
     assert list((await seen_of(ours, house)).kept) == [others[0]]
+
+
+async def test_who_floods_the_commands_holds_up_neither_alerts_nor_others(ours: Mosquitto, tmp_path: Path) -> None:
+    """Acknowledgements of what we publish come behind all that is sent to us, on the same connection."""
+    base, got = "resurgam/box/cmd", []
+
+    class Ear:
+        patterns = (f"{base}/+/+", f"{base}/alice/+", f"{base}/bob/+")
+
+        def refused(self, pattern: str, why: str) -> None:
+            assert not why
+
+        async def heard(self, broker: Connection, message: Received) -> None:
+            got.append(message.topic)
+
+    inbox, daemon = Inbox([Ear()]), door(ours, "resurgam")()
+    await daemon.connect()
+    await inbox.subscribe(daemon)
+    serving = asyncio.ensure_future(inbox.serve(daemon))
+    secret = (ours.folder / "alice.password").read_text().strip()
+    (tmp_path / "lines").write_bytes(b'{"id": "a"}\n' * 150_000)
+    with (tmp_path / "lines").open("rb") as lines:
+        words = ("-h", "127.0.0.1", "-p", str(ours.port), "-u", "alice", "-P", secret, "-t", f"{base}/alice/ack", "-l")
+        flood = await asyncio.create_subprocess_exec("mosquitto_pub", *words, stdin=lines)
+    bob = door(ours, "bob")()
+    await bob.connect()
+    for _ in range(4):
+        await asyncio.wait_for(daemon.publish("resurgam/box/event/alert", b"{}", 1, False, 60.0), 5.0)
+        await asyncio.sleep(0.2)
+    await bob.publish(f"{base}/bob/ack", b"{}", 1, False, 0.0)
+    await eventually(lambda: f"{base}/bob/ack" in got, 3.0)
+    assert f"{base}/alice/+" in inbox.trouble
+    with contextlib.suppress(ProcessLookupError):
+        flood.kill()
+    await flood.wait()
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+    await bob.close()
+    await daemon.close()

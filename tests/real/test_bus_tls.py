@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.bus.address import Address
-from supervisor.bus.mqtt import Door
+from supervisor.bus.link.address import Address
+from supervisor.bus.link.mqtt import Door
 from supervisor.errors import BrokerError
 from tests.support.certificates import Authority, Pair
 from tests.support.foreign import foreign

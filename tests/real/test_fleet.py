@@ -14,10 +14,10 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from supervisor.bus.address import Address
+from supervisor.bus.link.address import Address
+from supervisor.bus.link.mqtt import Door
 from supervisor.bus.managed import find
 from supervisor.bus.messages import Message, availability
-from supervisor.bus.mqtt import Door
 from supervisor.bus.telling import Telling
 from supervisor.cli.main import main
 from supervisor.clock import SystemClock
@@ -235,7 +235,7 @@ async def test_who_cannot_be_asked_is_said_in_a_sentence(tmp_path: Path, capsys:
     for url, code, text in (
         ("none", 2, "there is no broker: mqtt.url is none"),
         ("auto", 2, "no broker was started here yet"),
-        ("mqtt://127.0.0.1:1", 1, "nothing listens at mqtt://127.0.0.1:1"),
+        ("mqtt://127.0.0.1:1", 4, "nothing listens at mqtt://127.0.0.1:1"),
     ):
         file.write_text(json.dumps({"mqtt": {"url": url}, "state_dir": str(tmp_path)}))
         assert await fleet("status", "--config", str(file)) == code

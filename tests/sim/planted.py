@@ -14,10 +14,10 @@ from unittest.mock import patch
 from supervisor.actions import phoenix, probation, recipe
 from supervisor.actions.hand import Hand
 from supervisor.actions.probation import Finding
-from supervisor.bus import shedding
-from supervisor.bus.catchup import Sift
-from supervisor.bus.piles import STATES, Piles
-from supervisor.bus.sending import Sending
+from supervisor.bus.delivery import shedding
+from supervisor.bus.delivery.catchup import Sift
+from supervisor.bus.delivery.piles import STATES, Piles
+from supervisor.bus.delivery.sending import Sending
 from supervisor.core import Core, admission
 from supervisor.core.admission import Admission
 from supervisor.core.alerts import AlertDesk
@@ -26,6 +26,7 @@ from supervisor.incidents import guard, ladder
 from supervisor.rules import RuleEngine
 from supervisor.services import Registry, looks, state, trouble
 from supervisor.verdicts import yes
+from tests.sim import planted_bus as bus
 from tests.sim import planted_rising as rising
 
 
@@ -52,6 +53,10 @@ def _kills(story: str, *points: int) -> tuple[str, ...]:
 
 def _faults(story: str, kind: str, writes: range) -> tuple[str, ...]:
     return tuple(f"fault {story} {write} {kind}" for write in writes)
+
+
+def _worlds(*seeds: int) -> tuple[str, ...]:
+    return tuple(f"worlds {seed}" for seed in seeds)
 
 
 # ---------------------------------------------------------------- the patches: the docstring is what people read
@@ -309,6 +314,12 @@ PLANTED: tuple[Planted, ...] = (
     Planted("parked for ever", ("story left parked",), rising.parked_for_ever, "compose up"),
     Planted("parked untold", ("story left parked",), rising.parked_untold),
     Planted("policy lost", ("story policy kept",), rising.policy_lost),
+    Planted("command obeyed twice", _worlds(57, 50), bus.command_obeyed_twice, "led to"),
+    Planted("second word from the asker", _worlds(2, 12), bus.word_from_the_asker, "no second word"),
+    Planted("no second word", _worlds(16, 2), bus.no_second_word, "no second word"),
+    Planted("arguments from outside obeyed", _worlds(36, 38), bus.outside_obeyed, "its arguments were obeyed"),
+    Planted("alert from outside forgotten", _worlds(18, 2), bus.outside_forgotten, "I8"),
+    Planted("ends swallowed by a flood", _worlds(28, 27), bus.ends_swallowed, "left with an alert that is over"),
 )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from supervisor.bus.shedding import Bounds
+from supervisor.bus.delivery.shedding import Bounds
 from supervisor.journal import Batch
 from supervisor.lab.engine import Behaviour
 from tests.sim.stage import Stage, play, read

@@ -103,7 +103,7 @@ def test_a_planted_bug_is_found(bug: Planted) -> None:
     assert bug.says in found, f"{bug.name} was found, but by something else:\n{found[:2000]}"
 
 
-@pytest.mark.parametrize("words", sorted({words for bug in PLANTED for words in bug.runs if words[0] in "sw"}))
+@pytest.mark.parametrize("words", sorted({words for bug in PLANTED for words in bug.runs if words[0] == "s"}))
 def test_the_same_run_finds_nothing_in_the_code_as_it_is(words: str) -> None:
     assert run(words) == ""
 

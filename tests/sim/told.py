@@ -26,14 +26,14 @@ def delivered(world: SimWorld) -> list[str]:
 
 
 def _lost(rows: dict[int, Row], got: list[Json], states: dict[int, str]) -> list[str]:
-    """Every alert arrived, or is among many that one message told of; a critical row always arrived."""
+    """Every message arrived, or is among many that one message told of; a critical row always arrived."""
     arrived, found = {event["seq"] for event in got}, []
     for seq, row in rows.items():
         many = states[seq] in STATE.values()
         if many and severity(row) == "critical":
             found.append(f"I7 critical ones go singly: {row.kind} row {seq} is {states[seq]}")
-        elif seq not in arrived and not many and row.kind.startswith("alert."):
-            found.append(f"I7 no alert lost: {row.kind} row {seq} never arrived")
+        elif seq not in arrived and not many and row.kind not in MANY:
+            found.append(f"I7 no alert lost: {row.kind} row {seq} never arrived, and is {states[seq]}")
         elif seq not in arrived and row.kind in MANY:
             found.append(f"I7 no alert lost: {row.kind} row {seq} never arrived, and it tells of {row.body['count']}")
     return found

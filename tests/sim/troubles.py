@@ -44,14 +44,16 @@ MORE: Mapping[str, Any] = {
 }
 """settings of the worlds of richer.py"""
 
-_LOADED: dict[tuple[bool, bool], Loaded] = {}
+_LOADED: dict[tuple[bool, bool, bool], Loaded] = {}
 
 
-def loaded(without_rules: bool = False, more: bool = False) -> Loaded:
-    """The shipped rules with quick proof, or no rules at all; read once. `more`: with settings for some services."""
-    key = (without_rules, more)
+def loaded(without_rules: bool = False, more: bool = False, commands: Mapping[str, Any] | None = None) -> Loaded:
+    """The shipped rules with quick proof, or no rules at all; read once. `more`: with settings for some services;
+    `commands`: who may command over the bus."""
+    key = (without_rules, more, commands is not None)
     if key not in _LOADED:
         said = {"proof": "60s", "rules": [] if without_rules else ["shipped"], **(MORE if more else {})}
+        said |= {"commands": commands} if commands is not None else {}
         made = validate(Settings, Document("resurgam.yaml", {**said, "state_dir": "/nonexistent"}))
         _LOADED[key] = read_rules(made, None)
     return _LOADED[key]
@@ -101,6 +103,8 @@ class Troubles:
     services: tuple[Service, ...]
     down: set[str]
     """what a person stopped, and nobody started or touched since"""
+    read: Callable[..., Loaded]
+    """the settings and rules of this world; `without_rules`"""
 
     def _run_good(self, service: Service, number: int) -> None:
         engine = self.world.engine
@@ -192,11 +196,14 @@ class Troubles:
     async def _human_stop(self, name: str) -> None:
         box = self.world.engine.container(name)
         stopped = self._try(lambda: self.world.engine.human_stop(name))
-        if stopped and box is not None and box.running and self._heard() and self._ours_to_stop(box.id):
+        if stopped and box is not None and box.running and self._heard(name) and self._ours_to_stop(box.id):
             self.down.add(name)
 
-    def _heard(self) -> bool:
-        """Whether the daemon lives and is told by the engine: what happens unheard cannot be known."""
+    def _heard(self, name: str) -> bool:
+        """Whether the daemon lives and is told by the engine: what happens unheard cannot be known. Who ignores SIGTERM
+        ends 10 s later: a daemon that is to be killed may not hear of that."""
+        if self._service(name).stubborn and any(point > self.world.points for point in self.world.kill_at):
+            return False
         return self.world.life is not None and not self.world.engine.away and self.world.engine.fault is None
 
     def _ours_to_stop(self, ident: str) -> bool:
@@ -312,8 +319,7 @@ class Troubles:
 
     async def _reload(self, seconds: float) -> None:
         """The rule files are gone for a while."""
-        more = bool(self.world.loaded.settings.requests)
-        for rules in (loaded(without_rules=True, more=more), loaded(more=more)):
+        for rules in (self.read(without_rules=True), self.read()):
             self.world.loaded = rules
             if self.world.life is not None:
                 clock = self.world.clock

@@ -8,12 +8,14 @@ import asyncio
 import hashlib
 import random
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from supervisor.clock import ManualClock
 from supervisor.lab.house import SimWorld
 from supervisor.lab.loop import SimLoop
 from tests.sim.invariants import Watcher, at_rest
+from tests.sim.over_bus import BusTroubles, bound, commands, drawn_bus, obeyed
 from tests.sim.richer import MoreTroubles, drawn
 from tests.sim.troubles import BAD, HANDS, Service, loaded
 from tests.support.contract import breaches, ours
@@ -33,6 +35,8 @@ class Script:
     kills: frozenset[int] = frozenset()
     person: str = ""
     """who is on call, in the worlds that have more (richer.py)"""
+    bus: bool = False
+    """something comes over the bus (over_bus.py)"""
 
     @classmethod
     def of(cls, seed: int) -> "Script":
@@ -54,7 +58,9 @@ class Script:
             script.kills = frozenset(chance.randint(1, 160) for _ in range(chance.randint(1, 3)))
         more = drawn(seed, services)
         script.services, script.person = more.services, more.person
-        script.events = sorted([*script.events, *more.events], key=lambda event: event[0])
+        bus = drawn_bus(seed, script.services)
+        script.bus = bool(bus)
+        script.events = sorted([*script.events, *more.events, *bus], key=lambda event: event[0])
         return script
 
     def _trouble(self, chance: random.Random) -> tuple[float, str, tuple[Any, ...]]:
@@ -90,7 +96,7 @@ class Script:
         return at, kind, arguments
 
 
-class Play(MoreTroubles):
+class Play(MoreTroubles, BusTroubles):
     """One script being played."""
 
     def __init__(self, script: Script) -> None:
@@ -98,7 +104,9 @@ class Play(MoreTroubles):
         self.loop = SimLoop(ManualClock(seed=script.seed))
         self.chance = random.Random(script.seed + 1)
         self.down = set()
-        self.requested = 0
+        self.requested = self.said = 0
+        self.phoned = set()
+        self.read = partial(loaded, more=bool(script.person), commands=commands() if script.bus else None)
         self.world: SimWorld
         self.watcher: Watcher
 
@@ -113,7 +121,7 @@ class Play(MoreTroubles):
 
     async def _play(self) -> list[str]:
         more = bool(self.script.person)
-        self.world = world = SimWorld(self.loop, loaded(more=more))
+        self.world = world = SimWorld(self.loop, self.read())
         world.broker.subscribe("everybody")
         self.watcher = Watcher(world)
         for number, service in enumerate(self.script.services):
@@ -131,6 +139,7 @@ class Play(MoreTroubles):
         if world.life is not None and world.life.trouble:
             self.watcher.say("edges", f"an edge broke: {world.life.trouble[0]!r}")
         found = [*self.watcher.found, *self.watcher.over_budget(), *at_rest(world, before, since), *self._disobeyed()]
+        found += [*obeyed(world), *bound(world)]
         got = world.broker.subscribers["everybody"].got
         found += [f"contract: {text}" for text in breaches(ours((one.topic, one.payload) for one in got))]
         asked = [row for row in world.disk.rows(kinds=("action.rollout",)) if row.body["by"].startswith("request:")]
@@ -160,6 +169,7 @@ class Play(MoreTroubles):
     def _disobeyed(self) -> list[str]:
         """What a person stopped last stays down, and is known to be meant so."""
         boxes = {box.name: box for box in self.world.engine.containers()}
+        self.down -= self.phoned
         running = [name for name in sorted(self.down) if name in boxes and boxes[name].running]
         found = [f"a person's word: {name} was stopped by hand and runs" for name in running]
         for service in self.world.life.core.snapshot.services if self.world.life is not None else ():

@@ -11,8 +11,8 @@ from typing import Protocol
 
 import pytest
 
-from supervisor.bus.client import QUEUE
-from supervisor.bus.connection import Connection
+from supervisor.bus.link.client import QUEUE
+from supervisor.bus.link.connection import Connection
 from supervisor.bus.messages import Message
 from supervisor.errors import BrokerError
 from supervisor.ports import LARGEST_RECEIVED
@@ -198,6 +198,19 @@ async def what_is_said_to_us_arrives_in_order(rig: Rig) -> None:
     await broker.close()
 
 
+async def what_is_asked_for_no_more_comes_no_more(rig: Rig) -> None:
+    broker = rig.make()
+    await broker.connect()
+    await broker.subscribe(f"{COMMANDS}/phone/+")
+    await broker.subscribe(f"{COMMANDS}/panel/+")
+    await broker.unsubscribe(f"{COMMANDS}/phone/+")
+    await broker.subscribe(f"{COMMANDS}/panel/+")  # once this is answered, the other was, too
+    await rig.say(f"{COMMANDS}/phone/ack", b"not any more")
+    await rig.say(f"{COMMANDS}/panel/ack", b"still")
+    assert (await asyncio.wait_for(broker.received(), 5.0)).payload == b"still"
+    await broker.close()
+
+
 async def what_the_broker_kept_says_so(rig: Rig) -> None:
     await rig.say(f"{COMMANDS}/phone/ack", b"kept", retain=True)
     broker = rig.make()
@@ -264,5 +277,6 @@ SUITE: tuple[Callable[[Rig], Awaitable[None]], ...] = (
     what_the_broker_kept_says_so,
     a_long_message_is_cut,
     a_flood_is_bounded,
+    what_is_asked_for_no_more_comes_no_more,
     who_waits_for_a_message_is_told_that_the_connection_is_gone,
 )

@@ -5,8 +5,8 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from supervisor.bus.delivery.pump import Pump
 from supervisor.bus.messages import availability
-from supervisor.bus.pump import Pump
 from supervisor.clock import ManualClock
 from supervisor.facts import BusState, Fact, Gathered, Json, Snapshot
 from supervisor.journal import Journal, JournalThread, Row

@@ -1,6 +1,7 @@
 """Holds messages against the contract: the models, and the schemas of the AsyncAPI document as others read them."""
 
 import json
+import re
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -10,6 +11,7 @@ from supervisor.bus.contract.channels import TEXT, check, find
 from supervisor.bus.contract.envelope import EVENTS
 from tests.support.schema import wrong
 
+_NUMBER = re.compile(rb"\d+")
 _EVENT_NAMES = {model.__name__ for model in EVENTS.values()}
 
 
@@ -28,9 +30,14 @@ def ours(messages: Iterable[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
 def breaches(messages: Iterable[tuple[str, bytes]]) -> list[str]:
     """What is wrong with messages below `resurgam/`, each wrong once."""
     found: dict[str, None] = {}
+    known: set[tuple[str, bytes]] = set()
     for topic, payload in messages:
         if topic.startswith("resurgam/"):
-            said = check(topic, payload) or _by_the_document(topic, payload)
+            said = check(topic, payload)
+            alike = topic, _NUMBER.sub(b"0", payload)  # a document that differs in readings alone is read once
+            if not said and alike not in known:
+                known.add(alike)
+                said = _by_the_document(topic, payload)
             if said:
                 found[said[:1200]] = None
     return list(found)

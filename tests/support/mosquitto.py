@@ -6,14 +6,14 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import aiomqtt
 
-from supervisor.bus.connection import Connection
+from supervisor.bus.link.connection import Connection
+from supervisor.bus.link.mqtt import Door
 from supervisor.bus.managed import Mosquitto, find
-from supervisor.bus.mqtt import Door
 from supervisor.clock import SystemClock
 from tests.support.broker import WILL
 
@@ -102,6 +102,15 @@ class RealRig:
         with contextlib.suppress(OSError, ValueError):
             os.kill(self.pid, signal.SIGCONT)
         await self.mosquitto.close()
+
+
+@contextlib.asynccontextmanager
+async def user(folder: Path, name: str) -> AsyncIterator[aiomqtt.Client]:
+    """Somebody who speaks MQTT 5 to the managed broker of that folder, on its loopback port."""
+    secret = (folder / f"{name}.password").read_text().strip()
+    port, five = int((folder / "port").read_text()), aiomqtt.ProtocolVersion.V5
+    async with aiomqtt.Client("127.0.0.1", port, username=name, password=secret, protocol=five, identifier="") as made:
+        yield made
 
 
 class OwnMosquitto:

@@ -25,8 +25,8 @@ CONSUMER = Path(__file__).parents[2] / "docs" / "examples" / "consumer.py"
 class Stranger:
     """docs/examples/consumer.py as a process of its own, killed and started like the rest."""
 
-    def __init__(self, folder: Path, broker: OwnMosquitto, code: Path = CONSUMER) -> None:
-        self.file, self._errors, self._code = folder / "events.jsonl", folder / "consumer.stderr", code
+    def __init__(self, folder: Path, broker: OwnMosquitto) -> None:
+        self.file, self._errors = folder / "events.jsonl", folder / "consumer.stderr"
         secret = folder / "password"
         secret.write_text("not asked for\n")
         self._argv = ("127.0.0.1", str(broker.port), USER, str(secret), f"resurgam/{HOST}", str(self.file))
@@ -35,7 +35,7 @@ class Stranger:
     async def start(self) -> None:
         with self._errors.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, str(self._code), *self._argv, stderr=errors
+                sys.executable, str(CONSUMER), *self._argv, stderr=errors
             )
 
     async def kill(self) -> None:

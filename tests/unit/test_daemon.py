@@ -4,12 +4,37 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from supervisor import daemon
 from supervisor.config import Settings
 from supervisor.errors import UsageError
+from supervisor.facts import BusState, Snapshot
+from tests.support.boxes import NOW, box
 
 
 def test_a_state_folder_that_cannot_be_made_is_one_sentence_that_says_what_to_do() -> None:
     with pytest.raises(UsageError, match=r"/proc/nope cannot be used: .* Run as root, or set RESURGAM_STATE_DIR"):
         asyncio.run(daemon.run(Settings(state_dir=Path("/proc/nope")), None))
+
+
+def test_the_log_says_once_that_the_bus_is_away_and_that_it_is_back() -> None:
+    def shown(connected: bool, text: str, broker: str = "mqtt://box") -> Snapshot:
+        return box(bus=BusState(NOW, 1.0, connected, broker, text))
+
+    with capture_logs() as lines:
+        words = daemon.bus_words(box(bus=None), (), "")
+        for snapshot in (
+            shown(False, "the password is wrong"),
+            shown(False, "the password is wrong"),
+            shown(True, "connected to mqtt://box"),
+            shown(True, "connected to mqtt://box"),
+            shown(False, "another machine has our name"),
+        ):
+            words = daemon.bus_words(snapshot, ("another machine has our name",), words)
+        daemon.bus_words(shown(False, "mqtt.url is none", "none"), (), words)
+    assert [(line["log_level"], line["text"]) for line in lines] == [
+        ("warning", "the bus is not connected: the password is wrong"),
+        ("info", "the bus is connected to mqtt://box"),
+        ("info", "the bus is not connected: mqtt.url is none"),
+    ]

@@ -22,6 +22,12 @@ def test_durations_are_those_of_prometheus(text: str, seconds: float) -> None:
     assert units.duration(text) == seconds
 
 
+@pytest.mark.parametrize("text", ["9" * 400 + "y", "293y", "1" + "0" * 90 + "w"])
+def test_a_duration_that_no_number_holds_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is longer than 292 years|is not a duration"):
+        units.duration(text)
+
+
 @pytest.mark.parametrize("text", ["", "5", "m", "1m1h", "-5m", "5 minutes", "1.5h", "5M"])
 def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="write it like 90s, 5m or 1h30m"):

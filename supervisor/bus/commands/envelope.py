@@ -47,7 +47,7 @@ def read(payload: bytes) -> tuple[Envelope, str]:
     """The command, and '' or a sentence that says what is wrong with it. A command that is wrong has its id where that
     much could be read, so that the answer finds whoever asked, and nothing else."""
     try:
-        body: Any = json.loads(payload.decode("utf-8"), object_pairs_hook=_once, parse_constant=_constant)
+        body = strictly(payload)
     except _Twice as err:
         return Envelope(), f"The key {err} stands twice in it; {_SHAPE}"
     except (ValueError, RecursionError):
@@ -116,6 +116,11 @@ def _time(key: str, value: Any) -> int | float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LATEST:
         raise ValueError(f"`{key}` must be a number: unix seconds")
     return value
+
+
+def strictly(payload: bytes) -> Any:
+    """The JSON of a payload that can be read in one way only. ValueError, RecursionError."""
+    return json.loads(payload.decode("utf-8"), object_pairs_hook=_once, parse_constant=_constant)
 
 
 class _Twice(ValueError):

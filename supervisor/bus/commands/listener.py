@@ -16,7 +16,7 @@ from supervisor.bus.commands.envelope import Envelope
 from supervisor.bus.commands.gate import Gate
 from supervisor.bus.commands.purses import Purses
 from supervisor.bus.commands.signature import Keys
-from supervisor.bus.connection import Connection
+from supervisor.bus.link.connection import Connection
 from supervisor.bus.messages import to_bytes, topic
 from supervisor.clock import Clock
 from supervisor.config.telling import CommandsSettings
@@ -61,13 +61,13 @@ class Commands:
         host: str,
         ask: Ask,
         clock: Clock,
-        handlers: Mapping[str, EdgeVerb] | None = None,
-        keys: Keys | None = None,
+        handlers: Mapping[str, EdgeVerb],
     ) -> None:
         """`handlers`: the verbs that are done at this edge (refresh, replay), and who does them."""
-        self._ask, self._clock, self._handlers = ask, clock, dict(handlers or {})
-        self.keys = keys or Keys({name: one.secret_file for name, one in settings.principals.items()})
+        self._ask, self._clock, self._handlers = ask, clock, handlers
+        self.keys = Keys({name: one.secret_file for name, one in settings.principals.items()})
         self._gate, self._purses = Gate(settings, host, self.keys), Purses(clock)
+        self._principals = tuple(settings.principals)
         self._from, self._to = topic(host, "cmd"), topic(host, "reply")
         self._desks: dict[str, deque[_Mail]] = {}
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -84,8 +84,8 @@ class Commands:
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """Every command to this box."""
-        return (f"{self._from}/+/+",)
+        """Every command to this box; and those of each principal, for when too much comes from others."""
+        return (f"{self._from}/+/+", *(f"{self._from}/{name}/+" for name in self._principals))
 
     def refused(self, pattern: str, why: str) -> None:
         """The broker does not let us read commands ('': it does)."""

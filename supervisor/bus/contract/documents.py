@@ -130,6 +130,8 @@ class Alert(Shape):
     """restored, and its input is not fresh yet"""
     silenced: str
     """the silence that keeps it from people"""
+    unheard: bool
+    """it is critical, and nobody had subscribed when it was told over MQTT"""
 
 
 class Alerts(Shape):

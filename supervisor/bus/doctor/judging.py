@@ -7,7 +7,8 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Literal
 
-from supervisor.bus.doctor.looking import Seen, machine_in
+from supervisor.bus.delivery.watermark import machine_of
+from supervisor.bus.doctor.looking import Seen
 from supervisor.bus.doctor.purging import leftovers
 from supervisor.bus.managed.configuration import QUEUE
 from supervisor.bus.messages import BASE, topic
@@ -163,7 +164,7 @@ def _size(seen: Seen) -> list[Finding]:
 def _name(seen: Seen) -> Finding:
     """Whether the name is ours alone."""
     host, mine = seen.house.host, seen.house.node
-    other = machine_in(seen.kept.get(topic(host, "journal"), b""))
+    other = machine_of(seen.kept.get(topic(host, "journal"), b""))
     online = seen.kept.get(topic(host, "availability")) == b"online"
     if online and other and mine and other != mine:
         text = f"another machine (node {other}; we are {mine}) speaks as {host!r}; give one of them another `host`"

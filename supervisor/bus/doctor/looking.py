@@ -5,16 +5,15 @@ out what may be published has no payload and is not kept, so nobody obeys it and
 `reply` under the name `doctor`, below `state/container` under a name that no service can have.
 """
 
-import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from supervisor.bus.address import Address
 from supervisor.bus.inbox import takes
+from supervisor.bus.link.address import Address
+from supervisor.bus.link.connection import next_until
+from supervisor.bus.link.mqtt import Door, MqttBroker
 from supervisor.bus.managed.configuration import READER
 from supervisor.bus.messages import BASE, topic
-from supervisor.bus.mqtt import Door, MqttBroker
 from supervisor.clock import Clock
 from supervisor.errors import BrokerError
 
@@ -139,7 +138,7 @@ class _Eyes:
             await self._broker.subscribe(f"{BASE}/#", 0)
             unreadable, self._overhears = "", True
         except BrokerError as err:
-            if err.code < 0x80:
+            if not err.answered:
                 raise
             unreadable = str(err)
         for pattern in (*SYS.values(), f"{self._house.prefix}/#"):
@@ -210,17 +209,13 @@ class _Eyes:
         try:
             await self._broker.subscribe(pattern, 0)
         except BrokerError as err:
-            if err.code < 0x80:
+            if not err.answered:
                 raise
 
     async def _kept(self) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
         until = self._clock.mono() + LONGEST
-        while self._clock.mono() < until:
-            try:
-                message = await asyncio.wait_for(self._broker.received(), QUIET)
-            except TimeoutError:
-                break
+        while (message := await next_until(self._broker, self._clock, until, QUIET)) is not None:
             if message.retained and message.payload:
                 found[message.topic] = message.payload
             elif message.retained:
@@ -233,7 +228,7 @@ class _Eyes:
             try:
                 await self._broker.publish(where, b"", 1, False, 1.0)
             except BrokerError as err:
-                if err.code < 0x80:
+                if not err.answered:
                     raise
                 found[name] = str(err)
         return found
@@ -246,7 +241,7 @@ class _Eyes:
         try:
             await other.publish(where, b"", 1, False, 1.0)
         except BrokerError as err:
-            if err.code < 0x80:
+            if not err.answered:
                 raise
             return False
         return where in await _heard(self._broker, self._clock, (where,)) if self._overhears else True
@@ -257,23 +252,13 @@ async def _heard(broker: MqttBroker, clock: Clock, wanted: tuple[str, ...]) -> s
     read."""
     found: set[str] = set()
     until = clock.mono() + LONGEST
-    while clock.mono() < until and not (wanted and found.issuperset(wanted)):
-        try:
-            message = await asyncio.wait_for(broker.received(), QUIET if wanted else 0.01)
-        except TimeoutError:
+    while not (wanted and found.issuperset(wanted)):
+        message = await next_until(broker, clock, until, QUIET if wanted else 0.01)
+        if message is None:
             break
         if message.topic in wanted:
             found.add(message.topic)
     return found
-
-
-def machine_in(payload: bytes) -> str:
-    """The node that a watermark names, '' where it names none."""
-    try:
-        found = json.loads(payload)["machine"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return ""
-    return found[:64] if isinstance(found, str) else ""
 
 
 def _beside(password_file: str) -> str:

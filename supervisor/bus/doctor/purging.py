@@ -6,11 +6,11 @@ device of this very machine in Home Assistant; and their clearing. Topics of oth
 
 from collections.abc import Sequence
 
-from supervisor.bus.address import Address
 from supervisor.bus.doctor.looking import CONNECT_LIMIT, Seen
 from supervisor.bus.homeassistant.names import config_topic, host_device, service_device
+from supervisor.bus.link.address import Address
+from supervisor.bus.link.mqtt import Door
 from supervisor.bus.messages import topic
-from supervisor.bus.mqtt import Door
 from supervisor.clock import Clock
 
 

@@ -11,14 +11,16 @@ from supervisor.bus.homeassistant.devices import Devices
 from supervisor.bus.homeassistant.entities import PRINCIPAL, Place
 from supervisor.bus.homeassistant.host import SWITCHES
 from supervisor.bus.homeassistant.switch import HealingSwitch
-from supervisor.bus.homeassistant.told import Told
 from supervisor.bus.inbox import Listener
-from supervisor.bus.messages import Message
-from supervisor.bus.state import Document
+from supervisor.bus.state import Document, cleared
+from supervisor.bus.told import Told
 from supervisor.clock import Clock
 from supervisor.config.settings import Settings
 from supervisor.facts import Snapshot
 from supervisor.journal import JournalThread
+
+SPACE = "discovery"
+"""of the journal: the topics that Home Assistant was told of"""
 
 
 class HomeAssistant:
@@ -31,7 +33,7 @@ class HomeAssistant:
         mine = settings.commands.principals.get(PRINCIPAL)
         self._verbs = mine.verbs if mine is not None and commands is not None else ()
         self._devices = Devices(self._settings.prefix)
-        self._told = Told(thread, clock)
+        self._told = Told(thread, clock, SPACE)
         self._birth = Birth(self._settings.prefix, clock)
         self.listeners: tuple[Listener, ...] = ()
         """in this order, and before the commands"""
@@ -51,7 +53,7 @@ class HomeAssistant:
             place = Place(self._node, snapshot.host, snapshot.version, self._verbs)
             found = self._devices.documents(place, snapshot)
         for topic in self._told.leftovers(found, snapshot, anyway=not self._settings.enable):
-            found[topic] = Document(Message(topic, b"", retain=True), b"")
+            found[topic] = cleared(topic)
         return found
 
     async def run(self) -> None:

@@ -5,14 +5,13 @@ In: messages on `cmd/homeassistant/healing`, as the switch's template writes the
 other. Everything else goes there as it came, and is refused as unknown.
 """
 
-import json
 from dataclasses import replace
-from typing import Any
 
-from supervisor.bus.connection import Connection
+from supervisor.bus.commands.envelope import strictly
 from supervisor.bus.homeassistant.entities import PRINCIPAL
 from supervisor.bus.homeassistant.host import HEALING, SWITCHES
 from supervisor.bus.inbox import Listener
+from supervisor.bus.link.connection import Connection
 from supervisor.bus.messages import to_bytes, topic
 from supervisor.ports import LARGEST_RECEIVED, Received
 
@@ -44,16 +43,9 @@ def _without_verb(payload: bytes) -> tuple[str, bytes]:
     if len(payload) > LARGEST_RECEIVED:
         return "", payload
     try:
-        body: Any = json.loads(payload.decode("utf-8"), object_pairs_hook=_once)
+        body = strictly(payload)
     except (ValueError, RecursionError):
         return "", payload
     if not isinstance(body, dict) or body.get("verb") not in SWITCHES:
         return "", payload
     return str(body.pop("verb")), to_bytes(body)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found

@@ -22,6 +22,12 @@ QUEUE = 10_000
 """messages kept for a subscriber that is away or slow; mosquitto's own 1000 cut off a wildcard over many documents"""
 LARGEST = 1_048_576
 """bytes of a message"""
+QUEUE_SIZE, MEMORY = 67_108_864, 268_435_456
+"""bytes that are kept for one such subscriber, and bytes the broker takes in all, which bounds its file, too: whoever
+may write anywhere must not fill the memory and the disk of the machine"""
+GUESTS = 200
+"""connections at the gateway, and twice as many on loopback: whoever holds sockets open there without a word must not
+take the last file descriptor (a process has 1024 as a rule) and so keep ourselves out"""
 READABLE = ("availability", "state/#", "event/#", "journal")
 """what everyone may read, below `resurgam/<host>/`"""
 
@@ -49,7 +55,8 @@ def configuration(layout: Layout) -> str:
     lines = [
         "# Written by resurgam at every start of this broker; changes are lost.",
         f"listener {layout.port} 127.0.0.1",
-        *([f"listener {layout.port} {layout.gateway}"] if layout.gateway else []),
+        f"max_connections {2 * GUESTS}",
+        *([f"listener {layout.port} {layout.gateway}", f"max_connections {GUESTS}"] if layout.gateway else []),
         *([f"listener 0 {layout.socket}"] if layout.socket else []),
         # As root mosquitto becomes the user `mosquitto`, who may not read this folder.
         *(["user root"] if layout.as_root else []),
@@ -61,7 +68,9 @@ def configuration(layout: Layout) -> str:
         "autosave_on_changes true",
         "autosave_interval 1",
         f"max_queued_messages {QUEUE}",
+        f"max_queued_bytes {QUEUE_SIZE}",
         f"message_size_limit {LARGEST}",
+        f"memory_limit {MEMORY}",
         "persistent_client_expiration 14d",
         f"pid_file {where / 'mosquitto.pid'}",
         "log_dest stderr",

@@ -1,14 +1,14 @@
-"""A connection to the managed broker (implements bus/connection.py): starts it where it does not run, then connects.
+"""A connection to the managed broker (implements link/connection.py): starts it where it does not run, then connects.
 
-In: what `bus/pump.py` sends. Out: the same, to the broker. Beside it: a broker of ours that answers nobody is replaced
-after a few tries, and one that listens without the containers' gateway is started again once that is there.
+In: what `bus/delivery/pump.py` sends. Out: the same, to the broker. Beside it: a broker of ours that answers nobody is
+replaced after a few tries, and one that listens without the containers' gateway is started again once that is there.
 """
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from supervisor.bus.connection import Connection
+from supervisor.bus.link.connection import Connection
 from supervisor.bus.managed.process import Mosquitto
 from supervisor.errors import BrokerError
 from supervisor.ports import PLAIN, Ack, Properties, Received
@@ -57,6 +57,9 @@ class Managed:
 
     async def subscribe(self, pattern: str, qos: int = 1) -> None:
         await self._open().subscribe(pattern, qos)
+
+    async def unsubscribe(self, pattern: str) -> None:
+        await self._open().unsubscribe(pattern)
 
     async def received(self) -> Received:
         return await self._open().received()

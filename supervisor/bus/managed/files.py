@@ -15,7 +15,9 @@ def put(path: Path, text: str) -> None:
     """Write a file only its owner can read. As root it belongs to whoever owns the folder: the broker may run as
     another user than the one who adds a user to it with sudo."""
     new = path.with_name(path.name + ".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    # What lies there is of a write that was cut short, or a link to a file of somebody else's: it is not written to.
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
         give(descriptor, path.parent)

@@ -1,8 +1,8 @@
 """A mosquitto of our own: configured, started and, if it died, started again at the next connect.
 
-In: the state folder. Out: a running broker, and the `Address` at which `bus/mqtt.py` reaches it. Everything it needs
-is written below `<state_dir>/bus/`, readable by us alone: configuration, users, its persistence, its log, and `port`,
-the loopback port that other programs on this machine use.
+In: the state folder. Out: a running broker, and the `Address` at which `bus/link/mqtt.py` reaches it. Everything it
+needs is written below `<state_dir>/bus/`, readable by us alone: configuration, users, its persistence, its log, and
+`port`, the loopback port that other programs on this machine use.
 
 Who started it holds `lock` through it and stands in it: `daemon`, or `service` where `resurgam bus serve` runs it as a
 unit of its own. The daemon's is a child in a session of its own: it outlives a killed daemon just long enough to tell
@@ -18,7 +18,7 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
-from supervisor.bus.address import PORT, Address
+from supervisor.bus.link.address import PORT, Address
 from supervisor.bus.managed.alive import started_with
 from supervisor.bus.managed.configuration import OLDEST, PLUGINS_ONLY, US, Layout, configuration
 from supervisor.bus.managed.files import private_folder, put, sign, take
@@ -63,6 +63,7 @@ class Mosquitto:
         self._by_socket = len(os.fsencode(self._socket)) <= LONGEST_SOCKET
         self._version: Version | None = None
         self._missed = 0.0
+        self._introduced = False
         self.starts = 0
 
     @property
@@ -107,6 +108,7 @@ class Mosquitto:
         """See to it that a broker answers at the address; BrokerError tells why none can."""
         if await self.answers():
             self._missed = 0.0
+            await self._introduce()
             await self._look_at_gateway()
             return
         await self._end()
@@ -246,6 +248,22 @@ class Mosquitto:
                 raise BrokerError(f"another program has held {path} for {READY_LIMIT:.0f}s; end it")
             await asyncio.sleep(READY_LOOK)
         return lock
+
+    async def _introduce(self) -> None:
+        """Let a broker that ran before us know the users of our settings; those do not change while we live."""
+        if self._introduced:
+            return
+        try:
+            guard = await self._patiently(self.users.lock)
+            try:
+                if not self.users.written():
+                    self.users.write()
+                    self.hang_up()
+            finally:
+                os.close(guard)
+        except OSError as err:
+            raise BrokerError(f"the broker's users cannot be written to {self.folder}: {err.strerror}") from None
+        self._introduced = True
 
     async def _look_at_gateway(self) -> None:
         """Say so where the broker that runs does not listen at the gateway."""

@@ -97,6 +97,16 @@ class Users:
         put(self.folder / "passwords", "\n".join(lines) + "\n")
         put(self.folder / "access", access([user.name for user in everyone], self._prefix))
 
+    def written(self) -> bool:
+        """Whether what mosquitto reads names the users that there are, and no other. OSError."""
+        everyone = [user.name for user in self.all()]
+        try:
+            lines = (self.folder / "passwords").read_text("utf-8").splitlines()
+            rights = (self.folder / "access").read_text("utf-8")
+        except FileNotFoundError:
+            return False
+        return [line.partition(":")[0] for line in lines] == everyone and rights == access(everyone, self._prefix)
+
     def _secret(self, name: str) -> Path:
         return self.folder / f"{name}.password"
 

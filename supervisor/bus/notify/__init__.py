@@ -2,11 +2,12 @@
 
 making.py makes them from the settings. notifier.py is the loop of one, with groups.py (which alerts are told together,
 and when), watch.py (what is told only if nobody took it on, or nobody heard it) and place.py (what outlives a
-restart). webhook.py and apprise.py are the ways out; template.py words messages; alertmanager.py is the outlet to an
-Alertmanager, which works from the snapshot. checking.py is what `resurgam check` asks.
+restart). What is told is a message.py; webhook.py and apprise.py are the ways out (sending.py: what they share), and
+template.py words it. alertmanager.py is the outlet to an Alertmanager, which works from the snapshot. checking.py is
+what `resurgam check` asks.
 """
 
 from supervisor.bus.notify.making import Teller, make, names
-from supervisor.bus.notify.notifier import KINDS, Notifier, NotifierState
+from supervisor.bus.notify.notifier import KINDS, Notifier
 
-__all__ = ["KINDS", "Notifier", "NotifierState", "Teller", "make", "names"]
+__all__ = ["KINDS", "Notifier", "Teller", "make", "names"]

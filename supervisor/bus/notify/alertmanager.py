@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 from supervisor.bus.backoff import FullJitter
 from supervisor.bus.messages import to_bytes
-from supervisor.bus.notify.notifier import CEILING, FLOOR, NotifierState
-from supervisor.bus.notify.sending import Door, Post, SendFailed, SendRefused
+from supervisor.bus.notify.sending import CEILING, FLOOR, Door, NotifierState, Post, SendFailed, SendRefused
 from supervisor.clock import Clock
 from supervisor.config.settings import NotifySettings
 from supervisor.facts import Alert, Json, Snapshot

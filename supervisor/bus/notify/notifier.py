@@ -10,14 +10,13 @@ import asyncio
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from supervisor.bus.backoff import FullJitter
 from supervisor.bus.messages import is_alert, severity
 from supervisor.bus.notify import place as places
 from supervisor.bus.notify.groups import MOST, Due, Groups, Terms
 from supervisor.bus.notify.message import MOST_ALERTS, Item, Message
-from supervisor.bus.notify.sending import Sender, SendFailed, SendRefused
+from supervisor.bus.notify.sending import CEILING, FLOOR, NotifierState, Sender, SendFailed, SendRefused
 from supervisor.bus.notify.watch import OVER, PATIENCE, Fate, Watch, escalate, incident_of, taken_on, unheard
 from supervisor.clock import Clock
 from supervisor.config.settings import NotifySettings
@@ -28,23 +27,12 @@ from supervisor.units import Matcher, plain
 
 KINDS = ("alert.firing", "alert.resolved", "action.")
 CHUNK = 64
-FLOOR, CEILING = 0.5, 60.0
 SINGLES = 256
 """rows that wait by themselves; with more they stay in the journal until there is room"""
 LOOK = 2.0
 """seconds between two looks at what became of critical alerts over MQTT"""
 LONGEST = 60.0
 """seconds after which the time is looked at anyway: a clock may have been set"""
-
-
-@dataclass(frozen=True, slots=True)
-class NotifierState:
-    """How one notifier is: `text` says what is wrong, '' if nothing is."""
-
-    name: str
-    sent: int
-    given_up: int
-    text: str
 
 
 class Notifier:

@@ -1,11 +1,14 @@
-"""What the senders of notifications have in common: how a POST leaves, and what can go wrong.
+"""What the ways to tell people have in common: how a POST leaves, what can go wrong, what `status` hears of it.
 
-Used by webhook.py and alertmanager.py; notifier.py catches the two errors. Secrets are in none of their texts.
+Used by webhook.py, apprise.py and alertmanager.py; notifier.py catches the two errors. Secrets are in none of their
+texts.
 """
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -15,10 +18,22 @@ from supervisor.config import read_secret
 from supervisor.errors import ConfigError, ResurgamError
 from supervisor.units import plain
 
+FLOOR, CEILING = 0.5, 60.0
+"""seconds between two tries, at least and at most (bus/backoff.py)"""
 LIMIT = 10.0
 """seconds for one POST"""
 LATER = (408, 425, 429)
 """answers below 500 that ask to come back"""
+
+
+@dataclass(frozen=True, slots=True)
+class NotifierState:
+    """How one notifier is: `text` says what is wrong, '' if nothing is."""
+
+    name: str
+    sent: int
+    given_up: int
+    text: str
 
 
 class SendFailed(ResurgamError):
@@ -66,7 +81,8 @@ class HttpPost:
 
 
 class Door:
-    """An address that takes POSTs, with the token for it. Its texts never hold the token, nor the address' query."""
+    """An address that takes POSTs, with the token for it. Its texts hold neither the token nor more of the address than
+    its host: with chats and the like the path is the secret, and what is wrong with us everybody on the bus reads."""
 
     def __init__(self, url: str, token_file: str, post: Post | None = None) -> None:
         self._url, self._token_file = url, token_file
@@ -76,7 +92,8 @@ class Door:
     @property
     def where(self) -> str:
         """How it is called in sentences."""
-        return self._url.split("?")[0]
+        parts = urlsplit(self._url)
+        return f"{parts.scheme}://{parts.netloc}"
 
     async def push(self, body: bytes, kind: str, headers: Mapping[str, str] | None = None) -> None:
         """One POST; SendFailed, SendRefused."""
@@ -87,8 +104,7 @@ class Door:
                 sent["Authorization"] = f"Bearer {token}"
             status = await self._post(self._url, sent, body, LIMIT)
         except (OSError, aiohttp.ClientError, ConfigError, ValueError) as err:
-            why = str(err) if isinstance(err, ConfigError) else type(err).__name__
-            raise SendFailed(plain(f"{self.where} cannot be told: {why}; it is tried again", 300)) from None
+            raise SendFailed(plain(f"{self.where} cannot be told: {_why(err)}; it is tried again", 300)) from None
         if status >= 500 or status in LATER:
             raise SendFailed(f"{self.where} answers {status}; it is tried again")
         if status >= 300:
@@ -102,3 +118,18 @@ class Door:
     def _token(self) -> str:
         """Read at every try, so that a rotated token needs no restart."""
         return read_secret(self._token_file) if self._token_file else ""
+
+
+def _why(err: Exception) -> str:
+    """What an error at sending means, without the address that it may quote."""
+    if isinstance(err, ConfigError):
+        return str(err)
+    if isinstance(err, aiohttp.ClientConnectorDNSError):
+        return "its name cannot be resolved"
+    if isinstance(err, aiohttp.ClientSSLError):
+        return "its certificate is not trusted on this machine, or it does not speak TLS"
+    if isinstance(err, aiohttp.ClientConnectorError):
+        return "nothing answers there"
+    if isinstance(err, TimeoutError):
+        return f"it did not answer within {LIMIT:.0f} s"
+    return type(err).__name__

@@ -5,14 +5,20 @@ from pathlib import Path
 import pytest
 from aiomqtt.exceptions import MqttConnectError, MqttError
 
-from supervisor.bus.address import Address, parse
 from supervisor.bus.broker import choose
-from supervisor.bus.connack import refusal_of
-from supervisor.bus.mqtt import Door
+from supervisor.bus.identity import client_id
+from supervisor.bus.link.address import Address, parse
+from supervisor.bus.link.connack import refusal_of
+from supervisor.bus.link.mqtt import Door
 from supervisor.clock import ManualClock
+from supervisor.config import Settings
 from supervisor.config.settings import MqttSettings
 
 HERE = Address("tcp", "broker.lan", 1883, "resurgam")
+
+
+def settings(state_dir: Path, **mqtt: str) -> Settings:
+    return Settings(host="box", state_dir=state_dir, mqtt=MqttSettings(**mqtt))
 
 
 @pytest.mark.parametrize(
@@ -31,21 +37,24 @@ def test_an_address_is_read_and_shown_without_its_secrets(url: str, shown: str) 
 
 
 def test_an_external_broker_is_used_as_it_is(tmp_path: Path) -> None:
-    choice = choose(MqttSettings(url="mqtt://broker.lan", username="me"), "box", tmp_path, ManualClock())
+    choice = choose(settings(tmp_path, url="mqtt://broker.lan", username="me"), ManualClock())
     assert (choice.name, choice.managed) == ("mqtt://broker.lan:1883", None)
     assert isinstance(choice.make, Door)
-    assert (choice.make.client_id, choice.make.will.topic) == ("resurgam-box", "resurgam/box/availability")
+    assert (choice.make.client_id, choice.make.will.topic) == (
+        client_id(tmp_path, ManualClock()),
+        "resurgam/box/availability",
+    )
 
 
 def test_without_a_broker_it_says_what_to_do(tmp_path: Path) -> None:
-    none = choose(MqttSettings(url="none"), "box", tmp_path, ManualClock())
-    missing = choose(MqttSettings(), "box", tmp_path, ManualClock(), program="")
+    none = choose(settings(tmp_path, url="none"), ManualClock())
+    missing = choose(settings(tmp_path), ManualClock(), program="")
     assert (none.make, missing.make) == (None, None)
     assert "install it, or set mqtt.url" in missing.text
 
 
 def test_auto_manages_a_mosquitto_of_our_own(tmp_path: Path) -> None:
-    choice = choose(MqttSettings(), "box", tmp_path, ManualClock(), program="/usr/sbin/mosquitto")
+    choice = choose(settings(tmp_path), ManualClock(), program="/usr/sbin/mosquitto")
     assert choice.make is not None
     assert choice.managed is not None
     assert str(choice.managed.address) == f"unix://{tmp_path}/bus/mqtt.sock"

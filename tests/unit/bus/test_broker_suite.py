@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from supervisor.bus.connection import Connection
 from supervisor.bus.inbox import takes
+from supervisor.bus.link.connection import Connection
 from supervisor.lab.broker import SimBrokerWorld
 from supervisor.lab.loop import SimLoop
 from tests.support.broker import SUITE, WILL

@@ -26,7 +26,14 @@ def test_the_machines_own_id_is_not_told() -> None:
     assert len(node) == LENGTH
     assert node not in MACHINE
     assert set(node) <= set("0123456789abcdef")
-    assert len(client_id(node)) <= 23, "what an MQTT 3.1.1 broker must take"
+
+
+def test_nobody_can_take_our_place_at_the_broker_by_what_we_tell(tmp_path: Path) -> None:
+    name, node = client_id(tmp_path, ManualClock(seed=1)), node_of(tmp_path, ManualClock(seed=1))
+    assert node not in name, "the node stands in the watermark, for everybody to read"
+    assert client_id(tmp_path, ManualClock(seed=2)) == name
+    assert client_id(tmp_path / "other", ManualClock(seed=3)) != name
+    assert len(name) <= 23, "what an MQTT 3.1.1 broker must take"
 
 
 def test_the_word_of_an_installation_is_private_and_whole(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from supervisor.bus.state import ALERTS_SHOWN, HOST_EXPIRY, REFRESH, Board, documents
+from supervisor.bus.state import ALERTS_SHOWN, ALERTS_SIZE, HOST_EXPIRY, REFRESH, Board, documents
 from supervisor.facts import Alert, Container, Service
 from supervisor.verdicts import yes
 from tests.support.bus import snapshot
@@ -37,6 +37,16 @@ def test_the_alerts_are_bounded_and_say_how_many_more() -> None:
     found = documents(snapshot(alerts=tuple(alert(n) for n in range(ALERTS_SHOWN + 5))))
     body = json.loads(found["resurgam/box/state/alerts"].message.payload)
     assert (len(body["alerts"]), body["more"]) == (ALERTS_SHOWN, 5)
+
+
+def test_long_alerts_of_others_do_not_make_it_too_large_for_a_broker() -> None:
+    outside = {"annotations": {"a": "x" * 30_000}, "labels": {"severity": "critical"}, "origin": "outside"}
+    long = [dataclasses.replace(alert(n), **outside, active_at=0.0) for n in range(20)]
+    found = documents(snapshot(alerts=(alert(100), *long)))
+    payload = found["resurgam/box/state/alerts"].message.payload
+    body = json.loads(payload)
+    assert len(payload) < ALERTS_SIZE + 1000
+    assert (body["alerts"][0]["fingerprint"], len(body["alerts"]) + body["more"]) == ("f100", 21)
 
 
 def test_only_what_changed_is_sent_and_everything_on_a_new_connection() -> None:

@@ -109,6 +109,17 @@ def test_without_a_bus_there_is_nothing_to_look_at(tmp_path: Path, capsys: pytes
         assert "mqtt.url is none" in capsys.readouterr().err
 
 
+def test_a_broker_that_is_not_there_keeps_nothing_and_is_exit_4(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bus", "purge", "--all", "--yes", "--config", config(tmp_path)]) == 4
+    assert "our own broker never ran in" in capsys.readouterr().err
+    path = config(tmp_path, "url: 'unix:///nowhere/mqtt.sock'")
+    for words in (["bus", "purge", "--all", "--yes"], ["fleet", "status"]):
+        assert main([*words, "--config", path]) == 4
+        assert "no broker at unix:///nowhere/mqtt.sock" in capsys.readouterr().err
+
+
 def test_only_a_daemon_knows_what_is_left_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bus", "purge", "--config", config(tmp_path)]) == 4
     assert "only a running daemon knows" in capsys.readouterr().err

@@ -164,6 +164,28 @@ def test_a_folder_of_rules_that_is_not_there_says_what_to_do(folder: Path) -> No
     assert mistake.text == "there is no such file or folder; make it, or take it out of `rules:`"
 
 
+def test_a_secret_that_is_not_there_or_that_everyone_may_read_is_a_warning_with_its_place(folder: Path) -> None:
+    for name, mode in (("open.key", 0o644), ("good.token", 0o600), ("ca.crt", 0o644)):
+        (folder / name).write_text("x\n")
+        (folder / name).chmod(mode)
+    (folder / "resurgam.yaml").write_text(
+        "mqtt:\n  url: mqtts://box\n  password_file: gone.pw\n  ca_file: ca.crt\n"
+        "commands:\n  principals:\n    phone:\n      verbs: [ack]\n      secret_file: open.key\n"
+        "notify:\n- webhook:\n    url: http://box\n    token_file: good.token\n- apprise:\n    url_file: gone.urls\n"
+    )
+    found = [(one.line, one.column, one.text) for one in inspect([]).of("warning") if one.line]
+    give = "write it there with mode 600, or hand it over as a credential of that name"
+    assert found == [
+        (3, 18, f"mqtt.password_file: {folder}/gone.pw does not exist; {give}"),
+        (15, 15, f"notify[1].apprise.url_file: {folder}/gone.urls does not exist; {give}"),
+        (
+            9,
+            20,
+            f"commands.principals.phone.secret_file: everyone can read this secret; run: chmod o-rwx {folder}/open.key",
+        ),
+    ]
+
+
 def test_warnings_count_only_where_that_is_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = folder / "mine.yaml"
     path.write_text("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: resurgam_container_deth_streak > 3\n")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from supervisor.cli.main import main
-from supervisor.facts import Approval, Incident, Intent, Silence, Snapshot
+from supervisor.facts import Approval, BusState, Incident, Intent, Silence, Snapshot
 from supervisor.verdicts import Reason, no, yes
 from tests.support.boxes import NOW, box, qdrant
 from tests.support.house import Served, served
@@ -54,6 +54,48 @@ def test_status_says_what_waits_what_is_muted_and_who_took_what_on(capsys: pytes
         assert document["daemon"]["alerts"]["silenced"] == 1
         assert document["alerts"][0]["silenced"] == "si-2"
         assert document["daemon"]["approvals"][0]["id"] == "ap-3"
+
+
+def test_status_says_which_alert_nobody_heard(capsys: pytest.CaptureFixture[str]) -> None:
+    bus = BusState(NOW, 1.0, True, "mqtt://box", "", unheard_alerts=(box().alerts[0].fingerprint,))
+    with served(shown(alerts=box().alerts, bus=bus)) as daemon:
+        call(daemon, "status")
+        out = capsys.readouterr().out
+        assert " firing, unheard " in out
+        assert f"\nbus: nobody listened when it told of {box().alerts[0].name}\n" in out
+
+
+def bus_lines(capsys: pytest.CaptureFixture[str], bus: BusState, **more: object) -> list[str]:
+    with served(shown(bus=bus, **more)) as daemon:
+        call(daemon, "status")
+    return [line for line in capsys.readouterr().out.splitlines() if line.startswith(("bus", "notify", "!"))]
+
+
+def test_status_has_a_line_for_a_bus_that_is_away_or_late_and_none_where_all_is_well(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    away = BusState(NOW, 1.0, False, "mqtt://box", "nothing listens at mqtt://box", waiting=14, oldest_at=NOW - 180)
+    said = "bus: not connected: nothing listens at mqtt://box; 14 messages to be sent, the oldest for 3m"
+    assert bus_lines(capsys, away) == [said]
+    late = BusState(NOW, 1.0, True, "mqtt://box", "connected", waiting=1, oldest_at=NOW - 60, dead=2, shed=1)
+    assert bus_lines(capsys, late) == [
+        "bus: 1 message to be sent, the oldest for 1m",
+        "bus: 2 messages the broker never takes (resurgam bus doctor); 1 message given up, since too many waited",
+    ]
+    assert bus_lines(capsys, BusState(NOW, 1.0, True, "mqtt://box", "connected", waiting=3, oldest_at=NOW - 1)) == []
+    assert bus_lines(capsys, BusState(NOW, 1.0, False, "none", "mqtt.url is none")) == [
+        "bus: no broker: mqtt.url is none"
+    ]
+
+
+def test_status_says_what_a_notifier_gave_up_and_no_trouble_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    bus = BusState(NOW, 1.0, False, "mqtt://box", "another machine speaks as 'box'")
+    counts = {"notify_the_phone_given_up": 2, "notify_1_given_up": 0}
+    assert bus_lines(capsys, bus, problems=(bus.text,), counts=counts) == [
+        "! another machine speaks as 'box'",
+        "bus: not connected",
+        "notify the_phone: 2 messages given up since the start",
+    ]
 
 
 def test_an_open_question_is_shown_by_its_id(daemon: Served, capsys: pytest.CaptureFixture[str]) -> None:

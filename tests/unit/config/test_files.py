@@ -19,8 +19,8 @@ def test_the_order_in_which_files_are_found(tmp_path: Path) -> None:
     cwd, home, etc = tmp_path / "cwd", tmp_path / "home", tmp_path / "etc"
     cwd.mkdir()
 
-    def found(**env: str) -> Path | None:
-        return find(env, cwd, home, etc)
+    def found(given: str = "", **env: str) -> Path | None:
+        return find(given, env, cwd, home, etc)
 
     assert found() is None
     in_etc = write(etc / "resurgam.yaml")
@@ -33,11 +33,12 @@ def test_the_order_in_which_files_are_found(tmp_path: Path) -> None:
     assert found() == here
     named = write(tmp_path / "other.yaml")
     assert found(RESURGAM_CONFIG=str(named)) == named
+    assert found("given.yaml", RESURGAM_CONFIG=str(named)) == Path("given.yaml")
 
 
 def test_a_named_file_that_is_missing_is_a_mistake_not_a_default(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="RESURGAM_CONFIG names this file, which does not exist"):
-        find({"RESURGAM_CONFIG": "nope.yaml"}, tmp_path, tmp_path, tmp_path)
+        find("", {"RESURGAM_CONFIG": "nope.yaml"}, tmp_path, tmp_path, tmp_path)
 
 
 def test_no_file_is_fine(tmp_path: Path) -> None:
@@ -46,7 +47,7 @@ def test_no_file_is_fine(tmp_path: Path) -> None:
 
 
 def test_paths_are_taken_from_the_files_folder(tmp_path: Path) -> None:
-    text = "state_dir: state\nrules: [shipped, ./mine, /abs]\nmqtt: {password_file: pw}\n"
+    text = "state_dir: state\nrules: [shipped, ./mine, /abs]\nmqtt: {url: 'mqtt://h', password_file: pw}\n"
     text += "notify: [{webhook: {url: 'https://h/x', token_file: ../hook}}]\n"
     settings = load(write(tmp_path / "conf" / "resurgam.yaml", text), env={})
     folder = tmp_path / "conf"

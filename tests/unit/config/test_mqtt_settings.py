@@ -28,6 +28,10 @@ def test_what_belongs_together_is_taken(given: dict[str, str]) -> None:
         ({"url": "mqtts://broker.lan", "key_file": "/me.key"}, "key_file is the key of cert_file"),
         ({"url": "mqtt://broker.lan", "gateway": "ai"}, "gateway is for the managed broker"),
         ({"gateway": "a b"}, "pattern"),
+        (
+            {"username": "me", "password_file": "/secret"},
+            "username and password_file .* our own mosquitto makes its own",
+        ),
     ],
 )
 def test_what_would_have_no_effect_is_a_mistake(given: dict[str, str], words: str) -> None:

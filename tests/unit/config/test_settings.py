@@ -91,6 +91,12 @@ def test_what_is_not_said_is_none_so_that_labels_can_say_it() -> None:
         ("commands: {principals: {a/b: [ack]}}", "'a/b' cannot be a principal"),
         ("mqtt: {password: x}", "unknown key 'password'; did you mean 'password_file'?"),
         ("mqtt: {url: 'mqtt://u:secret@h'}", "mqtt.url: a user or password may not stand in an address"),
+        (
+            "mqtt: {homeassistant: {prefix: a/b}}",
+            "prefix: 'a/b' cannot stand here; use up to 64 of letters, digits, _ and -",
+        ),
+        ("notify: [{webhook: {url: 'http://h'}, name: a b}]", "use up to 64 of letters, digits, _, . and -"),
+        ("commands: {principals: {phone: ack}}", "phone: this must be a list of verbs, like [ack]"),
         ("mqtt: {url: 'amqp://h'}", "mqtt.url: 'amqp://h' is not a broker; write auto, none, mqtt://"),
         ("mqtt: {url: 'unix://relative'}", "is not a socket's path"),
         ("http: {listen: 9464}", "http.listen: '9464' is not an address and port"),

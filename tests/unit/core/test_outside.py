@@ -3,9 +3,13 @@
 import asyncio
 from typing import Any
 
-from supervisor.core.outside import MOST, Taken
+import pytest
+
+from supervisor.core import outside
+from supervisor.core.outside import MOST, REFILL, Taken
 from supervisor.facts import Outside, OutsideAlert
 from supervisor.journal import Row
+from supervisor.units import iso
 from tests.support.words import Words, told
 
 DOWN = {"alertname": "ModelDown", "severity": "critical", "name": "oracle"}
@@ -58,6 +62,34 @@ def test_it_is_told_drives_a_playbook_and_ends_when_it_is_told_to() -> None:
         assert words.kinds("alert.") == ["alert.firing", "alert.resolved"]
 
     told(story, playbooks=RESTARTS)
+
+
+def test_its_times_are_its_sources_but_none_of_them_lies_ahead() -> None:
+    async def story(words: Words) -> None:
+        began, ahead = words.clock.wall() - 60, words.clock.wall() + 3600
+        await hand_in(words, OutsideAlert(DOWN, {}, began), OutsideAlert(DOWN | {"alertname": "Ahead"}, {}, ahead))
+        shown = {alert.name: alert.fired_at for alert in words.life.core.snapshot.alerts if alert.state == "firing"}
+        assert shown["ModelDown"] == began
+        assert shown["Ahead"] <= words.clock.wall()
+        await words.run(100)
+        over = words.clock.wall() - 30
+        await hand_in(words, OutsideAlert(DOWN, {}, ends_at=over))
+        (row,) = words.rows("alert.resolved")
+        assert row.body["alert"]["endsAt"] == iso(over)
+
+    told(story, playbooks="")
+
+
+def test_time_in_which_we_slept_ends_nothing() -> None:
+    async def story(words: Words) -> None:
+        await hand_in(words, OutsideAlert(DOWN, {}))
+        words.clock.jump(7200.0)
+        await words.run(200)
+        assert firing(words) == ["ModelDown"]
+        await words.run(200)
+        assert firing(words) == []
+
+    told(story, playbooks="")
 
 
 def test_the_same_alert_again_is_no_second_one_and_silence_of_its_source_ends_it() -> None:
@@ -134,5 +166,24 @@ def test_too_many_are_refused_and_what_stands_is_kept_up() -> None:
         assert await hand_in(words, *many) == Taken(MOST, 0)
         assert await hand_in(words, OutsideAlert(DOWN, {}), many[0]) == Taken(1, 1)
         await asyncio.sleep(0)
+
+    told(story, playbooks="")
+
+
+def test_what_fires_and_ends_again_and_again_fills_no_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 20
+    monkeypatch.setattr(outside, "MOST", most)
+
+    async def story(words: Words) -> None:
+        begun = 0
+        for round_ in range(4):
+            many = [OutsideAlert(DOWN | {"number": f"{round_}-{n}"}, {}) for n in range(most)]
+            begun += (await hand_in(words, *many)).taken
+            over = words.clock.wall()
+            await hand_in(words, *[OutsideAlert(one.labels, {}, ends_at=over) for one in many])
+            await words.run(1)
+        assert most <= begun <= most + 5 * REFILL
+        await words.run(60)
+        assert await hand_in(words, *[OutsideAlert(DOWN | {"number": f"z{n}"}, {}) for n in range(5)]) == Taken(5, 0)
 
     told(story, playbooks="")

@@ -209,3 +209,26 @@ def test_a_broken_check_does_not_make_a_loop_of_deaths_hours_apart(world: World)
         world.crash(cid, 1, ran=7200, back=1)
     assert world.service().streak == 1
     assert replace(world.service(), streak=0) != world.service()
+
+
+def test_deaths_that_nobody_saw_have_a_cause_where_the_engine_still_says_how_the_last_one_ended(world: World) -> None:
+    cid = world.run()
+    world.deliver = False
+    world.crash(cid)
+    world.end(cid, 139, look=False)
+    world.deliver = True
+    world.sweep()
+    assert world.service().deaths == 2
+    assert told(world) == ("crash", "crash")
+    assert [one.data["missed"] for one in world.told if one.kind == "container.died"] == [2]
+
+
+def test_deaths_that_nobody_saw_and_a_stop_after_them_blame_nothing(world: World) -> None:
+    cid = world.run()
+    world.deliver = False
+    world.crash(cid)
+    world.end(cid, 143, restarts=False, look=False)
+    world.deliver = True
+    world.sweep()
+    assert world.service().deaths == 1
+    assert told(world) == ("", "")

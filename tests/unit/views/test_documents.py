@@ -5,7 +5,7 @@ import math
 from dataclasses import replace
 
 from supervisor import views
-from supervisor.facts import Approval, Intent, Needs, Rollout, Stage, Wanted
+from supervisor.facts import Approval, BusState, Intent, Needs, Rollout, Stage, Wanted
 from supervisor.verdicts import yes
 from tests.support.boxes import BAD, GOOD, NOW, box, loop_alert, oracle, phoenix, qdrant
 
@@ -122,6 +122,12 @@ def test_the_status_document_is_strict_json_and_whole() -> None:
         **dict.fromkeys(("unheard", "critical_unheard", "dead", "shed", "digested"), 0),
     }
     assert document["status"] == "ok"
+
+
+def test_an_alert_that_nobody_heard_over_mqtt_says_so() -> None:
+    bus = BusState(NOW, 1.0, True, "mqtt://box", "", unheard_alerts=(loop_alert().fingerprint,))
+    for found, said in ((bus, True), (replace(bus, unheard_alerts=()), False), (None, False)):
+        assert [one["unheard"] for one in views.alerts_document(box(bus=found))] == [said]
 
 
 def test_times_that_no_calendar_holds_do_not_break_a_document() -> None:

@@ -1,15 +1,18 @@
 """Where others hand in alerts: who may, what is taken, and what is said where it is not."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
 from supervisor.facts import Silence
+from supervisor.web import inlet
 from supervisor.web.inlet import LASTS, WEBHOOK_LASTS, read
 from supervisor.web.server import Server
 from tests.support.boxes import NOW, loop_alert
@@ -90,7 +93,7 @@ async def test_without_a_token_the_port_only_reads(house: FakeHouse) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"{", "cannot be taken"),
+        (b"{", "this is not JSON"),
         (b"[" * 100_000, "nested too deeply"),
         (b"[" + b" " * 3_000_000 + b"]", "at most 2097152 bytes"),
         ({"alerts": [ONE]}, "webhook of version 4"),
@@ -104,6 +107,7 @@ async def test_without_a_token_the_port_only_reads(house: FakeHouse) -> None:
         ([{"labels": {"alertname": 1}}], "must be a text"),
         ([{"labels": {"alertname": "x" * 5000}}], "must be a text of at most 4096"),
         ([ONE | {"annotations": {f"a{n}": "x" for n in range(65)}}], "at most 64 texts"),
+        ([ONE | {"annotations": {f"a{n}": "x" * 4000 for n in range(9)}}], "alert 0 has more than 32768 characters"),
         ([ONE | {"endsAt": "tomorrow"}], "endsAt is no time"),
         ([ONE | {"startsAt": 5}], "startsAt is no time"),
         ([ONE | {"endsAt": "NaN"}], "endsAt is no time"),
@@ -116,6 +120,26 @@ async def test_what_is_wrong_is_said_and_nothing_of_it_is_taken(
     status, answer = await post(url, body)
     assert (status, house.handed) == (400, [])
     assert said in answer["error"]
+
+
+async def test_a_body_that_does_not_come_holds_nobody_up(
+    url: str, house: FakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inlet, "PATIENCE", 0.05)
+    place = urlsplit(url)
+    head = (
+        f"POST {place.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        "Authorization: Bearer sesame\r\nContent-Length: 1000\r\n\r\n["
+    )
+    slow = [await asyncio.open_connection(place.hostname, place.port) for _ in range(2 * inlet.AT_ONCE)]
+    for _, writer in slow:
+        writer.write(head.encode())
+    try:
+        assert await asyncio.wait_for(post(url, [ONE]), 5.0) == (200, {"taken": 1})
+        assert b" 408 " in await asyncio.wait_for(slow[0][0].readline(), 5.0)
+    finally:
+        for _, writer in slow:
+            writer.close()
 
 
 async def test_what_fires_can_be_listed_as_an_alertmanager_does(url: str, house: FakeHouse) -> None:
@@ -133,3 +157,9 @@ async def test_what_fires_can_be_listed_as_an_alertmanager_does(url: str, house:
 def test_an_empty_label_is_none() -> None:
     (taken,) = read([{"labels": {"alertname": "x", "name": ""}}])
     assert taken.labels == {"alertname": "x"}
+
+
+def test_a_webhook_ends_an_alert_by_saying_so_and_no_time_lies_before_all_time() -> None:
+    fires = ONE | {"status": "firing", "startsAt": "1960-01-01T00:00:00Z", "endsAt": "2026-05-01T06:30:00Z"}
+    (taken,) = read({"version": "4", "alerts": [fires]})
+    assert (taken.starts_at, taken.ends_at) == (0.0, 0.0)

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from supervisor.bus.address import Address
 from supervisor.bus.doctor import Finding, House, Seen, everything, judge, leftovers
 from supervisor.bus.homeassistant.names import config_topic, host_device, service_device
+from supervisor.bus.link.address import Address
 from supervisor.bus.managed.configuration import Layout, configuration
 from supervisor.bus.messages import topic
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from supervisor.bus.homeassistant import HomeAssistant
-from supervisor.bus.homeassistant.birth import LATEST, SOONEST, STATUS
+from supervisor.bus.homeassistant.birth import LATEST, PAUSE, SOONEST, STATUS
 from supervisor.config import Settings
 from tests.support.bus import BusHouse, snapshot
 
@@ -75,6 +75,19 @@ def test_however_often_it_is_said_it_is_told_once() -> None:
     watched.house.play(story)
 
 
+def test_who_says_it_all_the_time_makes_no_storm() -> None:
+    watched = Watched()
+
+    async def story(house: BusHouse) -> None:
+        await watched.begin()
+        for _ in range(180):
+            house.world.take(STATUS, b"online", False)
+            await asyncio.sleep(1.0)
+        assert 3 <= watched.times(CONFIG) <= 4
+
+    watched.house.play(story)
+
+
 @pytest.mark.parametrize("payload", [b"offline", b"", b"ONLINE", b"\xff", b"x" * 5000])
 def test_anything_else_changes_nothing(payload: bytes) -> None:
     watched = Watched()
@@ -99,6 +112,7 @@ def test_with_another_prefix_both_topics_are_heard() -> None:
             house.world.take(where, b"online", False)
             await asyncio.sleep(2 * LATEST)
             assert watched.times("lab/device/resurgam_n_host/config") == 1
+            await asyncio.sleep(PAUSE)
 
     watched.house.play(story)
 

@@ -4,6 +4,8 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from tests.support.ha import complaints, rendered
 from tests.support.words import Words, told
 
@@ -136,16 +138,31 @@ def test_what_a_service_uses_is_shown() -> None:
     told(story)
 
 
-def test_a_service_that_is_removed_between_two_lives_leaves_nothing_behind() -> None:
+@pytest.mark.parametrize("unreachable", [False, True])
+def test_a_service_that_is_removed_between_two_lives_leaves_nothing_behind(unreachable: bool) -> None:
+    """Also where it was removed while we lived and the broker was away, and we ended before it came back."""
+
     async def story(words: Words) -> None:
         person = Person(words)
-        assert set(person.devices) == {"sim", "oracle"}
+        words.world.engine.human_run("guest", "local/oracle:1")
+        await words.run(30.0)
+        assert set(person.devices) == {"sim", "oracle", "guest"}
+        document = "resurgam/sim/state/container/guest"
+        assert document in person.broker.retained
         for topic, body in person.broker.retained.items():
             assert not topic.startswith(PREFIX) or complaints(topic, json.loads(body)) == []
+        if unreachable:
+            person.broker.kill()
+            words.world.engine.human_remove("guest", force=True)
+            await words.run(120.0)
         await words.world.finish()
-        words.world.engine.human_remove("oracle", force=True)
+        if unreachable:
+            person.broker.start()
+        else:
+            words.world.engine.human_remove("guest", force=True)
         words.life = await words.world.begin()
         await words.run(180.0)
-        assert set(person.devices) == {"sim"}
+        assert set(person.devices) == {"sim", "oracle"}
+        assert document not in person.broker.retained
 
     told(story)

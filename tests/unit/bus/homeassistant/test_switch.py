@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from supervisor.bus.commands import read
-from supervisor.bus.connection import Connection
 from supervisor.bus.homeassistant import HomeAssistant
 from supervisor.bus.homeassistant.entities import Place
 from supervisor.bus.homeassistant.host import device
 from supervisor.bus.homeassistant.switch import HealingSwitch
 from supervisor.bus.inbox import Inbox
+from supervisor.bus.link.connection import Connection
 from supervisor.config import Settings
 from supervisor.lab.broker import SimBroker, SimBrokerWorld
 from supervisor.ports import Received

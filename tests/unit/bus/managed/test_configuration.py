@@ -45,13 +45,22 @@ def test_it_listens_where_it_can_and_nowhere_else() -> None:
     assert with_containers[:2] == ["listener 1884 127.0.0.1", "listener 1884 172.19.0.1"]
 
 
+def test_who_holds_connections_open_leaves_room_for_ourselves() -> None:
+    found = lines(replace(PLAIN, gateway="172.19.0.1"))
+    bound = {found[place - 1]: int(line.split()[1]) for place, line in enumerate(found) if "max_connections" in line}
+    assert list(bound) == ["listener 1883 127.0.0.1", "listener 1883 172.19.0.1"]
+    assert sum(bound.values()) < 1024 - 100
+
+
 def test_what_was_acknowledged_outlives_a_kill_and_a_slow_subscriber_is_not_cut_off() -> None:
     assert {
         "persistence true",
         "autosave_on_changes true",
         "autosave_interval 1",
         "max_queued_messages 10000",
+        "max_queued_bytes 67108864",
         "message_size_limit 1048576",
+        "memory_limit 268435456",
         "persistent_client_expiration 14d",
     } <= set(lines(PLAIN))
 

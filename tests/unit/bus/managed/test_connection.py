@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from supervisor.bus.connection import Connection
+from supervisor.bus.link.connection import Connection
 from supervisor.bus.managed import Managed, Mosquitto, Patience
 from supervisor.bus.managed.connection import LOOK_AGAIN, TRIES
 from supervisor.errors import BrokerError

@@ -90,3 +90,25 @@ def test_who_holds_the_lock_stands_in_it(tmp_path: Path) -> None:
     sign(lock, "daemon")
     os.close(lock)
     assert ours.owner == "daemon"
+
+
+def test_a_broker_that_runs_already_learns_of_users_that_the_settings_name_since(tmp_path: Path) -> None:
+    prepared(Mosquitto(program(tmp_path, "2.0.11"), tmp_path, SystemClock(), port=0, commanders=("desk",)))
+    told = []
+
+    class Running(Mosquitto):
+        async def answers(self) -> bool:
+            return True
+
+        def hang_up(self) -> bool:
+            told.append((self.folder / "passwords").read_text())
+            return True
+
+    ours = Running("mosquitto", tmp_path, SystemClock(), commanders=("phone",))
+    asyncio.run(ours.ensure())
+    asyncio.run(ours.ensure())
+    assert [line.partition(":")[0] for line in told[0].splitlines()] == ["resurgam", "listener", "phone"]
+    assert (tmp_path / "bus" / "phone.password").read_text().strip()
+    assert len(told) == 1
+    asyncio.run(Running("mosquitto", tmp_path, SystemClock(), commanders=("phone",)).ensure())
+    assert len(told) == 1  # nothing changed: nobody is disturbed

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,21 @@ def test_some_names_nobody_can_have(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "users").exists()
 
 
+def test_a_password_that_somebody_opened_to_all_is_private_again(tmp_path: Path) -> None:
+    users(tmp_path).write()
+    (tmp_path / "resurgam.password").chmod(0o644)
+    users(tmp_path).write()
+    assert (tmp_path / "resurgam.password").stat().st_mode & 0o077 == 0
+
+
+def test_no_more_users_are_added_than_a_broker_should_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supervisor.bus.managed.users.MOST", 1)
+    users(tmp_path).add("ha", "hunter2")
+    users(tmp_path).add("ha", "another")
+    with pytest.raises(UsageError, match="remove some"):
+        users(tmp_path).add("phone", "hunter2")
+
+
 def test_what_cannot_be_removed_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="own user and stays"):
         users(tmp_path).remove("listener")
@@ -120,3 +136,12 @@ def test_the_lock_is_for_one_at_a_time(tmp_path: Path) -> None:
     with holding(where):
         assert take(where) is None
     assert take(where) is not None
+
+
+def test_a_link_that_lies_in_wait_is_not_written_through(tmp_path: Path) -> None:
+    """As root we may write to what belongs to another user: a hard link must not be the way to it."""
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    os.link(precious, tmp_path / "users.new")
+    put(tmp_path / "users", "theirs")
+    assert (precious.read_text(), (tmp_path / "users").read_text()) == ("mine", "theirs")

@@ -171,7 +171,7 @@ def test_one_that_is_down_is_tried_again_soon_and_said() -> None:
         box.show("A")
         box.answers = [OSError("refused"), 503, 400]
         await asyncio.sleep(5)
-        assert "http://am:9093/api/v2/alerts" in box.outlet.state.text
+        assert "http://am:9093 refuses" in box.outlet.state.text
         await asyncio.sleep(30)
         assert box.firing(0) == ["A"]
         assert box.outlet.state.text == ""

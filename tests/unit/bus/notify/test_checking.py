@@ -25,6 +25,8 @@ def config(tmp_path: Path) -> Path:
     path = tmp_path / "resurgam.yaml"
     path.write_text(TEXT)
     path.chmod(0o600)
+    (tmp_path / "urls").write_text("json://localhost")
+    (tmp_path / "urls").chmod(0o600)
     return path
 
 

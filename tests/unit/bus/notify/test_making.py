@@ -12,6 +12,7 @@ from supervisor.bus.notify.alertmanager import Outlet
 from supervisor.bus.notify.apprise import AppriseSender
 from supervisor.bus.notify.making import sender_of
 from supervisor.bus.notify.webhook import WebhookSender
+from supervisor.bus.telling import Telling
 from supervisor.clock import ManualClock
 from supervisor.config.settings import Settings
 from supervisor.journal import Journal, JournalThread
@@ -74,6 +75,23 @@ def test_what_would_tell_nobody_is_said_at_the_start(tmp_path: Path, monkeypatch
     assert said() == ""
     monkeypatch.setattr(apprise, "missing", lambda: True)
     assert said().endswith("this installation has no Apprise: pip install 'resurgam[notify]'")
+
+
+def test_what_is_wrong_says_with_which_notifier(tmp_path: Path) -> None:
+    clock = ManualClock()
+    entry = {"name": "phone", "apprise": {"url_file": str(tmp_path / "urls")}}
+    said = {"host": "box", "state_dir": tmp_path, "mqtt": {"url": "none"}, "notify": [entry]}
+    thread = JournalThread(Journal.open(None, clock))
+
+    async def ask(_fact: object) -> None:
+        raise AssertionError("nobody asks")
+
+    telling = Telling(Settings.model_validate(said), thread, clock, lambda _fact: None, ask)
+    assert telling.troubles()["notify phone"].startswith("notify phone: nothing is told through Apprise: ")
+    (tmp_path / "urls").write_text("json://localhost")
+    (tmp_path / "urls").chmod(0o600)
+    telling = Telling(Settings.model_validate(said), thread, clock, lambda _fact: None, ask)
+    assert telling.troubles()["notify phone"] == ""
 
 
 def test_the_ways_out() -> None:

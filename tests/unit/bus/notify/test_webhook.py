@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from supervisor.config.settings import WebhookSettings
 from supervisor.journal import Row
 from supervisor.units import NEVER
 
-URL = "http://receiver.lan/hook?key=secret"
+URL = "http://receiver.lan/services/T0/secret-path?key=secret"
 
 
 def alert(seq: int, name: str, kind: str = "firing", escalated: float = 0.0, /, **labels: str) -> Item:
@@ -89,10 +90,21 @@ async def test_alerts_are_plain_json_and_actions_cloud_events_with_a_key_of_thei
 async def test_what_may_work_later_is_told_so_without_the_secrets(answer: int | Exception) -> None:
     with pytest.raises(SendFailed) as caught:
         await sender(Wire(answer)).send(Message("k", items=(alert(3, "A"),)))
-    assert "http://receiver.lan/hook" in str(caught.value)
+    assert "http://receiver.lan cannot" in str(caught.value) or "http://receiver.lan answers" in str(caught.value)
     assert "it is tried again" in str(caught.value)
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+async def test_why_nobody_can_be_told_is_said_in_words() -> None:
+    with pytest.raises(SendFailed, match=r"http://receiver.lan cannot be told: it did not answer within \d+ s; it is"):
+        await sender(Wire(TimeoutError())).send(Message("k", items=(alert(3, "A"),)))
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        nobody = WebhookSender(WebhookSettings(url=f"http://127.0.0.1:{closed.getsockname()[1]}/x"), "box", "ep")
+        with pytest.raises(SendFailed, match="cannot be told: nothing answers there; it is tried again"):
+            await nobody.send(Message("k", items=(alert(3, "A"),)))
+        await nobody.close()
 
 
 @pytest.mark.parametrize("answer", [301, 400, 401, 404, 413])
