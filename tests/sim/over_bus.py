@@ -201,17 +201,21 @@ def obeyed(world: SimWorld) -> list[str]:
             signed_plans |= {body["plan"]} if body["signed"] and body["plan"] else set()
             if not body["repeat"] and (body["plan"] or body["approval"]) and body["verb"] not in ("approve", "deny"):
                 done.setdefault((body["principal"], body["id"]), set()).add((body["plan"], body["approval"]))
+    begun: set[int] = set()
+    """rollouts of which a plan was begun: whoever shares its namespaces follows"""
     for row in rows:
         body = row.body
         asked = body.get("by", ""), body.get("verb", ""), row.subject
         if row.kind == "action.approved" and body["answered_by"] not in ("", body["by"]):
             yes[asked] = yes.get(asked, 0) + 1
-        elif row.kind == "action.planned" and body["by"].startswith("bus:") and body["plan"] not in signed_plans:
-            if not yes.get(asked):
-                found.append(
-                    f"bus: plan {body['plan']} ({body['verb']}) of {body['by']} has no signature and no second word"
-                )
-            yes[asked] = yes.get(asked, 0) - 1
+        elif row.kind == "action.planned" and body["by"].startswith("bus:"):
+            rollout = body.get("rollout", 0)
+            if body["plan"] not in signed_plans and rollout not in begun:
+                if not yes.get(asked):
+                    who = f"plan {body['plan']} ({body['verb']}) of {body['by']}"
+                    found.append(f"bus: {who} has no signature and no second word")
+                yes[asked] = yes.get(asked, 0) - 1
+            begun |= {rollout} if rollout else set()
     found += [f"bus: command {key[1]} of {key[0]} led to {sorted(all_)}" for key, all_ in done.items() if len(all_) > 1]
     return found[:3]
 
