@@ -256,6 +256,7 @@ async def test_an_answer_that_is_lost_is_not_an_effect_that_is_lost(
     found = await engine.inspect(made)
     assert found is not None
     assert found.name == f"{PREFIX}-b"
+    proxy.lose_answer_to = ""
     await engine.rename(made, f"{PREFIX}-b")
 
 
