@@ -99,8 +99,10 @@ class Ways:
         until(lambda: (folder / "began").exists(), 30, f"{way}: it runs")
         before = stamp(folder / "began")
         end = "bad-ended" if way == "way back" else "ended"
-        DOING[way](self)
+        plan, wanted = DOING[way](self) or (0, "")
         until(lambda: stamp(folder / "began") > before, 30, f"{way}: it runs again")
+        if plan:
+            self._ended(plan, wanted)
         return (stamp(folder / "began") - stamp(folder / end)) / 1e6
 
     def restart(self) -> None:
@@ -116,19 +118,22 @@ class Ways:
         self.create("remove and create", 18_702)
         self.api.start(name)
 
-    def phoenix(self) -> None:
-        self._ask("phoenix", "current", "verified")
+    def phoenix(self) -> tuple[int, str]:
+        return self._ask("phoenix", "current"), "verified"
 
-    def put_back(self) -> None:
+    def put_back(self) -> tuple[int, str]:
         self.bad += 1  # an image that failed is not tried again: each round needs its own
         ref = f"{WORD}:bad-{self.bad}"
         import_busybox(ref, [f'CMD ["sh","-c",{json.dumps(FAIL)}]', f"LABEL round={self.bad}"], self.api)
-        self._ask("way back", ref, "rolled_back")
+        return self._ask("way back", ref), "rolled_back"
 
-    def _ask(self, way: str, image: str, wanted: str) -> None:
+    def _ask(self, way: str, image: str) -> int:
         service = self.name(way)
         until(lambda: (self.daemon.service(service) or {}).get("healthy"), 30, f"{service} is healthy")
-        plan = self.daemon.command("phoenix", service, image=image)["plan"]
+        return int(self.daemon.command("phoenix", service, image=image)["plan"])
+
+    def _ended(self, plan: int, wanted: str) -> None:
+        """Asked only once the service is back: to ask meanwhile takes the processor that it starts on."""
 
         def end() -> str:
             state = str(self.daemon.client.get("plans", str(plan))["state"])
@@ -150,7 +155,7 @@ class Ways:
             remove_image(ref, self.api)
 
 
-DOING: dict[str, Callable[[Ways], None]] = {
+DOING: dict[str, Callable[[Ways], tuple[int, str] | None]] = {
     "docker restart": Ways.restart,
     "docker-compose": Ways.recreate,
     "remove and create": Ways.remove_and_create,
