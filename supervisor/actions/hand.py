@@ -69,10 +69,18 @@ class Turn:
     key: str
     name: str
     policy: str = ""
+    stopped: bool = False
+    """stop it first where it runs (again): an engine that comes back starts what ran when it ended"""
+
+    def runs(self, seen: Container) -> bool:
+        """Whether it has to be stopped first."""
+        return self.stopped and seen.status in ACTIVE
 
     def done(self, seen: Container | None) -> bool:
         """Whether it is so; one that is gone needs nothing."""
-        return seen is None or (seen.name == self.name and self.policy in ("", seen.restart_policy))
+        if seen is None:
+            return True
+        return seen.name == self.name and self.policy in ("", seen.restart_policy) and not self.runs(seen)
 
 
 class Hand:
@@ -320,6 +328,8 @@ class Hand:
 
         async def act(now: tuple[Container | None, ...]) -> None:
             for (_seen, turn), one in zip(turns, now, strict=True):
+                if one is not None and turn.runs(one):
+                    await self.engine.stop(turn.key, self.grace(one))
                 if one is not None and turn.policy not in ("", one.restart_policy):
                     await self.engine.set_policy(turn.key, turn.policy)
                 if one is not None and turn.name != one.name:

@@ -133,7 +133,7 @@ async def _halt(hand: Hand, new: Container | None, name: str = "") -> None:
     """Stop it and hold it down: not even a reboot starts it. `name`: what it is called then, '' for as it is."""
     new = await _stop(hand, new)
     if new is not None:
-        await hand.turn([(new, Turn(new.id, name or new.name, "no"))], tries=TRIES)
+        await hand.turn([(new, Turn(new.id, name or new.name, "no", stopped=True))], tries=TRIES)
 
 
 async def _stop(hand: Hand, new: Container | None) -> Container | None:
@@ -156,7 +156,7 @@ async def _restore(hand: Hand, new: Container | None) -> Container | None:
     plan, data = hand.plan, hand.data
     new = await _stop(hand, new)
     old = await hand.inspect(plan.container_id)
-    turns = [(new, Turn(new.id, _failed(hand), "no"))] if new is not None else []
+    turns = [(new, Turn(new.id, _failed(hand), "no", stopped=True))] if new is not None else []
     if old is not None:
         name = plan.name if old.name == data.get("parked") else old.name
         # one that somebody started meanwhile keeps policy `no`: it is only changed on a container that stands still

@@ -420,3 +420,25 @@ def test_the_evidence_of_a_failed_container_goes_to_the_bus_without_what_is_secr
             assert secret not in text
         assert "--port 80" in text
     assert "LEVEL=debug" in forensics.masked({"Config": {"Env": ["LEVEL=debug"]}})
+
+
+def test_one_that_the_engine_starts_again_while_it_is_held_down_is_stopped_again(box):
+    """An engine that comes back in the middle of a way back starts what ran when it ended."""
+    service = running(box)
+    made = box.plan("phoenix", service, box.new)
+    started = []
+
+    def fault(op, key):
+        if op == "start" and key != made.container_id:
+            return Fault.refuse(text="something that no version has said yet")
+        if op == "set_policy" and key != made.container_id and not started:
+            started.append(key)
+            box.engine.human_start(key)
+        return None
+
+    box.engine.fault = fault
+    ended = box.run(box.core.run(made))
+    assert started
+    assert ended.outcome.reason is Reason.ROLLED_BACK, ended.outcome.text
+    assert box.engine.world.get(started[0]).status == "exited"
+    assert box.engine.world.get(made.container_id).status == "running"
