@@ -72,9 +72,9 @@ async def saving(folder: Path) -> AsyncIterator[Broker]:
 
 @asynccontextmanager
 async def forgetful(folder: Path) -> AsyncIterator[Broker]:
-    mosquitto = OwnMosquitto(
-        folder / "broker", persistent=False, lines=("allow_anonymous true", "set_tcp_nodelay true")
-    )
+    # By default it drops what one subscriber has not taken beyond 1,000; the managed one holds ten times as many.
+    lines = ("allow_anonymous true", "set_tcp_nodelay true", "max_queued_messages 10000")
+    mosquitto = OwnMosquitto(folder / "broker", persistent=False, lines=lines)
     await mosquitto.start()
     way = {"hostname": "127.0.0.1", "port": mosquitto.port}
     yield Broker("a mosquitto that saves nothing", parse(mosquitto.url), way, way)

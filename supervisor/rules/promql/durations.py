@@ -58,7 +58,9 @@ def _ms(value: float, at: int) -> int:
     if not -LONGEST <= value <= LONGEST:  # NaN is not
         raise Unreadable(at, "duration out of range")
     # to the nearest ns as Prometheus does, then down to ms
-    whole = int(abs(value) * 1e9 + 0.5) // 1_000_000
+    whole = round(abs(value) * 1000)
+    if whole / 1000 != abs(value):  # else it is so many ms exactly, though a long one has no exact count of ns
+        whole = int(abs(value) * 1e9 + 0.5) // 1_000_000
     return whole if value >= 0 else -whole
 
 
