@@ -3,7 +3,6 @@ playbook, and is over when it says so."""
 
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.daemon import Daemon, Hands, Nursery, hands, until
+from tests.support.daemon import Daemon, Hands, Nursery, free_port, hands, until
 
 pytestmark = pytest.mark.real
 
@@ -42,12 +41,6 @@ playbooks:
   steps: [{do: restart}]
 """
 PATIENCE = {"supervisor.actions.probation:SETTLE": 1.0, "supervisor.actions.probation:SETTLE_PLAIN": 1.0}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

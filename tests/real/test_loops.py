@@ -1,13 +1,12 @@
 """The loop breaker at a real engine: what keeps dying is stopped in the end, and what cannot start is told with why."""
 
-import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from tests.support.daemon import Daemon, Hands, Nursery, hands, until
+from tests.support.daemon import Daemon, Hands, Nursery, free_port, hands, until
 
 pytestmark = pytest.mark.real
 
@@ -34,12 +33,6 @@ def run(person: Hands, word: str, script: str, policy: str = "no", **body: Any) 
     made = person.api.create_container_from_config(given, name)
     person.api.start(made["Id"])
     return name
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def loop(person: Hands, daemon: Daemon) -> None:

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -57,6 +58,13 @@ def until(check: Callable[[], Any], limit: float, what: str, pause: float = 0.05
         assert time.monotonic() < end, f"not within {limit:.0f} s: {what}"
         time.sleep(pause)
     return found
+
+
+def free_port() -> int:
+    """A port on loopback that nobody has."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 # ------------------------------------------------------------ processes
