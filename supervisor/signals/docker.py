@@ -35,7 +35,7 @@ class Watch:
         self.engine = engine
         self._submit, self._clock = submit, clock
         self._sweep_every, self._stats_every = sweep_every, stats_every
-        self._looks = Looks(engine, submit, clock)
+        self._looks = Looks(engine, submit, clock, self.resweep)
         self._refs = Refs(engine, submit, clock)
         self._bell = asyncio.Event()
         self._identity = ""
@@ -151,8 +151,7 @@ class Watch:
             await self._looks.some.wait()  # nothing runs: nothing to wake up for
             running = sorted(self._looks.running.values(), key=lambda one: one.id)
             failed = await round_of(self.engine, running, self._submit, self._clock)
-            if failed or self._looks.failed:
-                self._looks.failed = 0
+            if failed:
                 self.resweep()
             if not self._looks.running:
                 self._looks.some.clear()

@@ -6,7 +6,7 @@ Many events about one container become one look; two looks at one container neve
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from supervisor import units
 from supervisor.clock import Clock
@@ -20,15 +20,14 @@ WORKERS = 3
 
 
 class Looks:
-    """Inspects containers that events spoke of. `failed` counts looks that the engine did not answer."""
+    """Inspects containers that events spoke of. `resweep` is rung for a look that the engine did not answer."""
 
-    def __init__(self, engine: Engine, submit: Submit, clock: Clock) -> None:
-        self._engine, self._submit, self._clock = engine, submit, clock
+    def __init__(self, engine: Engine, submit: Submit, clock: Clock, resweep: Callable[[], None]) -> None:
+        self._engine, self._submit, self._clock, self._resweep = engine, submit, clock, resweep
         self._pending: OrderedDict[str, bool] = OrderedDict()
         """container id -> whether its log is wanted (it died)"""
         self._busy: set[str] = set()
         self._bell = asyncio.Event()
-        self.failed = 0
         self.running: dict[str, Container] = {}
         """the containers that run, by id, as last seen: what the stats go through"""
         self.some = asyncio.Event()
@@ -74,7 +73,7 @@ class Looks:
         except EngineGone:
             raise  # the session is over; the sweep after the next one shows it
         except EngineError:
-            self.failed += 1
+            self._resweep()  # at once: the event may have been the only sign that something runs
             return
         if container is not None and container.running:
             self.running[container_id] = container

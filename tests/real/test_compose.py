@@ -144,7 +144,7 @@ def stories() -> Iterator[dict[str, Future[list[str]]]]:
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_compose_finds_exactly_the_serving_container(outcome: str, stories: dict[str, Future[list[str]]]) -> None:
-    assert stories[outcome].result(120) == []
+    assert stories[outcome].result(300) == []
 
 
 def test_debians_compose_is_here() -> None:

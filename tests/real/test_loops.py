@@ -114,8 +114,8 @@ def played() -> Iterator[dict[str, Future[None]]]:
 
 
 def test_a_loop_of_exit_1_with_policy_always_is_stopped_in_the_end(played: dict[str, Future[None]]) -> None:
-    played["loop"].result(120)
+    played["loop"].result(300)
 
 
 def test_a_held_port_and_a_check_without_its_tool_are_told_with_what_to_do(played: dict[str, Future[None]]) -> None:
-    played["held_port"].result(120)
+    played["held_port"].result(300)

@@ -132,7 +132,7 @@ def ended(person: Hands, servers: dict[str, Any]) -> Iterator[dict[str, dict[str
                 name.rpartition(".")[2]: pool.submit(play, person, nursery, name.rpartition(".")[2], entry)
                 for name, entry in entries(person, servers).items()
             }
-            yield {word: future.result(120) for word, future in under_way.items()}
+            yield {word: future.result(300) for word, future in under_way.items()}
     finally:
         nursery.close()
 

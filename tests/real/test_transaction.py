@@ -163,12 +163,12 @@ def played() -> Iterator[dict[str, Future[None]]]:
 
 
 def test_a_backup_comes_first_and_a_rollback_takes_the_tag_along(played: dict[str, Future[None]]) -> None:
-    played["backup"].result(120)
+    played["backup"].result(300)
 
 
 def test_a_published_port_that_somebody_holds_is_waited_for(played: dict[str, Future[None]]) -> None:
-    played["held_port"].result(120)
+    played["held_port"].result(300)
 
 
 def test_data_that_may_have_changed_is_handed_back_by_a_persons_word_only(played: dict[str, Future[None]]) -> None:
-    played["changed_data"].result(120)
+    played["changed_data"].result(300)

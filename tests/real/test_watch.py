@@ -72,7 +72,7 @@ class Core:
     def of(self, kind: type) -> list[Any]:
         return [fact for fact in self.facts if isinstance(fact, kind)]
 
-    async def until(self, wanted: Callable[[], Any], limit: float = 30.0) -> Any:
+    async def until(self, wanted: Callable[[], Any], limit: float = 90.0) -> Any:
         """Wait until `wanted()` is true, looking again at every fact."""
         async with asyncio.timeout(limit):
             while not (found := wanted()):

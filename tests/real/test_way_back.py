@@ -108,8 +108,8 @@ def played() -> Iterator[dict[str, Future[None]]]:
 
 
 def test_an_image_that_cannot_even_start_is_put_back_and_not_tried_again(played: dict[str, Future[None]]) -> None:
-    played["cannot_start"].result(120)
+    played["cannot_start"].result(300)
 
 
 def test_a_fixed_address_that_somebody_took_is_waited_for(played: dict[str, Future[None]]) -> None:
-    played["address_taken"].result(120)
+    played["address_taken"].result(300)

@@ -49,7 +49,7 @@ class Rig(Protocol):
         """SIGCONT."""
 
 
-async def eventually(check: Callable[[], bool], limit: float = 5.0) -> None:
+async def eventually(check: Callable[[], bool], limit: float = 30.0) -> None:
     """Wait until it holds; fails after `limit` seconds."""
     loop = asyncio.get_running_loop()
     until = loop.time() + limit

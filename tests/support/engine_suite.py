@@ -68,7 +68,7 @@ def body(lab: Lab, kind: str, policy: str = "no", **more: object) -> Json:
     return {"Image": lab.image(kind), "HostConfig": host, **more}
 
 
-async def until(engine: Engine, key: str, wanted: Callable[[Container], bool], limit: float = 20.0) -> Container:
+async def until(engine: Engine, key: str, wanted: Callable[[Container], bool], limit: float = 60.0) -> Container:
     """Look until the container is as wanted; AssertionError shows how it is instead."""
     found: Container | None = None
     for _ in range(int(limit / 0.02)):
@@ -90,7 +90,7 @@ class Seen:
         """What happened to one object, in order."""
         return [event.kind for event in self.events if event.object_id == container_id]
 
-    async def until(self, wanted: Callable[[EngineEvent], bool], limit: float = 20.0) -> EngineEvent:
+    async def until(self, wanted: Callable[[EngineEvent], bool], limit: float = 60.0) -> EngineEvent:
         """Wait for an event."""
         for _ in range(int(limit / 0.01)):
             for event in self.events:
