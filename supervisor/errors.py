@@ -7,6 +7,7 @@ ResurgamError
 ├── DaemonAbsent            no daemon answers at the control socket (exit 4)
 ├── AlreadyRunning          another daemon holds the state folder
 ├── JournalError            the journal cannot be written; nothing may be done
+├── GroupError              the kernel refused something about a control group, or cannot do it here
 ├── EngineError             the engine refused a call
 │   ├── EngineGone          it does not answer at all
 │   ├── EngineTimeout       it answered too late; what it did is not known
@@ -84,6 +85,10 @@ class JournalError(ResurgamError):
     def __init__(self, text: str, full: bool = False) -> None:
         self.full = full
         super().__init__(text)
+
+
+class GroupError(ResurgamError):
+    """The kernel refused something about a control group, or cannot do it here; the text names the cure."""
 
 
 class EngineError(ResurgamError):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from supervisor.facts import Container, EngineEvent, Fact, Image, Json, Needs
+from supervisor.facts import Container, EngineEvent, Fact, GroupMemory, Image, Json, Needs
 from supervisor.verdicts import Verdict
 
 Submit = Callable[[Fact], None]
@@ -188,6 +188,44 @@ class Room(Protocol):
 
     async def doubts(self, needs: Needs, container: Container) -> tuple[str, ...]:
         """What of its needs cannot be waited for, and why, a sentence each. Never raises."""
+
+
+class Groups(Protocol):
+    """The hands on the memory of running containers: their control groups (real: kernel/hands, simulated: lab/kernel
+    below the same code). Raises errors.GroupError, a sentence with the cure; NotFound where the container does not run.
+    Every call may be repeated: what is so already stays so. Nothing is forked, and the engine is not asked."""
+
+    def cannot(self, verb: str, container: Container) -> str:
+        """Why `fuse`, `reclaim`, `freeze`, `thaw` or `raise-limit` cannot be done to it here, with the cure; '' if it
+        can. Cheap, and writes nothing."""
+
+    async def read(self, container: Container) -> GroupMemory:
+        """Its memory now."""
+
+    async def freeze(self, container: Container, frozen: bool) -> None:
+        """Let all its processes stand still, or go on. Returns once the kernel says that it is so."""
+
+    async def fuse(self, container: Container, high: float) -> str:
+        """Set memory.high in bytes, 0 for none: above it the container is slowed down, not killed. Returns what stood
+        there before (`max`, or bytes as text)."""
+
+    async def reclaim(self, container: Container, wanted: float, within: float) -> float:
+        """Let the kernel take up to `wanted` bytes back from it, `within` seconds at most; the bytes it gave."""
+
+    async def raise_limit(self, container: Container, limit: float) -> str:
+        """Set its memory limit to `limit` bytes; refused below the present limit or its usage. Returns the one before.
+        Never through the engine: an update of a running container can cost it its GPU."""
+
+    async def drop_cache(self, paths: tuple[str, ...], within: float) -> float:
+        """Let the kernel forget the page cache of these files (folders are walked, links not followed); the bytes that
+        were looked through. Mapped pages stay."""
+
+
+class ModelServer(Protocol):
+    """The hands on a model server that can put its model away and get it back (adapters come with model swaps)."""
+
+    async def unload(self, container: Container, within: float) -> str:
+        """Let it give its model's memory back; one sentence about what it did. ResurgamError where it cannot."""
 
 
 @dataclass(frozen=True, slots=True)

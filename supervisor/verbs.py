@@ -20,7 +20,7 @@ class Disturbance(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """One typed parameter. `kind` is `text`, `image`, `count`, `duration` or `flag` (true | false)."""
+    """One typed parameter. `kind` is `text`, `image`, `count`, `duration`, `size` or `flag` (true | false)."""
 
     kind: str
     default: str = ""
@@ -47,6 +47,8 @@ class Verb:
                 raise ValueError(f"{self.name} has no parameter {name!r}; it knows: {known}")
             if param.kind == "duration":
                 units.duration(value)
+            elif param.kind == "size" and value:
+                units.size(value)
             elif param.kind == "count" and not (value.isdigit() and int(value) <= 1000):
                 raise ValueError(f"{self.name} {name}={value!r} is not a count")
             elif param.kind == "flag" and value not in ("true", "false"):
@@ -86,13 +88,69 @@ _TABLE = (
         },
     ),
     Verb("start", Disturbance.DISRUPTIVE, _SERVICE, "start the container and want it running"),
-    Verb("stop", Disturbance.EMERGENCY, _SERVICE, "stop the container and keep it stopped"),
+    Verb(
+        "stop",
+        Disturbance.EMERGENCY,
+        _SERVICE,
+        "stop the container and keep it stopped",
+        {"over_plan": Param("flag", "false", "only while it uses more memory than its plan says")},
+    ),
     Verb(
         "scale",
         Disturbance.EMERGENCY,
         _SERVICE,
         "0 stops and keeps stopped, 1 starts",
         {"replicas": Param("count", "", "0 or 1")},
+    ),
+    Verb(
+        "unload",
+        Disturbance.EMERGENCY,
+        _SERVICE,
+        "let a model server give its model's memory back",
+        {"within": Param("duration", "30s", "how long it may take")},
+    ),
+    Verb(
+        "drop-cache",
+        Disturbance.EMERGENCY,
+        _SERVICE,
+        "let the kernel forget the page cache of its model's files",
+        {"within": Param("duration", "30s", "how long it may take")},
+    ),
+    Verb(
+        "reclaim",
+        Disturbance.EMERGENCY,
+        _SERVICE,
+        "let the kernel take memory back from it (page cache, and into swap)",
+        {
+            "size": Param("size", "", "how much; left out: what it uses over its plan"),
+            "within": Param("duration", "5s", "how long it may take"),
+        },
+    ),
+    Verb(
+        "fuse",
+        Disturbance.EMERGENCY,
+        _SERVICE,
+        "slow it down where it grows on, without killing it",
+        {
+            "at": Param("size", "", "from how much on; left out: its plan, or what it uses now if that is more"),
+            "for": Param("duration", "10m", "it is released by itself after so long"),
+        },
+    ),
+    Verb("unfuse", Disturbance.EMERGENCY, _SERVICE, "end a fuse"),
+    Verb(
+        "freeze",
+        Disturbance.EMERGENCY,
+        _SERVICE,
+        "let it stand still as it is, for a while",
+        {"for": Param("duration", "2m", "it goes on by itself after so long")},
+    ),
+    Verb("thaw", Disturbance.EMERGENCY, _SERVICE, "let it go on"),
+    Verb(
+        "raise-limit",
+        Disturbance.EMERGENCY,
+        _SERVICE,
+        "give a running container a higher memory limit",
+        {"to": Param("size", "", "the new limit")},
     ),
     Verb(
         "notify",

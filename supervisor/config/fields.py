@@ -136,6 +136,20 @@ def inside_path(value: Any) -> str:
     return value
 
 
+def host_path(value: Any) -> str:
+    """An absolute path on this machine, not the root folder itself."""
+    if (
+        not isinstance(value, str)
+        or not value.startswith("/")
+        or len(value) > 1000
+        or "\0" in value
+        or not value.strip("/")
+        or ".." in value.split("/")
+    ):
+        raise ValueError(f"{str(value)[:100]!r} is not an absolute path on this machine, like /models/oracle")
+    return value
+
+
 def probe_host(value: str) -> str:
     """The host in a probe that `probe` let pass; '' means the container itself."""
     return urlsplit(value).hostname or ""
@@ -243,4 +257,5 @@ Argv = Annotated[tuple[str, ...], BeforeValidator(argv)]
 EnvName = Annotated[str, BeforeValidator(env_name)]
 GrpcMethod = Annotated[str, BeforeValidator(grpc_method)]
 InsidePath = Annotated[str, BeforeValidator(inside_path)]
+HostPath = Annotated[str, BeforeValidator(host_path)]
 Words = Annotated[tuple[Word, ...], Field(max_length=16)]

@@ -40,6 +40,7 @@ _PLAIN = (
     "stateful",
     "aliases",
     "memory",
+    "weights",
     "vram",
     "boot",
     "probe_method",

@@ -22,6 +22,7 @@ from supervisor.config.fields import (
     EnvName,
     GrpcMethod,
     HostName,
+    HostPath,
     InsidePath,
     Link,
     Listen,
@@ -116,6 +117,8 @@ class ServiceSettings(Model):
     """seconds: the longest normal load"""
     memory: Size | None = None
     """bytes of memory it needs"""
+    weights: tuple[HostPath, ...] | None = Field(default=None, max_length=64)
+    """files or folders of this machine with its model, so that `drop-cache` knows what to drop once it is unloaded"""
     vram: Vram | None = None
     """(GPU, bytes) pairs; GPU '' is any"""
     exclusive: Words | None = None
@@ -161,6 +164,21 @@ class HeavySettings(Model):
     """bytes declared"""
     startup: PositiveDuration = 120.0
     """seconds declared"""
+
+
+class MemorySettings(Model):
+    """The memory of this machine: what may be planned with, and from when on its end counts as near."""
+
+    reserve: Size | None = None
+    """bytes that no service may plan with: the system's own and everything that is no service; left out: 2 % of the
+    machine's memory, at least 512 MiB and at most 8 GiB"""
+    swap: Size = 0
+    """bytes of swap that this machine is to have: less, or none, is an alert; 0 for no such wish"""
+    horizon: PositiveDuration = 900.0
+    """seconds: memory that lasts shorter than this, at the present rate, is about to run out"""
+    group: str = Field(default="", pattern=r"^(/[A-Za-z0-9_.@:/-]{1,500})?$")
+    """the path of a control group that stands for the machine (one with a memory limit, that everything of ours lives
+    in); empty: the machine itself"""
 
 
 class RequestSettings(Model):
@@ -231,6 +249,7 @@ class Settings(Model):
     """who may be healed: `label` is everything that says `resurgam.enable=true` or is listed in `services:` with
     `enable: true`; `listed` only the latter, for a daemon beside another one on the same engine"""
     heavy: HeavySettings = HeavySettings()
+    memory: MemorySettings = MemorySettings()
     brake: BudgetText = units.Budget(3, 3600.0)
     """so many maneuvers that failed on this host: then rules start nothing disruptive until it was quiet for as long"""
     requests: tuple[RequestSettings, ...] = Field(default=(), max_length=16)
@@ -297,7 +316,7 @@ class Settings(Model):
         return value
 
 
-WIRED = ("host", "state_dir", "docker", "mqtt", "http", "notify", "requests", "commands")
+WIRED = ("host", "state_dir", "docker", "mqtt", "http", "notify", "requests", "commands", "memory")
 """keys of what is opened once, at the start"""
 
 
@@ -322,6 +341,7 @@ __all__ = [
     "HeavySettings",
     "HttpSettings",
     "KubeSettings",
+    "MemorySettings",
     "MqttSettings",
     "NotifySettings",
     "RequestSettings",

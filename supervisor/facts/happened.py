@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import Any
 
 from supervisor.facts.containers import Container
+from supervisor.facts.memory import HostReading, MemorySource
 from supervisor.facts.words import Json, Labels
 from supervisor.verdicts import Verdict
 
@@ -53,6 +54,27 @@ class Looked(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class OomSeen(Fact):
+    """One source saw that the kernel ran out of memory somewhere. Several tell of the same kill: services/ merges them
+    into one verdict."""
+
+    source: str
+    """kernel-log | events (the control group's own counter) | vmstat (the machine's counter); the engine's word is an
+    EngineEvent"""
+    container_id: str = ""
+    """whose process was killed; '' where the source does not know, or it was no container's"""
+    pid: int = 0
+    process: str = ""
+    """the victim's command name, as it calls itself"""
+    constraint: str = ""
+    """memcg (a control group's limit) | none (the whole machine) | cpuset | policy (NUMA) | '' unknown"""
+    limit_of: str = ""
+    """the path of the control group whose limit was met, for `memcg`"""
+    kills: int = 1
+    """how many processes; 0: the limit was met and nothing was killed (yet)"""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageRef(Fact):
     """A reference now stands for this image id ('' when it is gone)."""
 
@@ -94,6 +116,10 @@ class Readings(Fact):
 
     collector: str
     samples: tuple[Sample, ...]
+    host: HostReading | None = None
+    """what the kernel told about memory, of the collector `host`"""
+    sources: tuple[MemorySource, ...] = ()
+    """how each source of it is, of the collector `host`"""
 
 
 @dataclass(frozen=True, slots=True)

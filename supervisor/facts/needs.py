@@ -44,6 +44,9 @@ class Needs:
     startup_declared: bool = False
     memory: int = 0
     """bytes; 0 where nothing is declared"""
+    weights: tuple[str, ...] = ()
+    """files or folders of this machine with its model: what `drop-cache` may drop once it is unloaded; from the
+    configuration only"""
     vram: tuple[tuple[str, int], ...] = ()
     """(GPU, bytes) pairs; GPU '' is any"""
     stop_grace: float = 0.0

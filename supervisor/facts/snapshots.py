@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from supervisor.facts.containers import Container
 from supervisor.facts.happened import BusState, EngineState
+from supervisor.facts.memory import Hold, MemoryBudget, MemorySource
 from supervisor.facts.needs import Needs
 from supervisor.facts.plans import Approval, Decision, Plan, Rollout
 from supervisor.verdicts import Verdict
@@ -207,6 +208,10 @@ class Snapshot:
     bus: BusState | None = None
     host_memory: Mapping[str, float] = field(default_factory=dict)
     """MemTotal, MemAvailable, SwapTotal, SwapFree in bytes"""
+    budget: MemoryBudget | None = None
+    """None until memory was read once"""
+    sources: tuple[MemorySource, ...] = ()
+    holds: tuple[Hold, ...] = ()
     memory: Mapping[str, float] = field(default_factory=dict)
     """service id -> bytes that its container used when it was read last; left out where nobody knows"""
     counts: Mapping[str, int] = field(default_factory=dict)

@@ -6,7 +6,10 @@ from supervisor.verbs import VERBS, Disturbance, disturbance
 
 
 def test_the_table_has_nothing_that_runs_a_command() -> None:
-    assert sorted(VERBS) == ["notify", "phoenix", "protect", "release", "restart", "rollback", "scale", "start", "stop"]
+    assert sorted(VERBS) == [
+        *("drop-cache", "freeze", "fuse", "notify", "phoenix", "protect", "raise-limit", "reclaim", "release"),
+        *("restart", "rollback", "scale", "start", "stop", "thaw", "unfuse", "unload"),
+    ]
     assert [name for name, verb in VERBS.items() if verb.internal] == ["protect", "release"]
 
 
@@ -15,7 +18,7 @@ def test_parameters_have_defaults_and_only_those_of_the_verb_are_known() -> None
     with pytest.raises(ValueError, match="phoenix has no parameter 'imgae'; it knows: image, within"):
         VERBS["phoenix"].check({"imgae": "x"})
     with pytest.raises(ValueError, match="it knows: none"):
-        VERBS["stop"].check({"force": "yes"})
+        VERBS["start"].check({"force": "yes"})
 
 
 @pytest.mark.parametrize("image", ["", "-x", "a b", "x" * 513])
@@ -28,6 +31,14 @@ def test_an_image_parameter_cannot_be_an_option_or_two_words(image: str) -> None
 def test_a_count_is_a_small_whole_number(count: str) -> None:
     with pytest.raises(ValueError, match="is not a count"):
         VERBS["scale"].check({"replicas": count})
+
+
+@pytest.mark.parametrize("size", ["much", "-1GiB", "1 GiB"])
+def test_a_size_is_written_as_sizes_are(size: str) -> None:
+    assert VERBS["fuse"].check({}) == {"at": "", "for": "10m"}
+    assert VERBS["fuse"].check({"at": "4GiB"})["at"] == "4GiB"
+    with pytest.raises(ValueError, match="is not a size"):
+        VERBS["fuse"].check({"at": size})
 
 
 def test_scaling_down_is_an_emergency_and_scaling_up_disturbs() -> None:
