@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -24,12 +25,14 @@ from supervisor.config import load as load_settings
 from supervisor.core import Core
 from supervisor.core.assembling import assemble, permit_from
 from supervisor.core.decider import Decider
+from supervisor.core.holds import let_go
 from supervisor.core.reading import Reader, read_rules, rule_folders
 from supervisor.core.standing import Loaded
 from supervisor.core.tape import Tape
 from supervisor.engines.docker import DockerEngine
 from supervisor.errors import UsageError
 from supervisor.facts import (
+    Container,
     EdgeState,
     EngineEvent,
     Plan,
@@ -39,13 +42,18 @@ from supervisor.facts import (
 )
 from supervisor.journal import Journal, JournalThread, Row, lock_state
 from supervisor.journal.recorder import Recorder
+from supervisor.kernel.hands import ControlGroups
+from supervisor.kernel.host import Machine
+from supervisor.kernel.tree import KernelFiles
 from supervisor.ports import Engine
 from supervisor.rules.promql.evaluate import Options
 from supervisor.signals import pause_file
 from supervisor.signals.docker import Watch
 from supervisor.signals.gpu import GpuReader, VramGate
-from supervisor.signals.host import HostWatch, ProcHost
 from supervisor.signals.machine import boot_id
+from supervisor.signals.memory.edges import Edges
+from supervisor.signals.memory.mac import MacMachine
+from supervisor.signals.memory.watch import MemoryWatch, in_memory
 from supervisor.signals.probes import ServiceProber
 from supervisor.signals.request_file import RequestWatch, SharedFolder
 from supervisor.signals.room import HostRoom
@@ -75,19 +83,25 @@ class House:
         self.recorder = recorder
         self.core = Core(decider, journal, self.thread, self, clock, tape=Tape(recorder, self.thread))
         submit = self.core.submit
-        self.engines: dict[str, Engine] = {"docker": DockerEngine(settings.docker.endpoint, clock)}
+        self.tree = KernelFiles()
+        machine = MacMachine() if sys.platform == "darwin" else Machine(self.tree, settings.memory.group)
+        self.engines: dict[str, Engine] = {"docker": DockerEngine(settings.docker.endpoint, clock, tree=self.tree)}
         self.watches = {name: Watch(engine, submit, clock) for name, engine in self.engines.items()}
-        self.host = HostWatch(ProcHost(), submit, clock)
+        self.host = MemoryWatch(machine, self.tree, submit, clock, self._running)
+        group = settings.memory.group
+        self.edges = Edges(submit, clock, self.host.wake, self._running, group=group, tree=self.tree)
+        self.host.edges = self.edges
         self.prober = ServiceProber(clock, self.engines)
         self.gpu = GpuReader()
-        permit, room = permit_from(self.core.ask, clock), HostRoom(ProcHost(), vram=VramGate(self.gpu))
-        self.runner = Runner(self.engines, self.prober, room, permit, submit, clock)
+        permit, room = permit_from(self.core.ask, clock), HostRoom(machine, vram=VramGate(self.gpu))
+        self.groups = None if sys.platform == "darwin" else ControlGroups(KernelFiles(), clock)
+        self.runner = Runner(self.engines, self.prober, room, permit, submit, clock, self.groups)
         look = self.engines["docker"].gateway
         self.telling = Telling(settings, self.thread, clock, submit, self.core.ask, look=look)
         tape = Recording(recorder, self.thread)
         compose = Previewer(self.engines, lambda: self.core.snapshot.services)
         socket = control_path(os.environ, settings.state_dir)
-        foresight = Foresight(self.core, self.engines, room)
+        foresight = Foresight(self.core, self.engines, room, self.groups)
         self.control = Control(self.core, socket, recording=tape, compose=compose, foresight=foresight)
         self.requests = [
             RequestWatch(entry, SharedFolder(entry, in_folder), self.core.ask, clock, compose.widening)
@@ -103,6 +117,9 @@ class House:
         self._reader = Reader()
         self._remembering: asyncio.Future[int] | None = None
         self._pruning: asyncio.Future[None] | None = None
+
+    def _running(self) -> tuple[Container, ...]:
+        return in_memory(self.core.snapshot)
 
     # ------------------------------------------------------------ effects of a turn
 
@@ -156,6 +173,7 @@ class House:
         self._keep("core", self.core.run)
         self.telling.open(self._keep)
         self._keep("host", self.host.run)
+        self._keep("memory edges", self.edges.run)
         for name, watch in self.watches.items():
             self._keep(f"engine {name}", watch.run)
         self._keep("pause file", self._watch_pause_file)
@@ -245,6 +263,7 @@ class House:
         tell_systemd("STOPPING=1")
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.core.ask(Stopping(self.clock.wall(), self.clock.mono())), STOP_DEADLINE / 4)
+        await let_go(self.core, self.runner.holding, STOP_DEADLINE / 4)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.runner.close(), STOP_DEADLINE / 4)
         with contextlib.suppress(asyncio.TimeoutError):
@@ -264,6 +283,9 @@ class House:
         await self.gpu.close()
         for engine in self.engines.values():
             await engine.close()
+        if self.groups is not None:
+            self.groups.close()
+        self.tree.close()
 
 
 def _log_row(row: Row) -> None:

@@ -312,7 +312,7 @@ class Broker(Protocol):
 
 
 class Host(Protocol):
-    """The machine itself (real: signals/host, simulated: lab)."""
+    """The machine itself (real: kernel/host, simulated: lab/kernel)."""
 
     def meminfo(self) -> Mapping[str, float]:
         """/proc/meminfo in bytes: MemTotal, MemAvailable, MemFree, SwapTotal, SwapFree …"""

@@ -179,6 +179,11 @@ _TABLE = (
 
 VERBS: dict[str, Verb] = {verb.name: verb for verb in _TABLE}
 
+GENTLE = ("unload", "drop-cache", "reclaim", "fuse", "unfuse", "freeze", "thaw", "raise-limit")
+"""verbs that change what a container may take, or let it stand still, and neither stop nor start it"""
+HOLDS = {"freeze": "thaw", "fuse": "unfuse"}
+"""verbs whose effect ends by itself -> the verb that ends it"""
+
 
 def disturbance(verb: str, params: "dict[str, str]") -> Disturbance:
     """What this call of a verb costs: scaling up is a start, scaling to 0 a stop."""

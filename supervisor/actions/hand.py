@@ -2,7 +2,8 @@
 
 From: runner.py, one Hand per running plan. To: the core (permit before a step, StepEnded after it) and the engine.
 The rule all maneuvers live by: look first, do only what is missing, look again. So a step may be taken twice, after a
-late answer or by a later process, and is done once.
+late answer or by a later process, and is done once. Only where every call is time without the service, the engine's
+plain yes is taken for a look of its own (Told). An answer that was lost, or a no, never is.
 
 What a mark carried is durable before the next permit says yes: marks are handed over together with it, so that both
 cost one turn of the core and one write to its disk. Nothing here is allowed to tidy the world when it is cancelled: a
@@ -14,13 +15,15 @@ import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from supervisor import units
+from supervisor.actions.memory.absent import NoGroups
+from supervisor.actions.memory.loosen import loosen
 from supervisor.clock import Clock
 from supervisor.errors import EngineError, EngineGone, EngineTimeout, NotFound, ResurgamError
 from supervisor.facts import Container, EngineEvent, Json, Plan, StepEnded
-from supervisor.ports import Engine, Permit, Prober, Room, Submit
+from supervisor.ports import Engine, Groups, ModelServer, Permit, Prober, Room, Submit
 from supervisor.verdicts import Reason, Verdict, no
 
 T = TypeVar("T")
@@ -63,33 +66,30 @@ class LeftOpen(ResurgamError):
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """How a container that stands still is to be called, and its restart policy; '' for as it is."""
+class Told(Generic[T]):
+    """What the engine's plain yes to an act shows: it spares the look after it."""
 
-    key: str
-    name: str
-    policy: str = ""
-    stopped: bool = False
-    """stop it first where it runs (again): an engine that comes back starts what ran when it ended"""
-
-    def runs(self, seen: Container) -> bool:
-        """Whether it has to be stopped first."""
-        return self.stopped and seen.status in ACTIVE
-
-    def done(self, seen: Container | None) -> bool:
-        """Whether it is so; one that is gone needs nothing."""
-        if seen is None:
-            return True
-        return seen.name == self.name and self.policy in ("", seen.restart_policy) and not self.runs(seen)
+    seen: T
 
 
 class Hand:
     """Permission, engine, reports and news for one plan. `data` is what the steps so far left, `found` included."""
 
     def __init__(
-        self, plan: Plan, engine: Engine, prober: Prober, room: Room, permit: Permit, submit: Submit, clock: Clock
+        self,
+        plan: Plan,
+        engine: Engine,
+        prober: Prober,
+        room: Room,
+        permit: Permit,
+        submit: Submit,
+        clock: Clock,
+        groups: Groups | None = None,
+        servers: Mapping[str, ModelServer] | None = None,
     ) -> None:
         self.plan, self.engine, self.prober, self.room, self.clock = plan, engine, prober, room, clock
+        self.groups: Groups = groups or NoGroups()
+        self.servers = servers or {}
         self._permit, self._submit = permit, submit
         self._phases = {step.name: step.phase for step in plan.steps}
         self._backs = {step.name for step in plan.steps if step.back}
@@ -256,7 +256,7 @@ class Hand:
         seen: T | None = None,
     ) -> T:
         """Bring something about: look, act where it is not so yet, look again. Returns what was seen when it was so.
-        `seen`: a look of this very moment, which spares the first one.
+        `seen`: a look of this very moment, which spares the first one; an act that returns Told spares the next.
 
         A late answer is never followed by a blind second try: for `patience` seconds it is looked for first. After
         `tries` the last error is raised.
@@ -269,7 +269,8 @@ class Hand:
             if done(now):
                 return now
             try:
-                await act(now)
+                answer = await act(now)
+                known = answer.seen if isinstance(answer, Told) else None
                 continue
             except EngineTimeout as err:
                 trouble = err
@@ -279,7 +280,7 @@ class Hand:
             except EngineError as err:
                 trouble = err
                 await asyncio.sleep(0.25 * 2**attempt)
-        now = await self.read(look)
+        now = known if known is not None else await self.read(look)
         if done(now):
             return now
         raise trouble
@@ -296,13 +297,19 @@ class Hand:
 
     # ------------------------------------------------------------ the everyday acts
 
-    async def stop(self, key: str, tries: int = 3, seen: Container | None = None) -> Container | None:
+    async def stop(
+        self, key: str, tries: int = 3, seen: Container | None = None, *, quick: bool = False
+    ) -> Container | None:
         """See to it that it stands still; ends the engine's own retries too. Returns it as it stands then. `seen`: as
-        it stands at this moment."""
+        it stands at this moment. `quick`: the engine's yes is enough, and whoever goes on from there looks: when it was
+        started last, and how it ended, is not known yet."""
 
-        async def act(seen: Container | None) -> None:
-            if seen is not None:
-                await self.engine.stop(seen.id, self.grace(seen))
+        async def act(seen: Container | None) -> Told[Container | None] | None:
+            if seen is None:
+                return None
+            await loosen(self.groups, seen)
+            await self.engine.stop(seen.id, self.grace(seen))
+            return Told(replace(seen, status="exited", exit_code=0, finished_at=0.0)) if quick else None
 
         return await self.make(lambda: self.engine.inspect(key), still, act, tries=tries, patience=15.0, seen=seen)
 
@@ -316,31 +323,6 @@ class Hand:
             lambda now: self.engine.set_policy(key, policy),
             tries=tries,
             seen=seen,
-        )
-
-    async def turn(self, turns: Sequence[tuple[Container, Turn]], tries: int = 3) -> tuple[Container | None, ...]:
-        """See to it that containers that stand still have these policies and names, one after the other in this order;
-        then all are looked at at once, and it holds for all of them when this returns. Each comes as it stands at this
-        moment; None for one that is gone. Conflict where another container has a name."""
-
-        async def look() -> tuple[Container | None, ...]:
-            return tuple(await asyncio.gather(*(self.engine.inspect(turn.key) for _seen, turn in turns)))
-
-        async def act(now: tuple[Container | None, ...]) -> None:
-            for (_seen, turn), one in zip(turns, now, strict=True):
-                if one is not None and turn.runs(one):
-                    await self.engine.stop(turn.key, self.grace(one))
-                if one is not None and turn.policy not in ("", one.restart_policy):
-                    await self.engine.set_policy(turn.key, turn.policy)
-                if one is not None and turn.name != one.name:
-                    await self.engine.rename(turn.key, turn.name)
-
-        return await self.make(
-            look,
-            lambda now: all(turn.done(one) for (_seen, turn), one in zip(turns, now, strict=True)),
-            act,
-            tries=tries,
-            seen=tuple(seen for seen, _turn in turns),
         )
 
     async def remove(self, key: str, tries: int = 3) -> None:

@@ -15,9 +15,10 @@ from dataclasses import replace
 
 from supervisor.actions import prepare, proof, rollback, tidy
 from supervisor.actions.common import launch, make_room, must_be, remaining, sentence
-from supervisor.actions.hand import ACTIVE, Cannot, Denied, Ending, Hand, Turn
+from supervisor.actions.hand import ACTIVE, Cannot, Denied, Ending, Hand
 from supervisor.actions.plans import limit
 from supervisor.actions.probation import Finding, watch
+from supervisor.actions.turns import Turn, turn
 from supervisor.errors import Conflict, EngineError
 from supervisor.facts import Container, Json
 from supervisor.services import OP_LABEL, causes, temp_name
@@ -92,16 +93,18 @@ async def _swap(hand: Hand, old: Container | None, new: Container) -> Container:
     anyway is not taken twice."""
     hand.mark("stop", "It is asked to stop.", stopped_at=hand.data.get("stopped_at") or hand.clock.wall())
     hand.tell()
-    needs_room = _less(new, old)
-    old = await hand.stop(hand.plan.container_id)
-    ended = hand.data.get("ended_at") or proof.last_moment(hand, old)
-    kept: Json = {} if old is None else {"old_exit": old.exit_code, "back_before": old.started_at}
-    hand.mark("stop", _how_it_ended(old), ended_at=ended, **kept)
+    needs_room, since, ended = _less(new, old), hand.clock.mono(), hand.data.get("ended_at")
+    old = await hand.stop(hand.plan.container_id, quick=True)
+    if hand.clock.mono() - since >= _FRESH:  # it took its time, and people may have used it
+        old, new = await hand.inspect(hand.plan.container_id), await _new_is_there(hand, new.id)
+    hand.mark("stop", ended_at=ended or proof.last_moment(hand, old))
     room = asyncio.get_running_loop().create_task(make_room(hand, needs_room, "room"), name="room")
     try:
-        named, since = await _trade_names(hand, old, new), hand.clock.mono()
-        for step in ("hold", "park", "adopt"):
-            hand.mark(step)
+        (old, named), since = await _trade_names(hand, old, new), hand.clock.mono()
+        hand.mark("hold")
+        kept: Json = {} if old is None else {"old_exit": old.exit_code, "back_before": old.started_at}
+        hand.mark("park", _how_it_ended(old), ended_at=ended or proof.last_moment(hand, old), **kept)
+        hand.mark("adopt")
         held = await room
     finally:
         room.cancel()
@@ -118,16 +121,16 @@ def _less(new: Container, old: Container | None) -> Container:
     return replace(new, ports=tuple(port for port in new.ports if port not in held))
 
 
-async def _trade_names(hand: Hand, old: Container | None, new: Container) -> Container:
-    """Hold the old one down and park it, then give its name to the new one. Cannot where somebody else has the name, or
-    the new one is gone."""
+async def _trade_names(hand: Hand, old: Container | None, new: Container) -> tuple[Container | None, Container]:
+    """Hold the old one down and park it, then give its name to the new one; both as they stand then. Cannot where
+    somebody else has the name, or the new one is gone."""
     name = hand.plan.name
     turns = [(new, Turn(new.id, name))]
     if old is not None:
         aside = str(hand.data["parked"]) if old.name == name else old.name
-        turns.insert(0, (old, Turn(old.id, aside, "no")))
+        turns.insert(0, (old, Turn(old.id, aside, "no", stopped=True)))
     try:
-        named = (await hand.turn(turns))[-1]
+        *parked, named = await turn(hand, turns)
     except Conflict:
         holder = await hand.inspect(name)
         if holder is None or holder.id in (new.id, hand.plan.container_id):
@@ -136,7 +139,7 @@ async def _trade_names(hand: Hand, old: Container | None, new: Container) -> Con
         raise Cannot(no(Reason.NAME_TAKEN, text)) from None
     if named is None:
         raise Cannot(_GONE)
-    return named
+    return (parked[0] if parked else None), named
 
 
 def _how_it_ended(old: Container | None) -> str:

@@ -10,6 +10,7 @@ from supervisor.engines.docker import shape
 from supervisor.facts import Container, Intent, Json, Plan, Service, Step
 from supervisor.incidents.locks import names as lock_names
 from supervisor.services import loads
+from supervisor.verbs import GENTLE
 from supervisor.verdicts import Reason, Verdict, no
 
 
@@ -124,6 +125,8 @@ def _steps(
         )
     if verb == "protect":
         return steps.protect(service.id)
+    if verb in GENTLE:
+        return steps.gentle(container.name, verb)
     table = {"stop": steps.stop, "start": steps.start, "restart": steps.restart, "release": steps.release}
     return table[verb](container.name) if verb in table else ()
 

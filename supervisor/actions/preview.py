@@ -11,11 +11,14 @@ from supervisor.actions import recipe
 from supervisor.actions.compose import body as composed
 from supervisor.actions.compose import difference
 from supervisor.actions.compose import preview as compose
+from supervisor.actions.memory import foreseeing as memory
+from supervisor.actions.memory.absent import NoGroups
 from supervisor.actions.recipe import Recipe, injected, report, rights
 from supervisor.errors import EngineError, NotFound
 from supervisor.facts import Container, Image, Json, Plan, Service
-from supervisor.ports import Engine, EngineInfo, FileChange, Room
+from supervisor.ports import Engine, EngineInfo, FileChange, Groups, Room
 from supervisor.services import OP_LABEL
+from supervisor.verbs import GENTLE
 from supervisor.verdicts import Reason, Verdict, no
 
 OP = "0" * 6
@@ -23,8 +26,9 @@ OP = "0" * 6
 _RECREATES = ("phoenix", "rollback")
 
 
-async def foresee(plan: Plan, service: Service, engine: Engine, room: Room) -> Json:
-    """Everything about one plan: `refused` is None, or why its first look would end it (reason and text)."""
+async def foresee(plan: Plan, service: Service, engine: Engine, room: Room, groups: Groups | None = None) -> Json:
+    """Everything about one plan: `refused` is None, or why its first look would end it (reason and text). `groups`: the
+    hands on the memory of containers."""
     found: Json = {
         "image": {},
         "steps": [_step(step.name, step.phase, step.writes, step.back) for step in plan.steps],
@@ -34,6 +38,8 @@ async def foresee(plan: Plan, service: Service, engine: Engine, room: Room) -> J
         "waits": await _waits(plan, service.container, room),
         "refused": None,
     }
+    if plan.verb in GENTLE:
+        return found | await memory.foresee(plan, service, groups or NoGroups())
     if plan.verb not in _RECREATES:
         return found
     try:

@@ -15,9 +15,10 @@ next `up`) or too many are kept already. How it ended is kept in the journal eit
 from supervisor import units
 from supervisor.actions import forensics, proof
 from supervisor.actions.common import launch, left_over, remaining, sentence
-from supervisor.actions.hand import ACTIVE, Cannot, Denied, Ending, Hand, Turn
+from supervisor.actions.hand import ACTIVE, Cannot, Denied, Ending, Hand
 from supervisor.actions.plans import limit
 from supervisor.actions.probation import watch
+from supervisor.actions.turns import Turn, turn
 from supervisor.errors import EngineError
 from supervisor.facts import Container, Json
 from supervisor.incidents import permit
@@ -133,7 +134,7 @@ async def _halt(hand: Hand, new: Container | None, name: str = "") -> None:
     """Stop it and hold it down: not even a reboot starts it. `name`: what it is called then, '' for as it is."""
     new = await _stop(hand, new)
     if new is not None:
-        await hand.turn([(new, Turn(new.id, name or new.name, "no", stopped=True))], tries=TRIES)
+        await turn(hand, [(new, Turn(new.id, name or new.name, "no", stopped=True))], tries=TRIES)
 
 
 async def _stop(hand: Hand, new: Container | None) -> Container | None:
@@ -162,7 +163,7 @@ async def _restore(hand: Hand, new: Container | None) -> Container | None:
         # one that somebody started meanwhile keeps policy `no`: it is only changed on a container that stands still
         policy = "" if old.status in ACTIVE else str(data.get("old_policy") or "no")
         turns.append((old, Turn(old.id, name, policy)))
-    turned = await hand.turn(turns, tries=TRIES)
+    turned = await turn(hand, turns, tries=TRIES)
     hand.mark("back_aside")
     if old is None:
         return None

@@ -11,20 +11,30 @@ from collections.abc import Awaitable, Callable, Mapping
 from supervisor import units
 from supervisor.actions import phoenix, protect, release, restart, start, stop
 from supervisor.actions.hand import Ending, Hand, LeftOpen
+from supervisor.actions.memory import giving, holding, limits
 from supervisor.actions.plans import plain_verb
 from supervisor.clock import Clock
 from supervisor.facts import EngineEvent, Plan, PlanEnded
-from supervisor.ports import Engine, Permit, Prober, Room, Submit
+from supervisor.ports import Engine, Groups, ModelServer, Permit, Prober, Room, Submit
+from supervisor.verbs import HOLDS
 from supervisor.verdicts import Reason, Verdict, no, yes
 
 MANEUVERS: Mapping[str, Callable[[Hand], Awaitable[Ending]]] = {
+    "drop-cache": giving.drop_cache,
+    "freeze": holding.freeze,
+    "fuse": holding.fuse,
     "phoenix": phoenix.run,
     "protect": protect.run,
+    "raise-limit": limits.run,
+    "reclaim": giving.reclaim,
     "release": release.run,
     "restart": restart.run,
     "rollback": phoenix.run,
     "start": start.run,
     "stop": stop.run,
+    "thaw": holding.thaw,
+    "unfuse": holding.unfuse,
+    "unload": giving.unload,
 }
 _TRIES = 2
 """a maneuver that fails in a way it should not is taken up once more, as a fresh process would"""
@@ -41,8 +51,12 @@ class Runner:
         permit: Permit,
         submit: Submit,
         clock: Clock,
+        groups: Groups | None = None,
+        servers: Mapping[str, ModelServer] | None = None,
     ) -> None:
+        """`groups`: the hands on the memory of containers; `servers`: on model servers, by service."""
         self._engines, self._prober, self._room = engines, prober, room
+        self._groups, self._servers = groups, servers
         self._permit, self._submit, self._clock = permit, submit, clock
         self._hands: dict[int, Hand] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -58,7 +72,8 @@ class Runner:
             text = f"There is no engine {plan.engine!r} any more; {plan.verb} {plan.service} cannot be done."
             self._ended(plan, Ending(no(Reason.FAILED, text), (), {"why": Reason.ENGINE_ABSENT.value}))
             return
-        hand = Hand(plan, engine, self._prober, self._room, self._permit, self._submit, self._clock)
+        hands = self._groups, self._servers
+        hand = Hand(plan, engine, self._prober, self._room, self._permit, self._submit, self._clock, *hands)
         self._hands[plan.id] = hand
         self._tasks[plan.id] = asyncio.get_running_loop().create_task(self._run(hand), name=f"plan-{plan.id}")
 
@@ -87,6 +102,10 @@ class Runner:
     def running(self) -> tuple[int, ...]:
         """The plans that run now."""
         return tuple(sorted(self._tasks))
+
+    def holding(self) -> bool:
+        """Whether a plan is about to hold a container, or to let one go: that takes but a moment."""
+        return any(hand.plan.verb in (*HOLDS, *HOLDS.values()) for hand in self._hands.values())
 
     async def _run(self, hand: Hand) -> None:
         ending = await self._maneuver(hand)

@@ -59,6 +59,12 @@ def release(name: str) -> tuple[Step, ...]:
     return (Step("policy", "inside", (name,)),)
 
 
+def gentle(name: str, verb: str) -> tuple[Step, ...]:
+    """What is done to the memory of a container that runs on. What is let go needs no look first."""
+    first = () if verb in ("thaw", "unfuse") else (Step("look", "before"),)
+    return (*first, Step(verb, "inside", (name,)))
+
+
 def protect(service: str) -> tuple[Step, ...]:
     """Tag the image that proved healthy."""
     return (Step("protect", "before", (lkg_ref(service),)),)

@@ -7,9 +7,25 @@ the core, which gives it back at the next start.
 
 from supervisor.actions.common import must_be, sentence, still_there
 from supervisor.actions.hand import Cannot, Denied, Ending, Hand, cannot, ended_early
-from supervisor.errors import EngineError
-from supervisor.facts import Json
+from supervisor.actions.memory.looking import planned, shown
+from supervisor.errors import EngineError, ResurgamError
+from supervisor.facts import Container, Json
 from supervisor.verdicts import Reason, no, yes
+
+
+async def _still_over(hand: Hand, found: Container) -> None:
+    """`over_plan=true`: what keeps to its plan by now is left alone. Where nobody knows its plan, or the kernel does
+    not tell what it uses, what was decided holds."""
+    plan = planned(hand)
+    if hand.plan.params.get("over_plan") != "true" or not found.running or not plan:
+        return
+    try:
+        used = (await hand.groups.read(found)).used
+    except ResurgamError:
+        return
+    if used <= plan:
+        text = f"{hand.plan.service} keeps to its plan by now ({shown(used)} of {shown(plan)}); it is left alone."
+        raise Denied(no(Reason.WITHIN_PLAN, text))
 
 
 async def run(hand: Hand) -> Ending:
@@ -20,6 +36,7 @@ async def run(hand: Hand) -> Ending:
             found = await hand.inspect(key)
             await hand.step("look", found)
             found = must_be(hand, found)
+            await _still_over(hand, found)
             policy: Json = {"policy": found.restart_policy} if found.restart_policy != "no" else {}
             hand.mark("look", f"It is {found.status}.", was=found.status, **policy)
         seen = await hand.inspect(key)

@@ -27,7 +27,9 @@ EVENT_FOLDERS = ("alert", "action", "container", "model", "drift", "daemon")
 
 _LEVEL_LIMIT = 200
 _RESERVED = frozenset("/+#$~")
-_CRITICAL = frozenset({"action.failed", "action.degraded", "container.oom", "daemon.engine_lost", "daemon.shed"})
+_CRITICAL = frozenset(
+    {"action.failed", "action.degraded", "container.oom", "daemon.engine_lost", "daemon.oom", "daemon.shed"}
+)
 _WARNING = frozenset(
     {
         "action.rolled_back",

@@ -15,7 +15,8 @@ ALERTS_SHOWN = 100
 ALERTS_SIZE = 131_072
 """bytes of them: what a broker does not take would stand there as it was, for ever"""
 REFRESH = 30.0
-"""seconds between two messages of one topic that differ only in readings (bytes of memory, the value of an alert)"""
+"""seconds between two messages of one topic that differ only in readings (bytes of memory, the value of an alert, which
+its annotations repeat)"""
 HOST_EXPIRY = 180.0
 DAEMON_EXPIRY = 3 * DAY
 CONTAINER_EXPIRY = DAY
@@ -46,7 +47,7 @@ def documents(snapshot: Snapshot, status: str = "") -> dict[str, Document]:
     for service in snapshot.services:
         about = container_document(service, snapshot)
         where = topic(host, "state", "container", service=service.id)
-        found.append(_document(where, about, _without(about, "memory"), CONTAINER_EXPIRY))
+        found.append(_document(where, about, _without(about, "memory") | {"budget": _steady(about)}, CONTAINER_EXPIRY))
     return {document.message.topic: document for document in found}
 
 
@@ -59,7 +60,7 @@ def _alerts(snapshot: Snapshot) -> Document:
     everything = alerts_document(snapshot)
     shown = _fitting(everything[:ALERTS_SHOWN])
     body = {"alerts": shown, "more": len(everything) - len(shown)}
-    steady = {"alerts": [_without(alert, "value") for alert in shown], "more": body["more"]}
+    steady = {"alerts": [_without(alert, "value", "annotations") for alert in shown], "more": body["more"]}
     return _document(topic(snapshot.host, "state", "alerts"), body, steady, 0.0)
 
 
@@ -75,11 +76,21 @@ def _fitting(alerts: list[Json]) -> list[Json]:
 
 def _host(snapshot: Snapshot) -> Document:
     body = host_document(snapshot)
-    steps = {}
+    steps: Json = {}
     for store in ("memory", "swap"):
         used = (body.get(store) or {}).get("used")
         steps[store] = None if used is None else int(used / MOVED)
+    budget = body["budget"] or {}
+    steps |= {key: budget.get(key) for key in ("total", "reserve", "at_risk", "culprit")}
+    steps["swap_there"] = {key: budget["swap"][key] for key in ("declared", "total")} if budget else {}
     return _document(topic(snapshot.host, "state", "host"), body, steps, HOST_EXPIRY, qos=0)
+
+
+def _steady(about: Json) -> Json:
+    """What of a service's part of the memory is told at once: its plan, whether it keeps to it, and what is done."""
+    budget = about["budget"] or {}
+    kept = ("plan", "source", "limit", "loading", "culprit", "frozen", "frozen_until", "fuse", "fuse_until")
+    return {key: budget.get(key) for key in kept} | {"over": bool(budget.get("over"))}
 
 
 def _document(where: str, body: Json, steady: Json, expiry: float, qos: int = 1) -> Document:

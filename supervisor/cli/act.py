@@ -26,9 +26,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     for name, param in verb.params.items():
         text = param.help + (f" (default {param.default})" if param.default else "")
         if param.kind == "flag":
-            parser.add_argument(f"--{name}", action="store_const", const="true", default="", help=param.help)
+            option = f"--{name.replace('_', '-')}"
+            parser.add_argument(option, action="store_const", const="true", default="", help=param.help)
             continue
-        needed = verb.name == "scale" and name == "replicas"
+        needed = (verb.name, name) in (("scale", "replicas"), ("raise-limit", "to"))
         parser.add_argument(f"--{name}", default="", required=needed, metavar=param.kind.upper(), help=text)
     parser.add_argument(
         "--override", default="", metavar="REASON", help="lift budget, cooldown, brake and veto this once, and say why"

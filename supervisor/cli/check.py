@@ -23,20 +23,23 @@ from supervisor.core import ourselves
 from supervisor.errors import ConfigError, Mistake, UsageError
 from supervisor.incidents import binding, playbooks, veto
 from supervisor.journal.recorder import KEEP_MS
+from supervisor.memory import series as understood
 from supervisor.rules import RecordRule, RuleFile
 from supervisor.rules.checking import accepts
 from supervisor.rules.checking.lint import lint
 from supervisor.rules.files import Origin, document_of, read, shipped_folder
 from supervisor.rules.files import load as load_rules
 from supervisor.services import series
-from supervisor.signals import docker_stats, host
+from supervisor.signals import docker_stats
+from supervisor.signals.memory import series as memory
 from supervisor.signals.probes import grpc
 from supervisor.verdicts import Reason, Verdict
 
 Source = tuple[Path, Origin]
 """a file or folder, and whose it is"""
 
-METRICS = {metric.name: metric for made in (host, docker_stats, series, ourselves) for metric in made.METRICS}
+_MADE = (memory, understood, docker_stats, series, ourselves)
+METRICS = {metric.name: metric for made in _MADE for metric in made.METRICS}
 """every metric that is made here, by name"""
 
 _TESTS = (".test.yaml", ".test.yml", ".actions-test.yaml", ".actions-test.yml")

@@ -19,6 +19,7 @@ COLOURS = {
     "alert.resolved": "green",
     "container.died": "red",
     "container.oom": "red",
+    "daemon.oom": "red",
     "action.verified": "green",
     "action.failed": "red",
     "action.degraded": "red",

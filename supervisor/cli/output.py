@@ -6,6 +6,7 @@ without control characters: a name must not be able to repaint a terminal. Colou
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -49,6 +50,11 @@ class Output:
     def for_people(self) -> bool:
         """Whether tables and sentences are wanted."""
         return self.form == "table"
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal; 0 where it is none, and a line may be as long as it likes."""
+        return shutil.get_terminal_size().columns if self._stream.isatty() else 0
 
     def line(self, text: str = "", colour: str = "") -> None:
         """One line for people."""

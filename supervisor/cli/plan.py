@@ -1,4 +1,4 @@
-"""`resurgam plan phoenix|rollback|restart|start|stop SERVICE`: exactly what would happen, and nothing is touched.
+"""`resurgam plan VERB SERVICE`: exactly what would happen, and nothing is touched.
 
 In: /v1/preview of the daemon, with the same words as the command itself. Out: whether it would be done now, the images,
 the steps and the way back, the fidelity report, what it may have to wait for. Exit 0 it would be done, 3 it would be
@@ -13,9 +13,9 @@ from supervisor.cli.client import Client
 from supervisor.cli.output import Output, counted
 from supervisor.facts import Json
 from supervisor.units import plain, short_image, show_duration
-from supervisor.verbs import VERBS
+from supervisor.verbs import GENTLE, VERBS
 
-PLANNED = ("phoenix", "rollback", "restart", "start", "stop")
+PLANNED = ("phoenix", "rollback", "restart", "start", "stop", *GENTLE)
 _STEPS = {
     "look": "look at it once more",
     "protect": "tag the image, so that no clean-up takes it",
@@ -35,6 +35,14 @@ _STEPS = {
     "retag": "let the tag stand for that image, too",
     "spare": "keep what was before, never started",
     "clear": "remove the old one",
+    "unload": "ask its server to put the model away, and see what comes back",
+    "drop-cache": "let the kernel forget the files of its model",
+    "reclaim": "let the kernel take memory back",
+    "fuse": "slow it down where it grows on; it ends by itself",
+    "unfuse": "take the fuse away",
+    "freeze": "let it stand still; it goes on by itself",
+    "thaw": "let it go on",
+    "raise-limit": "write the higher limit; its next start has the old one again",
 }
 _BACK = {
     "back_stop": "stop it",
@@ -67,7 +75,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         for key, param in verb.params.items():
             text = param.help + (f" (default {param.default})" if param.default else "")
             if param.kind == "flag":
-                one.add_argument(f"--{key}", action="store_const", const="true", default="", help=text)
+                option = f"--{key.replace('_', '-')}"
+                one.add_argument(option, action="store_const", const="true", default="", help=text)
             else:
                 one.add_argument(f"--{key}", default="", metavar=param.kind.upper(), help=text)
         if name == "phoenix":
@@ -175,7 +184,7 @@ def _steps(stage: Json, output: Output) -> None:
             continue
         if step["phase"] == "inside" and not away:
             away = True
-            away_words = "" if stage["verb"] == "start" else "the service is away; "
+            away_words = "" if stage["verb"] in ("start", *GENTLE) else "the service is away; "
             output.line(f"  -- from here on {away_words}it is brought to its end, or back --", "dim")
         writes = f"  [{', '.join(step['writes'])}]" if step["writes"] else ""
         output.line(f"  {step['name']:<10} {_STEPS.get(step['name'], '')}{writes}")

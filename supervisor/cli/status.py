@@ -5,12 +5,13 @@ In: /v1/status. Out: tables, or the document itself. Exit 1 where something need
 
 import argparse
 
+from supervisor.cli import status_memory
 from supervisor.cli.client import Client
 from supervisor.cli.output import Output, ago, counted, local
 from supervisor.cli.plan import at_step
 from supervisor.errors import UsageError
 from supervisor.facts import Json
-from supervisor.units import show_duration, show_size
+from supervisor.units import show_duration
 
 LATE = 10.0
 """seconds that a message may wait for the broker before it is worth a word"""
@@ -58,7 +59,8 @@ def only(document: Json, word: str) -> Json:
 def needs_you(document: Json) -> list[str]:
     """The services, questions and problems that a person should look at."""
     named = [entry["service"] for entry in document["services"] if _troubled(entry)]
-    return named + [asked["id"] for asked in document["approvals"]] + list(document["daemon"]["problems"])
+    asked = [one["id"] for one in document["approvals"]]
+    return named + asked + list(document["daemon"]["problems"]) + status_memory.troubled(document)
 
 
 def _troubled(entry: Json) -> bool:
@@ -103,11 +105,13 @@ def _print(document: Json, output: Output) -> None:
         output.line("nothing may be healed yet: label a container resurgam.enable=true, or name it under services:")
     for text, colour in telling(document):
         output.line(text, colour)
-    output.line(_memory(document["host"]), "dim")
+    for text, colour in status_memory.lines(document):
+        output.line(text, colour)
     if document["services"]:
         output.line()
         heads: tuple[str, ...] = ("service", "state", "health", "deaths", "up", "image", "wanted", "heals", "note")
         output.table(heads, [_service(entry, now) for entry in document["services"]])
+    _shares(document, output)
     if document["alerts"]:
         output.line()
         output.table(
@@ -154,13 +158,14 @@ def _bus(document: Json, off: bool) -> list[str]:
     return found
 
 
-def _memory(host: Json) -> str:
-    parts = []
-    for name in ("memory", "swap"):
-        store = host[name]
-        if isinstance(store["total"], int | float) and store["used"] is not None:
-            parts.append(f"{name} {store['used'] * 100:.0f}% of {show_size(store['total'])}")
-    return ", ".join(parts) or "memory not read yet"
+def _shares(document: Json, output: Output) -> None:
+    """Who takes how much of the memory, where that is known."""
+    heads, rows, others = status_memory.table(document["services"], output.width)
+    if rows:
+        output.line()
+        output.table(heads, rows)
+    if others:
+        output.line(others, "dim")
 
 
 def _service(entry: Json, now: str) -> tuple[object, ...]:

@@ -5,7 +5,7 @@ steps come back as facts. What a restart must not forget (open plans, budget) st
 `spent`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from supervisor.actions.plans import build
 from supervisor.clock import Clock
 from supervisor.core import documents, second_word
 from supervisor.core.approvals import hint
-from supervisor.core.consequences import image_for, learn, unwant, want
+from supervisor.core.consequences import image_for, known, learn, unwant, want
 from supervisor.facts import (
     Decision,
     EngineEvent,
@@ -58,7 +58,7 @@ OUTCOMES = {
 
 PROOF = (
     *("old_image", "new_image", "old_ref", "new_ref", "old_digest", "new_digest", "proof", "seconds", "downtime"),
-    *("load_seconds", "steps", "probes", "back_probes", "backup", "failed", "old_log", "why"),
+    *("load_seconds", "steps", "probes", "back_probes", "backup", "failed", "old_log", "why", "memory"),
 )
 """what the last row of a plan tells beside its outcome: the proof"""
 
@@ -170,11 +170,15 @@ class Admission:
         plan = build(intent, service, plan_id=self._next, op=self._clock.token(3), now=core.now, image_id=image_id)
         if isinstance(plan, Verdict):
             return Decision(core.now, intent, plan)
-        found = {**plan.found, "wanted": dump(service.wanted)}
+        found = {**plan.found, **known(core, plan, service)}
         locks = core.rollouts.locks(core, plan)
         return self._open_plan(core, intent, replace(plan, override=intent.override, found=found, locks=locks), service)
 
-    def _open_plan(self, core: "Decider", intent: Intent, plan: Plan, service: Service) -> Decision:
+    def of_our_own(self, core: "Decider", intent: Intent, make: Callable[[int, str], Plan]) -> int:
+        """Open a plan of ours that needs nobody's leave and waits for nobody; its id."""
+        return self._open_plan(core, intent, make(self._next, self._clock.token(3)), None).plan
+
+    def _open_plan(self, core: "Decider", intent: Intent, plan: Plan, service: Service | None) -> Decision:
         self._next += 1
         self._open[plan.id] = plan
         core.batch.put("plan", str(plan.id), dump(plan))
@@ -186,7 +190,8 @@ class Admission:
             core.batch.put("spent", str(plan.id), dump(spend))
             self._forget_spent(core)
         core.approvals.settled(core, intent)
-        want(core, plan, service)
+        if service is not None:
+            want(core, plan, service)
         core.registry.mark(self.touched())
         waits = self._locks.admit(plan)
         body = _body(intent) | {"plan": plan.id, "steps": [step.name for step in plan.steps if not step.back]}
@@ -288,6 +293,7 @@ class Admission:
         body |= {key: data[key] for key in PROOF if key in data}
         core.row(kind, plan.service, body, not verbs.VERBS[plan.verb].internal)
         learn(core, plan, outcome, data)
+        core.holds.ended(core, plan, outcome, data)
         early = not outcome.ok and plan.phase == "before"
         if (early or data.get("untouched")) and self._spent.pop(plan.id, None) is not None:
             core.batch.put("spent", str(plan.id), None)  # nothing was touched: it costs no budget

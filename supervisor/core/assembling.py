@@ -13,7 +13,9 @@ from supervisor.clock import Clock
 from supervisor.core.admission import Admission
 from supervisor.core.approvals import Approvals
 from supervisor.core.decider import Decider
+from supervisor.core.holds import Holds
 from supervisor.core.mail import Mail
+from supervisor.core.memory import MemoryDesk
 from supervisor.core.outside import Outsiders
 from supervisor.core.rollouts import Rollouts
 from supervisor.core.silences import Silences
@@ -33,6 +35,8 @@ SPACES = (
     "alert",
     "approval",
     "command",
+    "footprint",
+    "hold",
     "incident",
     "load",
     "meta",
@@ -98,6 +102,8 @@ def assemble(
         Silences(kept["silence"]),
         Mail(kept["command"]),
         Outsiders(kept["outside"]),
+        Holds(kept["hold"]),
+        MemoryDesk(loaded.settings.memory, kept["footprint"]),
     )
     decider.desk.restored(alerts, lost)
     decider.last_seq = journal.last_seq

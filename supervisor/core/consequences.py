@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from supervisor.facts import Intent, Json, Plan, Service, Wanted
-from supervisor.journal.codec import load
+from supervisor.incidents.holding import unloaded
+from supervisor.journal.codec import dump, load
 from supervisor.services.events import PERSON
 from supervisor.verdicts import Reason, Verdict
 
@@ -28,6 +29,17 @@ def image_for(intent: Intent, service: Service) -> str:
     if image == "current" and container is not None:
         return container.ref_image_id or container.image_id
     return ""
+
+
+def known(core: "Decider", plan: Plan, service: Service) -> Json:
+    """What a plan must know beyond its service: what was wanted before it, what is held, how much was planned."""
+    found: Json = {"wanted": dump(service.wanted), **core.holds.known(plan.verb, service.id)}
+    budget = core.memory.budget(core)
+    part = budget.of(service.id) if budget is not None else None
+    found["memory_plan"] = part.plan if part is not None else 0.0
+    if service.container is not None:
+        found["unloaded"] = unloaded(service.id, service.container, core.admission.spent(core.now))
+    return found
 
 
 def want(core: "Decider", plan: Plan, service: Service) -> None:

@@ -13,8 +13,11 @@ from supervisor.core.admission import Admission
 from supervisor.core.alerts import AlertDesk
 from supervisor.core.approvals import Approvals
 from supervisor.core.commands import answer_command
+from supervisor.core.holds import Holds
 from supervisor.core.lanes import Reply
 from supervisor.core.mail import Mail
+from supervisor.core.memory import MemoryDesk
+from supervisor.core.memory import take as readings
 from supervisor.core.outside import Outsiders
 from supervisor.core.rollouts import Rollouts
 from supervisor.core.silences import Silences
@@ -34,6 +37,7 @@ from supervisor.facts import (
     Json,
     Labels,
     Looked,
+    OomSeen,
     Outside,
     PlanEnded,
     Readings,
@@ -64,7 +68,6 @@ PRUNE = 3600.0
 """seconds: so often what is too old is let go"""
 SERVICES = "services"
 """the collector of what the registry makes of events"""
-HOST_SERIES = ("MemTotal", "MemAvailable", "SwapTotal", "SwapFree")
 
 
 class Decider:
@@ -85,12 +88,15 @@ class Decider:
         silences: Silences,
         mail: Mail,
         outside: Outsiders,
+        holds: Holds,
+        memory: MemoryDesk,
     ) -> None:
         self.loaded, self.identity, self.standing = loaded, identity, standing
         self.registry, self.store, self.rules, self.book = registry, store, rules, book
         self.admission = admission
         self.approvals, self.rollouts, self.silences = approvals, rollouts, silences
-        self.mail, self.outside = mail, outside
+        self.mail, self.outside, self.holds, self.memory = mail, outside, holds, memory
+        registry.informed(lambda: memory.budget(self))
         self.desk = AlertDesk(rules, registry.find, silences, outside.active)
         self.replies: list[tuple[Any, Any]] = []
         self.effects: list[Effect] = []
@@ -136,6 +142,7 @@ class Decider:
         ourselves.end_pauses(self)
         self.silences.tick(self)
         self.outside.tick(self)
+        self.holds.tick(self)
         if not self._begun:
             self._begun = True
             self._first_words()
@@ -173,7 +180,7 @@ class Decider:
         if tick is not None:
             found.append(tick)
         walls = [self.rules.due(), self._again, ourselves.pause_end(self), self.approvals.due(), self.silences.due()]
-        walls.append(self.outside.due())
+        walls += [self.outside.due(), self.holds.due(self)]
         found += [self.mono + max(0.0, wall - self.now) for wall in walls if wall is not None]
         return min(found)
 
@@ -188,11 +195,12 @@ class Decider:
         return self.last_seq
 
     def _on_event(self, fact: EngineEvent) -> None:
+        self.holds.heard(self, fact)
         if self.admission.concerns(fact):
             self.effects.append(lambda to: to.notice(fact))
         self._fold(fact)
 
-    def _fold(self, fact: EngineEvent | Looked | ImageRef | Sweep | EngineState) -> None:
+    def _fold(self, fact: EngineEvent | Looked | ImageRef | Sweep | EngineState | OomSeen) -> None:
         self._happened(self.registry.fold(fact, self.admission.touched()))
 
     def _on_sweep(self, fact: Sweep) -> None:
@@ -223,18 +231,7 @@ class Decider:
             ourselves.sample(self)
         self._fold(fact)
 
-    def _on_readings(self, fact: Readings) -> None:
-        at = self._stamp(fact.collector, fact.at)
-        touched = self.store.append(at, fact.samples)
-        self.rules.arrived(fact.collector, touched, max(self.now, at))
-        if fact.collector == "host":
-            for sample in fact.samples:
-                name = dict(sample.labels)["__name__"].removeprefix("node_memory_").removesuffix("_bytes")
-                if name in HOST_SERIES:
-                    self.standing.host_memory[name] = sample.value
-            self.stale_snapshot = True
-
-    def _stamp(self, source: str, at: float) -> float:
+    def stamp(self, source: str, at: float) -> float:
         """A fact's wall time, never before the last of its source and never after its arrival."""
         at = min(max(at, self._wall_of.get(source, 0.0)), self.now)
         self._wall_of[source] = at
@@ -261,7 +258,7 @@ class Decider:
         """Let what the registry knows become samples: one transaction."""
         for match in self.registry.gone():
             self.rules.arrived(SERVICES, self.store.stale(self.now, match), self.now)
-        samples = self.registry.samples(full=full)
+        samples = (*self.registry.samples(full=full), *self.registry.heard(full=full))
         if samples:
             self.rules.arrived(SERVICES, self.store.append(self.now, samples), self.now)
 
@@ -377,9 +374,10 @@ _HANDLERS: dict[type, Callable[[Decider, Any], Any]] = {
     EngineEvent: Decider._on_event,
     Looked: Decider._fold,
     ImageRef: Decider._fold,
+    OomSeen: Decider._fold,
     Sweep: Decider._on_sweep,
     EngineState: Decider._on_engine,
-    Readings: Decider._on_readings,
+    Readings: readings,
     Command: answer_command,
     Outside: lambda core, fact: core.outside.take(core, fact),
     StepAsked: lambda core, fact: core.admission.step_asked(core, fact),

@@ -7,7 +7,19 @@ import asyncio
 from collections import Counter, deque
 from typing import Any
 
-from supervisor.facts import Command, EngineEvent, EngineState, Fact, ImageRef, Lane, Looked, Outside, Readings, Sweep
+from supervisor.facts import (
+    Command,
+    EngineEvent,
+    EngineState,
+    Fact,
+    ImageRef,
+    Lane,
+    Looked,
+    OomSeen,
+    Outside,
+    Readings,
+    Sweep,
+)
 
 Reply = asyncio.Future[Any] | None
 Entry = tuple[Fact, Reply]
@@ -18,7 +30,7 @@ MOST_EVENTS = 10_000
 
 def lane_of(fact: Fact) -> Lane:
     """Which lane a fact takes."""
-    if isinstance(fact, EngineEvent | Looked | ImageRef | EngineState):
+    if isinstance(fact, EngineEvent | Looked | ImageRef | EngineState | OomSeen):
         return Lane.EVENTS
     if isinstance(fact, Sweep):
         return Lane.SWEEPS

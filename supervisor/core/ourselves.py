@@ -41,9 +41,9 @@ def check_hands(core: "Decider") -> None:
             core.admission.gap(core, gap)
             core.approvals.gap(core, gap)
             core.outside.gap(core, gap)
+            core.holds.gap(core, gap)
             core.book.gap(gap)
-            if gap < 0:
-                core.registry.gap(gap)
+            core.registry.gap(gap)
             core.reviewed_later()
             core.timers["repeat"] = core.mono  # alerts are held until there is fresh input
             core.row("daemon.clock_jump", "daemon", {"text": f"The clock jumped by {gap:+.0f} s.", "seconds": gap})

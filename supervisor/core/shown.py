@@ -7,27 +7,25 @@ from typing import TYPE_CHECKING
 
 from supervisor.core.alerts import alert_object
 from supervisor.core.asked import Asked, Pace, TooManyAsked, TooMuchAsked
+from supervisor.core.memory import used_of
 from supervisor.core.tape import Older, Tape
-from supervisor.facts import Json, Service, Snapshot
+from supervisor.facts import Json, Snapshot
 from supervisor.journal.codec import dump
 from supervisor.rules import EvaluationError
 from supervisor.rules.explaining.reasons import HISTORY, Inquiry, explained, untold
-from supervisor.samples import LOOKBACK, Store, is_stale, to_ms
-from supervisor.services.names import series_labels
-from supervisor.signals import docker_stats
-from supervisor.units import Matcher
+from supervisor.samples import Store
 
 if TYPE_CHECKING:
     from supervisor.core.decider import Decider
 
 MOST_RULES = 8
 """Rules of one name that are explained."""
-_MEMORY = (Matcher("__name__", "=", docker_stats.MEMORY),)
 
 
 def snapshot_of(core: "Decider", rev: int, counts: Mapping[str, int]) -> Snapshot:
     """How everything stands at the end of this turn."""
     who, standing, services = core.identity, core.standing, core.registry.services()
+    budget = core.memory.budget(core)
     return Snapshot(
         at=core.now,
         mono=core.mono,
@@ -50,31 +48,17 @@ def snapshot_of(core: "Decider", rev: int, counts: Mapping[str, int]) -> Snapsho
         rollouts=core.rollouts.open(),
         approvals=core.approvals.open(),
         silences=core.silences.open(),
+        holds=core.holds.open(),
         decisions=tuple(core.decisions),
         rules=core.rules.health(),
         bus=standing.bus,
         host_memory=dict(standing.host_memory),
-        memory=_memory(core, services),
+        budget=budget,
+        sources=core.memory.sources,
+        memory=used_of(core, services, budget),
         revisions=dict(core.revisions),
         counts=dict(counts) | core.store.counts | standing.edge_counts,
     )
-
-
-def _memory(core: "Decider", services: Sequence[Service]) -> dict[str, float]:
-    """Service id -> bytes, of those that run and were read within the lookback."""
-    oldest = to_ms(core.now - LOOKBACK)
-    used = {
-        dict(series.labels).get("name", ""): series.values[-1]
-        for series in core.store.select(_MEMORY)
-        if series.times and series.times[-1] >= oldest and not is_stale(series.values[-1])
-    }
-    found: dict[str, float] = {}
-    for service in services if used else ():
-        box = service.container
-        if box is not None and box.running:
-            name = series_labels(box.name, box.labels)["name"]
-            found |= {service.id: used[name]} if name in used else {}
-    return found
 
 
 def _status(core: "Decider") -> str:

@@ -55,6 +55,8 @@ class Standing:
     edge_counts: dict[str, int] = field(default_factory=dict)
     edges: dict[str, str] = field(default_factory=dict)
     """part -> what is wrong with it"""
+    adapters: frozenset[str] = frozenset()
+    """services whose model server can be asked to put its model away"""
     host_memory: dict[str, float] = field(default_factory=dict)
     load_problems: tuple[str, ...] = ()
     requests: dict[str, list[str]] = field(default_factory=dict)

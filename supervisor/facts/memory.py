@@ -98,6 +98,12 @@ class ServiceMemory:
     fuse: float = 0.0
     """memory.high, if it is set"""
     nodes: Mapping[int, float] = field(default_factory=dict)
+    priority: int = 0
+    """higher is spared longer"""
+    unread: bool = False
+    """it runs, and nobody knows what it uses: its control group cannot be read"""
+    plans: Mapping[str, float] = field(default_factory=dict)
+    """image id -> what it is to need of that image, where nothing is declared and that was learned"""
 
     @property
     def over(self) -> float:
@@ -107,7 +113,12 @@ class ServiceMemory:
     @property
     def remaining(self) -> float:
         """What it still has to take by its plan."""
-        return max(0.0, self.plan - self.used) if self.plan and self.running else 0.0
+        return max(0.0, self.plan - self.used) if self.plan and self.running and not self.unread else 0.0
+
+    @property
+    def claim(self) -> float:
+        """What it needs by its plan, or takes in fact where that is more: what no other can have."""
+        return max(self.plan, self.used) if self.running else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +147,7 @@ class MemoryBudget:
     reserve: float
     """what services may not plan with: the system's own"""
     planned: float
-    """the sum of the plans of everything that runs"""
+    """the sum of the plans of everything that runs; of what has none, what it uses"""
     available: float
     """MemAvailable, as the kernel tells it"""
     effective: float
@@ -149,6 +160,8 @@ class MemoryBudget:
     """the service that grew most of those above their plan, while exhaustion is foreseen; '' for none"""
     services: tuple[ServiceMemory, ...] = ()
     nodes: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+    foreign: float = 0.0
+    """what is in use and no service's: the system itself, and programs outside of containers"""
     text: str = ""
     """one sentence for people: who grew, from what to what, over which plan; '' while there is nothing to say"""
 
@@ -176,3 +189,12 @@ class Hold:
     """what the kernel's file said before, to be given back"""
     plan: int = 0
     why: str = ""
+    since: float = 0.0
+    """unix seconds: when it began"""
+    engine: str = ""
+    name: str = ""
+    """the container's"""
+    pid: int = 0
+    """of its main process, by which the kernel finds it also where the engine does not answer"""
+    started_at: float = 0.0
+    """which run of the container it is, unix seconds: a later one is not held"""

@@ -1,7 +1,7 @@
 """What is known of a metric before its first sample: its kind, its labels, how often it comes.
 
-Each maker of samples exports a table of these beside its code (`METRICS` in signals/host.py, signals/docker_stats.py,
-services/series.py and core/ourselves.py); the linter of rules reads them.
+Each maker of samples exports a table of these beside its code (`METRICS` in signals/memory/series.py,
+memory/series.py, signals/docker_stats.py, services/series.py and core/ourselves.py); the linter of rules reads them.
 """
 
 from dataclasses import dataclass

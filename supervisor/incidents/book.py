@@ -92,7 +92,8 @@ class Book:
             verify = verify_of(run, self._playbooks)
             self._memory.keep_run(ladder.after_plan(run, outcome, verify is not None, now))
         if plan.phase != "before":
-            end = End(now, plan.created_at, outcome.reason.value, plan.id)
+            since = float(plan.found.get("held_since") or plan.created_at)
+            end = End(now, since, outcome.reason.value, plan.id)
             self._memory.keep_end(plan.service, end)
         return Review(puts=self._memory.take_puts(), again=now)
 

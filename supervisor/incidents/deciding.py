@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from supervisor.facts import Intent, Plan
-from supervisor.incidents import guard, ladder
+from supervisor.incidents import guard, holding, ladder
 from supervisor.incidents.choose import Candidate, owner_first
 from supervisor.incidents.ladder import Next, Run
 from supervisor.incidents.target import HOST
@@ -67,7 +67,8 @@ def decide(
             answers.append(Answer(candidate, records.intent(candidate, 0), 0, candidate.trouble))
             continue
         runs = records.runs(candidate.by, candidate.scope)
-        following = ladder.next_rung(candidate, runs, world.services.get(candidate.target), world.now)
+        stands = None if holding.held(candidate.target, world) else world.services.get(candidate.target)
+        following = ladder.next_rung(candidate, runs, stands, world.now)
         rung = candidate.playbook.steps[min(following.rung, len(candidate.playbook.steps) - 1)]
         intent = _intent(candidate, following.rung, world, records)
         harmless = candidate.harmless(rung)
@@ -133,7 +134,7 @@ def _one(candidate: Candidate, following: Next, intent: Intent, world: World, re
     unless = world.holds(book.unless, candidate.alert) if book.unless is not None else False
     if unless is not False:
         return answer(no(Reason.UNLESS, _held_back(candidate, unless is None)), world.now + POLL)
-    noise = _own_noise(candidate, world, records)
+    noise = _own_noise(candidate, intent, world, records)
     if noise is not None:
         return answer(*noise)
     if following.verdict is not None and following.verdict.reason is Reason.LADDER_SPENT:
@@ -175,7 +176,9 @@ def _consent(candidate: Candidate, intent: Intent) -> Verdict:
     return yes(f"{candidate.by} may {intent.verb} {intent.target}.")
 
 
-def _own_noise(candidate: Candidate, world: World, records: Records) -> tuple[Verdict, float | None] | None:
+def _own_noise(
+    candidate: Candidate, intent: Intent, world: World, records: Records
+) -> tuple[Verdict, float | None] | None:
     """An alert that began while we worked on its service, or shortly after, is our own doing until shown otherwise."""
     began = candidate.alert.active_at
     for service in dict.fromkeys((candidate.target, candidate.subject)):
@@ -183,8 +186,16 @@ def _own_noise(candidate: Candidate, world: World, records: Records) -> tuple[Ve
             if plan.service == service and plan.begun and not VERBS[plan.verb].internal and began >= plan.created_at:
                 text = f"Plan {plan.id} ({plan.verb}) is at work on {service}; what it stirs up starts nothing new."
                 return no(Reason.OWN_ACTION, text), None
+        held = holding.noise(service, intent, began, world)
+        if held is not None:
+            return held
         end = records.end(service)
-        if end is not None and end.since <= began <= end.at + SETTLE and world.now < end.at + SETTLE:
+        if (
+            end is not None
+            and not holding.for_memory(intent)
+            and end.since <= began <= end.at + SETTLE
+            and world.now < end.at + SETTLE
+        ):
             ready = until(end.at + SETTLE, world.now)
             text = f"Plan {end.plan} on {service} has just ended; what it stirred up is looked at again {ready}."
             return no(Reason.OWN_ACTION, text), end.at + SETTLE

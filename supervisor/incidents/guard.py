@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from supervisor import units
 from supervisor.facts import Container, Intent, Service
-from supervisor.incidents import brake, budget, remedies, veto
+from supervisor.incidents import brake, budget, holding, remedies, room, veto
 from supervisor.incidents.heavy import too_heavy
 from supervisor.incidents.locks import starts
 from supervisor.incidents.target import HOST
@@ -172,7 +172,7 @@ def _wanted(intent: Intent, service: Service, container: Container, _world: Worl
             why = f" ({wanted.why})" if wanted.why else ""
             return Judgement(no(Reason.ALREADY_DONE, f"{service.id} is stopped already, and stays so{why}."))
         return None
-    if intent.verb == "protect":
+    if intent.verb in ("protect", "drop-cache"):
         return None
     if wanted.state == "stopped" and by_rule(intent.by):
         who = f" by {wanted.by}" if wanted.by else ""
@@ -198,6 +198,21 @@ def _alone(intent: Intent, service: Service, container: Container, world: World)
     return None
 
 
+def _room(intent: Intent, service: Service, container: Container, world: World) -> Judgement | None:
+    """What is done for want of memory spares who keeps to its plan; what is started must fit."""
+    refused = room.spared(intent.verb, dict(intent.params), by_rule(intent.by), service.id, world)
+    if refused is not None:
+        return Judgement(refused)
+    image = _goes_to(intent, service, container) if intent.verb in ("phoenix", "rollback") else container.image_id
+    refused = room.no_room(intent, service, container, image, world)
+    return Judgement(refused, world.now + room.LOOK_AGAIN) if refused is not None else None
+
+
+def _possible(intent: Intent, service: Service, container: Container, world: World) -> Judgement | None:
+    refused = holding.impossible(intent, service, container, world)
+    return Judgement(refused) if refused is not None else None
+
+
 def _image(intent: Intent, service: Service, container: Container, _world: World) -> Judgement | None:
     """Only an image that may be good is worth the downtime."""
     if intent.verb != "phoenix":
@@ -221,6 +236,9 @@ def _useful(intent: Intent, service: Service, container: Container, world: World
     """Rules do not do what is known not to help, nor load on suspicion what is heavy; a person may."""
     if not by_rule(intent.by):
         return None
+    enough = holding.enough(intent, world)
+    if enough is not None:
+        return Judgement(enough)
     chosen = _goes_to(intent, service, container)
     refused = remedies.useless(intent, service, container, chosen, world)
     if refused is not None and refused.waits:
@@ -290,12 +308,14 @@ def _budget(intent: Intent, _service: Service, _container: Container, world: Wor
 _Check = Callable[[Intent, Service, Container, World], Judgement | None]
 _CHECKS: tuple[_Check, ...] = (
     _wanted,
+    _possible,
     _image,
     _useful,
     _reachable,
     _held_up,
     _in_rollout,
     _alone,
+    _room,
     _veto,
     _brake,
     _budget,

@@ -26,7 +26,7 @@ def names(service: str, needs: Needs, verb: str, params: dict[str, str], *, gpu:
     asks for one), and the right to start something. A container chooses its own words: they live in a namespace of
     their own, or one could hold up everybody."""
     found = [f"{_SERVICE}{service}"]
-    if gpu or needs.vram:
+    if (gpu or needs.vram) and verb not in verbs.GENTLE:
         found.append(GPU_TURN)
     if starts(verb, params):
         found += [f"word:{word}" for word in dict.fromkeys(needs.exclusive)]

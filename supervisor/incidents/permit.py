@@ -7,10 +7,10 @@ person's hand is in it.
 
 from supervisor import units
 from supervisor.facts import Container, Plan, Step
-from supervisor.incidents import guard
+from supervisor.incidents import guard, room
 from supervisor.incidents.world import World
 from supervisor.services import OP_LABEL
-from supervisor.verbs import VERBS, Disturbance, disturbance
+from supervisor.verbs import HOLDS, VERBS, Disturbance, disturbance
 from supervisor.verdicts import Reason, Verdict, no, yes
 
 WORDLESS = "back_stop"
@@ -23,6 +23,8 @@ RESOLVED_KEY = "|resolved"
 
 def may_step(plan: Plan, step: Step, world: World, seen: tuple[Container, ...]) -> Verdict:
     """Whether the plan may take this step. `seen`: inspects not older than the step's start."""
+    if lets_go(plan):
+        return yes()  # whatever else is paused, vetoed or ending: nothing stays held
     if step.back:
         return _back(plan, step, seen)
     if plan.phase == "before":
@@ -32,6 +34,11 @@ def may_step(plan: Plan, step: Step, world: World, seen: tuple[Container, ...]) 
     else:
         refused = _interfered(plan, seen)
     return refused if refused is not None else yes()
+
+
+def lets_go(plan: Plan) -> bool:
+    """Whether it is a plan of our own that ends what we hold (core/holds.py)."""
+    return plan.by == "resurgam" and plan.verb in HOLDS.values()
 
 
 def needs_word(plan: Plan, seen: tuple[Container, ...]) -> bool:
@@ -61,6 +68,8 @@ def _back(plan: Plan, step: Step, seen: tuple[Container, ...]) -> Verdict:
 
 def reason_to_end(plan: Plan, world: World) -> Verdict | None:
     """Why a plan that has not touched anything should end; None if it may go on."""
+    if lets_go(plan):
+        return None
     held_up = guard.standing(plan.service, world)
     if held_up is not None:
         return held_up.verdict
@@ -75,6 +84,9 @@ def reason_to_end(plan: Plan, world: World) -> Verdict | None:
     if wanted.state == "stopped" and wanted.at > plan.created_at and not guard.stops(plan.verb, dict(plan.params)):
         who = wanted.by or "a person"
         return no(Reason.WANTED_STOPPED, f"{plan.service} was stopped on purpose meanwhile by {who}.")
+    spared = room.spared(plan.verb, dict(plan.params), guard.by_rule(plan.by), plan.service, world)
+    if spared is not None:
+        return spared
     if not _cause_holds(plan, world):
         return no(Reason.RESOLVED, "The alert behind it has ended before anything was touched.")
     return None if plan.override else guard.vetoed(plan.verb, dict(plan.params), plan.service, world)

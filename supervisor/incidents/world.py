@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from supervisor.config import Settings
-from supervisor.facts import Alert, Decision, Json, Plan, Rollout, Service
+from supervisor.facts import Alert, Decision, Hold, Json, MemoryBudget, Plan, Rollout, Service
 from supervisor.rules.promql.parse import CompiledExpr
 from supervisor.verdicts import Verdict
 
@@ -96,6 +96,12 @@ class World:
     """(by, key) of an intent that a person has just said yes to -> who"""
     maneuvers: tuple[Maneuver, ...] = ()
     """those that failed lately, and what went well after them, oldest first"""
+    memory: MemoryBudget | None = None
+    """how memory stands; None until it was read once"""
+    held: tuple[Hold, ...] = ()
+    """what we hold: it stands frozen, or is slowed down"""
+    adapters: frozenset[str] = frozenset()
+    """services whose model server can be asked to put its model away"""
     trying: bool = False
     """a rule was allowed something disruptive in this very review"""
 

@@ -10,6 +10,9 @@ from typing import Protocol
 
 MOST = 1 << 20
 """bytes of one file"""
+PIECE, NEARLY = 8192, 3072
+"""bytes asked for at once (a buffer for all of MOST costs twice the read), and from how many on there may be more:
+files of many records are handed out a page of 4096 bytes at a time"""
 
 
 class Tree(Protocol):
@@ -27,6 +30,9 @@ class Tree(Protocol):
     def exists(self, path: str) -> bool:
         """Whether it is there. Never raises."""
 
+    def writable(self, path: str) -> bool:
+        """Whether we may write to it: it is there, not read-only, and ours to write. Never raises."""
+
     def forget(self, prefixes: Iterable[str]) -> None:
         """Close the files that lie below these paths."""
 
@@ -42,12 +48,12 @@ class KernelFiles:
         number = self._open.get(path)
         if number is not None:
             try:
-                return os.pread(number, MOST, 0)
+                return _whole(number)
             except OSError:
                 os.close(self._open.pop(path))  # the control group is gone (ENODEV); another may be there by now
         number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            found = os.pread(number, MOST, 0)
+            found = _whole(number)
         except OSError:
             os.close(number)
             raise
@@ -67,6 +73,9 @@ class KernelFiles:
     def exists(self, path: str) -> bool:
         return os.path.exists(path)
 
+    def writable(self, path: str) -> bool:
+        return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
     def forget(self, prefixes: Iterable[str]) -> None:
         gone = tuple(prefixes)
         for path in [path for path in self._open if path.startswith(gone)]:
@@ -75,3 +84,14 @@ class KernelFiles:
     def close(self) -> None:
         """Let go of every file."""
         self.forget(("",))
+
+
+def _whole(number: int) -> bytes:
+    found = os.pread(number, PIECE, 0)
+    if len(found) < NEARLY:
+        return found
+    more = found
+    while more and len(found) < MOST:
+        more = os.pread(number, PIECE, len(found))
+        found += more
+    return found

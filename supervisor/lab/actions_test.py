@@ -46,6 +46,7 @@ def run_test(file: ActionsFile, test: ActionsTest, delayed_names: bool = False) 
         end=start + test.end + SLACK,
         muted=lambda name: name in given,
         actors=file.actors,
+        memory=any(event.what == "grow" for event in test.events),
         cues=tuple(cue.at(start) for cue in test.events),
         delayed_names=delayed_names,
     )

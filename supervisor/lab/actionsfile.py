@@ -4,6 +4,7 @@ In: a YAML file and the files it names. Out: an `ActionsFile` for `actions_test.
 The series are in promtool's notation, `services` and `settings` are as in resurgam.yaml; docs/rules has the format.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +25,25 @@ from supervisor.lab.series import Given, listed
 from supervisor.lab.testfile import rule_paths, seconds_of, start_of, text_of
 from supervisor.lab.troupe import Actor, Troupe
 from supervisor.rules import shipped_folder
+from supervisor.units import size
 from supervisor.verbs import VERBS
 from supervisor.verdicts import Reason
 
 INTERVAL = 15.0
 """Seconds between two values of a series where a test does not say."""
 _Seconds = Annotated[float, BeforeValidator(seconds_of)]
-_HAPPENINGS = ("die", "oom", "break", "mend", "deploy", "unhealthy", "healthy", "stop", "start", "remove")
+_HAPPENINGS = ("die", "oom", "break", "mend", "deploy", "unhealthy", "healthy", "stop", "start", "remove", "grow")
 _SAID = ("pause", "resume")
 Outcome = Literal["verified", "rolled_back", "degraded", "failed", "ended_early", "refused", "open"]
+
+
+def _size(value: Any) -> float:
+    if not isinstance(value, str):
+        raise ValueError("a size is text like 512MiB")
+    return float(size(value))
+
+
+_Size = Annotated[float, BeforeValidator(_size)]
 
 
 class _Strict(BaseModel):
@@ -51,10 +62,13 @@ class _Event(_Strict):
     stop: str = ""
     start: str = ""
     remove: str = ""
+    grow: str = ""
     pause: str = ""
     resume: str = ""
     exit_code: int | None = Field(default=None, ge=0, le=255)
     after: _Seconds | None = None
+    rate: _Size | None = None
+    upto: _Size | None = None
     for_: str = Field(default="", alias="for")
 
     @model_validator(mode="after")
@@ -70,6 +84,11 @@ class _Event(_Strict):
             raise ValueError(f"`exit_code` says nothing about {what!r}; take it out")
         if self.after is not None and what not in ("break", "deploy"):
             raise ValueError(f"`after` says nothing about {what!r}; take it out")
+        if (self.rate is not None) != (what == "grow"):
+            said_of = "says nothing about" if self.rate is not None else "is missing: so much each second, of"
+            raise ValueError(f"`rate` {said_of} {what!r}")
+        if self.upto is not None and what != "grow":
+            raise ValueError(f"`upto` says nothing about {what!r}; take it out")
         if self.for_ and what != "pause":
             raise ValueError(f"`for` says nothing about {what!r}; take it out")
         return self
@@ -131,6 +150,10 @@ class Happening:
     exit_code: int | None
     after: float
     lasts: str
+    rate: float = 0.0
+    """bytes that it takes each second"""
+    upto: float = math.inf
+    """bytes at which it takes no more"""
 
     def at(self, start: float) -> Cue:
         """As a cue of a rehearsal that begins at `start` (unix seconds)."""
@@ -149,6 +172,7 @@ class Happening:
             "stop": lambda: troupe.stop(service),
             "start": lambda: troupe.start(service),
             "remove": lambda: troupe.remove(service),
+            "grow": lambda: troupe.grow(service, self.rate, self.upto),
         }
         if self.what in plain:
             plain[self.what]()
@@ -284,7 +308,8 @@ def _test(document: Document, index: int, one: _Test, settings: Settings, mistak
             text = f"there is no service {service!r} under `services`: {known}"
             mistakes.append(document.mistake((*here, "events", at, what), text))
         quick = 0.2 if event.after is None else event.after
-        events.append(Happening(event.at, what, service, event.exit_code, quick, event.for_))
+        upto = math.inf if event.upto is None else event.upto
+        events.append(Happening(event.at, what, service, event.exit_code, quick, event.for_, event.rate or 0.0, upto))
     expect = tuple(
         Expectation(
             at=want.at,

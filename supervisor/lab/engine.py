@@ -47,10 +47,12 @@ class SimEngine(People):
     """An engine in memory. `world` is its inside, `world.place` what it stands on; `human_*` (lab/people.py) are
     people's hands on it."""
 
-    def __init__(self, clock: Clock, name: str = "sim") -> None:
+    def __init__(
+        self, clock: Clock, name: str = "sim", inside: Callable[[Clock, str], SimDockerd] = SimDockerd
+    ) -> None:
         self.name = name
         self.clock = clock
-        super().__init__(SimDockerd(clock, name))
+        super().__init__(inside(clock, name))
         self.latency = dict(LATENCY)
         self.limit = dict(LIMIT)
         self.fault: Callable[[str, str], Fault | None] | None = None

@@ -18,11 +18,18 @@ from supervisor.bus.messages import availability
 from supervisor.bus.telling import Telling
 from supervisor.core import Core
 from supervisor.core.assembling import assemble, permit_from
+from supervisor.core.holds import let_go
 from supervisor.core.standing import Loaded
-from supervisor.facts import Command, Decision, EngineEvent, Labels, Plan, Snapshot
+from supervisor.facts import Command, Decision, EngineEvent, Labels, Plan, Snapshot, Stopping
 from supervisor.journal import Journal, JournalThread, Row
+from supervisor.kernel.hands import ControlGroups
+from supervisor.kernel.host import Machine
+from supervisor.kernel.tree import Tree
 from supervisor.lab.broker import SimBrokerWorld
 from supervisor.lab.engine import SimEngine
+from supervisor.lab.kernel import SimKernel
+from supervisor.lab.kernel_dockerd import KernelDockerd
+from supervisor.lab.kernel_machine import Version
 from supervisor.lab.loop import SimLoop
 from supervisor.lab.prober import SimProber
 from supervisor.lab.requests import SimFolder
@@ -31,7 +38,7 @@ from supervisor.ports import Engine
 from supervisor.rules.promql.evaluate import Options
 from supervisor.samples import Store
 from supervisor.signals.docker import Watch
-from supervisor.signals.host import HostWatch
+from supervisor.signals.memory.watch import MemoryWatch, in_memory
 from supervisor.signals.request_file import RequestWatch
 from supervisor.verdicts import Verdict
 
@@ -88,6 +95,22 @@ class Fenced:
             yield event
 
 
+class FencedTree:
+    """The kernel's files behind a fence: each write is a place at which the daemon may be killed."""
+
+    def __init__(self, tree: Tree, fence: Fence, told: Callable[[str, str, str], None]) -> None:
+        self._tree, self._fence, self._told = tree, fence, told
+        self.read, self.names, self.exists, self.writable = tree.read, tree.names, tree.exists, tree.writable
+        self.forget = tree.forget
+
+    def write(self, path: str, data: bytes) -> None:
+        """Told before and after, as the engine's writes are."""
+        self._fence.check()
+        self._told(path, data.decode("utf-8", "replace"), "before")
+        self._tree.write(path, data)
+        self._told(path, data.decode("utf-8", "replace"), "after")
+
+
 class SimHost:
     """A machine whose memory a test sets."""
 
@@ -103,15 +126,24 @@ class SimWorld:
     """Everything outside the daemon."""
 
     def __init__(
-        self, loop: SimLoop, loaded: Loaded, store: Callable[[], Store] = Store, options: Options = Options()
+        self,
+        loop: SimLoop,
+        loaded: Loaded,
+        store: Callable[[], Store] = Store,
+        options: Options = Options(),
+        groups: Version = 2,
     ) -> None:
-        """`store` makes the sample store of each life; `options`: how rules are evaluated."""
+        """`store` makes the sample store of each life; `options`: how rules are evaluated; `groups`: the version of
+        the machine's control groups."""
         self.loop, self.clock, self.loaded, self.store, self.options = loop, loop.clock, loaded, store, options
-        self.engine = SimEngine(self.clock, "docker")
-        self.broker = SimBrokerWorld(will=availability("sim", online=False))
         self.host = SimHost()
+        self.kernel = SimKernel(self.clock, lambda: self.host.memory, groups)
+        self.engine = SimEngine(self.clock, "docker", lambda clock, name: KernelDockerd(clock, name, self.kernel))
+        self.broker = SimBrokerWorld(will=availability("sim", online=False))
         self.room = SimRoom()
         self.folders = {entry.folder: SimFolder(entry.folder, self.point) for entry in loaded.settings.requests}
+        self.every = self.least = 15.0
+        """seconds between two readings of memory at most, and at least: stories about memory want less"""
         self.machine = "boot-1"
         """which boot of the machine this is"""
         self.disk: Journal = Journal.open(None, self.clock)
@@ -123,6 +155,10 @@ class SimWorld:
         self.lives = 0
         self.watching: list[Callable[[str, str, str], None]] = []
         """called with (operation, key, `before` | `after`) at every engine write: invariants look here"""
+        self.groups: list[Callable[[str, str, str], None]] = []
+        """called with (path, text, `before` | `after`) at every write of ours to a control group"""
+        self.dropped: list[tuple[str, ...]] = []
+        """files of which the page cache was given up"""
         self.engine.on_call = self._on_write
         loop.set_exception_handler(_quiet)
 
@@ -130,6 +166,17 @@ class SimWorld:
         for watcher in self.watching:
             watcher(operation, key, when)
         self.point()
+
+    def on_group(self, path: str, text: str, when: str) -> None:
+        """We write to a control group."""
+        for watcher in self.groups:
+            watcher(path, text, when)
+        self.point()
+
+    def drop(self, paths: tuple[str, ...], _late: Callable[[], bool]) -> float:
+        """The page cache of these files is given up; a GiB each."""
+        self.dropped.append(paths)
+        return len(paths) * 2.0**30
 
     def point(self) -> None:
         """A numbered place at which the daemon may be killed."""
@@ -190,9 +237,12 @@ class Life:
         prober = SimProber(world.engine)
         permit = permit_from(self.core.ask, self.clock)
         self.engines = {"docker": engine}
-        self.runner = Runner(self.engines, prober, world.room, permit, submit, self.clock)
+        hands = ControlGroups(FencedTree(world.kernel, self.fence, world.on_group), self.clock, world.drop)
+        self.runner = Runner(self.engines, prober, world.room, permit, submit, self.clock, hands)
         self.watch = Watch(engine, submit, self.clock, stats_every=60)
-        self.hostwatch = HostWatch(world.host, submit, self.clock, every=15)
+        running, tree = (lambda: in_memory(self.core.snapshot)), world.kernel
+        every, least = world.every, world.least
+        self.hostwatch = MemoryWatch(Machine(tree), tree, submit, self.clock, running, every, least=least)
         tells = Previewer(self.engines, lambda: self.core.snapshot.services).widening
         self.requests = [
             RequestWatch(entry, Fenced(world.folders[entry.folder], self.fence), self.core.ask, self.clock, tells)
@@ -281,6 +331,9 @@ class Life:
 
     async def close(self) -> None:
         """SIGTERM."""
+        if self.core.snapshot.holds or self.runner.holding():
+            await self.core.ask(Stopping(self.clock.wall(), self.clock.mono()))
+            await let_go(self.core, self.runner.holding, 2.0)
         await self.runner.close()
         await self.telling.quiet()
         self.core.stop()

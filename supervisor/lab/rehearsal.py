@@ -21,12 +21,15 @@ from supervisor.lab.loop import SimLoop
 from supervisor.lab.troupe import Actor, Troupe
 from supervisor.rules.promql.evaluate import Options
 from supervisor.samples import Series, Store
+from supervisor.signals.memory.series import EVERY
 from supervisor.verdicts import Reason
 
 SETTLED = 30.0
 """Seconds before the first sample in which the house comes to rest, besides the time an image needs to prove itself."""
 PATIENCE = 3600.0
 """Seconds after the end in which plans that are under way may still come to theirs."""
+CLOSE = 1.0
+"""Seconds between two readings of memory at least, in a piece that is about memory."""
 ENDS = ("action.verified", "action.rolled_back", "action.degraded", "action.failed", "action.ended_early")
 
 
@@ -105,6 +108,8 @@ class Rehearsal:
     lead: float = 0.0
     """seconds before the start at which the first transaction may come"""
     delayed_names: bool = False
+    memory: bool = False
+    """it is about memory, so that is read often"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,9 @@ class _Stage:
         self.piece, self.clock = piece, loop.clock
         options = Options(delayed_names=piece.delayed_names)
         self.world = SimWorld(loop, piece.loaded, store=lambda: HeardStore(piece.muted), options=options)
+        self.world.kernel.machine.declared = True  # what is available follows from what the services take
+        if piece.memory:
+            self.world.every, self.world.least = EVERY, CLOSE
         self.troupe = Troupe(self.world, piece.actors)
 
     async def play(self) -> Played:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from supervisor.facts import Decision
 from supervisor.lab.engine import Behaviour, SimImage
 from supervisor.lab.house import SimWorld
+from supervisor.lab.kernel_load import SimLoad
 
 WELL = Behaviour(healthy_after=1.0)
 """a container that runs, and passes its health check a second after each start"""
@@ -114,6 +115,15 @@ class Troupe:
         """A person removes its container."""
         if self._engine.container(self._actors[service].name) is not None:
             self._engine.human_remove(self._actors[service].name, force=True)
+
+    def grow(self, service: str, rate: float, upto: float) -> None:
+        """It takes `rate` bytes more each second, until it has `upto`, or is started anew."""
+        found = self._engine.container(self._actors[service].name)
+        if found is not None and self._lives(service):
+            kernel = self._world.kernel
+            group = kernel.group(found.id)
+            group.carry(SimLoad(anon=group.pages["anon"]).growing(rate, upto=upto))
+            kernel.changed()
 
     async def ask(self, verb: str, service: str, **params: str) -> Decision:
         """What a person types."""

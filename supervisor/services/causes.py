@@ -1,6 +1,7 @@
 """Causes: what is most likely behind a death, a failed start or a failing health check, and what to do about it.
 
-In: what the engine says (exit code, OOM, `State.Error`, the output of the health check) and the last lines of a log.
+In: what the engine says (exit code, `State.Error`, the output of the health check), the verdict on a kill for want of
+memory (services/oom), and the last lines of a log.
 Out: a `Cause`, one word and one sentence. Pure; services/trouble.py keeps them for a service, incidents/remedies.py
 says which verbs are of no use against them. The engine's sentences are those of Docker 20.10 to 29.
 
@@ -13,6 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from supervisor import units
+from supervisor.facts import MemoryBudget
+from supervisor.services.oom import words
+from supervisor.services.oom.kill import Oom
 
 OOM, CRASH, KILLED, BAD_COMMAND, APP, ENDED = "oom", "crash", "killed", "bad_command", "app", "ended"
 UNHEALTHY, CHECK_BROKEN, GPU_LOST = "unhealthy", "check_broken", "gpu_lost"
@@ -72,19 +76,17 @@ class Cause:
 # ---------------------------------------------------------------- deaths
 
 
-def of_death(code: int | None, oom: bool) -> Cause:
-    """The cause of a death by its exit code and by whether the kernel's OOM killer was there."""
+def of_death(code: int | None) -> Cause:
+    """The cause of a death by its exit code, where no kill for want of memory has to do with it."""
     how = units.exit_words(code)
     number = code - 128 if code is not None and 128 < code <= 192 else 0
-    if oom:
-        return Cause(OOM, "The kernel killed it for want of memory (OOM); give it more memory, or less to do.")
     if number == _SIGILL:
         text = f"It used an instruction that this CPU does not have: {how}; use an image that is built for this CPU."
         return Cause(CRASH, text)
     if number in _CRASHES:
         return Cause(CRASH, f"It crashed: {how}; compare its image with the one that ran well.")
     if number == _SIGKILL:
-        text = f"Something outside killed it: {how}, and no OOM kill in its own limit; look for who did it."
+        text = f"Something outside killed it: {how}, and no kill for want of memory is known; look for who did it."
         return Cause(KILLED, text)
     if code in (126, 127):
         why = "is not allowed to run" if code == 126 else "is not there"
@@ -94,10 +96,9 @@ def of_death(code: int | None, oom: bool) -> Cause:
     return Cause(APP, f"It ended by itself with an error: {how}; see its last lines.")
 
 
-def of_child_oom() -> Cause:
-    """The kernel killed a process in it, and it runs on."""
-    text = "The kernel killed one of its processes for want of memory and it runs on without it; give it more memory."
-    return Cause(OOM, text)
+def of_oom(service: str, oom: Oom, budget: MemoryBudget | None = None) -> Cause:
+    """The kernel killed it, or a process in it, for want of memory: by the verdict on that kill."""
+    return Cause(OOM, words.of_trouble(service, oom, budget))
 
 
 # ---------------------------------------------------------------- starts

@@ -11,6 +11,9 @@ from supervisor import units
 from supervisor.facts import Container, EngineEvent, Wanted
 from supervisor.services import trouble
 from supervisor.services.happening import death_text
+from supervisor.services.oom import telling
+from supervisor.services.oom.kill import Oom
+from supervisor.services.oom.words import of_death
 from supervisor.services.record import Held, Record
 from supervisor.services.state import State
 from supervisor.services.tally import exit_signal
@@ -93,14 +96,16 @@ def _die(state: State, held: Held, record: Record | None, event: EngineEvent) ->
     job = code == 0 and not container.restart_policy.startswith(("always", "unless-stopped"))
     death = not held.asked and plan is None and not job
     uptime = when - container.started_at if 0 < container.started_at <= when else 0.0
+    oom = telling.died(state, held, when, code, held.asked or plan is not None)
     current_run = container.started_at <= when
     if current_run:  # else it is late news of an earlier run, which say nothing about now
         again = restarts and not held.asked
+        held.oom |= oom is not None
         _end(held, "restarting" if again else "exited", code, when)
     if record is None:
         return
     if not death:
-        _tell_end(state, held, record, code, uptime, plan.id if plan is not None else 0)
+        _tell_end(state, held, record, code, uptime, plan.id if plan is not None else 0, oom)
         return
     news = held.life.died(when, event.time_ns)
     if news:
@@ -109,7 +114,7 @@ def _die(state: State, held: Held, record: Record | None, event: EngineEvent) ->
     elif code is not None:
         record.tally.last_exit = code
     state.keep_tally(record)
-    trouble.died(state, record, held, code)
+    trouble.died(state, record, code, oom)
     held.unproven_log = event.at
     state.tell(
         "container.died",
@@ -118,16 +123,18 @@ def _die(state: State, held: Held, record: Record | None, event: EngineEvent) ->
         exit_code=code,
         signal=units.signal_name(exit_signal(code)),
         uptime=round(uptime, 3),
-        oom=held.oom,
+        **telling.document(oom),
         counted=news,
         deaths=record.tally.deaths,
         streak=record.tally.streak,
         cause=record.tally.trouble_told,
-        text=death_text(record.id, code, uptime, record.tally.streak, held.oom),
+        text=death_text(record.id, code, uptime, record.tally.streak, of_death(oom)),
     )
 
 
-def _tell_end(state: State, held: Held, record: Record, code: int | None, uptime: float, plan: int) -> None:
+def _tell_end(
+    state: State, held: Held, record: Record, code: int | None, uptime: float, plan: int, oom: Oom | None
+) -> None:
     """An end that is no death: asked for, part of a plan, or a job that is done."""
     asked = held.asked or held.killed
     if plan and not asked:
@@ -138,7 +145,7 @@ def _tell_end(state: State, held: Held, record: Record, code: int | None, uptime
     else:
         kind, text = "container.stopped", f"{record.id} finished: {units.exit_words(code)}."
     signal = units.signal_name(exit_signal(code))
-    data = {"exit_code": code, "signal": signal, "uptime": round(uptime, 3), "plan": plan, "oom": held.oom}
+    data = {"exit_code": code, "signal": signal, "uptime": round(uptime, 3), "plan": plan, **telling.document(oom)}
     state.tell(kind, record, held.container, **data, text=text)
 
 
@@ -234,14 +241,8 @@ def want_running(state: State, held: Held, record: Record, at: float, why: str) 
     state.set_wanted(record, Wanted("running", PERSON, at, why, policy))
 
 
-def _oom(state: State, held: Held, record: Record | None, _event: EngineEvent) -> None:
-    held.oom = True
-    if record is not None:
-        record.tally.ooms += 1
-        state.keep_tally(record)
-        trouble.child_killed(state, record)
-        text = f"The kernel killed a process in {record.id} for want of memory."
-        state.tell("container.oom", record, held.container, text=text)
+def _oom(state: State, held: Held, _record: Record | None, event: EngineEvent) -> None:
+    telling.heard(state, held, event)
 
 
 def _pause(_state: State, held: Held, _record: Record | None, _event: EngineEvent) -> None:

@@ -31,9 +31,9 @@ def about(container: Container) -> Json:
     }
 
 
-def death_text(service: str, code: int | None, uptime: float, streak: int, oom: bool) -> str:
-    """One sentence about a death."""
+def death_text(service: str, code: int | None, uptime: float, streak: int, oom: str) -> str:
+    """One sentence about a death. `oom`: what a kill for want of memory had to do with it; '' for nothing."""
     after = f" after {units.show_duration(uptime)}" if uptime > 0 else ""
-    why = "; the kernel killed it for want of memory" if oom else ""
+    why = f"; {oom}" if oom else ""
     again = f"; that is death {streak} in a row" if streak > 1 else ""
     return f"{service} died: {units.exit_words(code)}{after}{why}{again}."

@@ -12,6 +12,8 @@ from supervisor.facts import Container, EngineEvent, Sweep
 from supervisor.services import trouble
 from supervisor.services.events import on_event, remove, settle, want_running
 from supervisor.services.identity import tame, trusted
+from supervisor.services.oom import telling
+from supervisor.services.oom.kill import FLAG
 from supervisor.services.record import Held, Record
 from supervisor.services.state import State
 from supervisor.services.tally import Life
@@ -126,7 +128,7 @@ def _catch_up(state: State, held: Held, record: Record, missed: int, log: tuple[
         totals = {"deaths": record.tally.deaths, "streak": record.tally.streak}
         state.tell("container.died", record, container, missed=missed, exit_code=code, **totals, text=text)
         if container.status == "restarting":  # what has ended otherwise may have been stopped
-            trouble.died(state, record, held, code)
+            trouble.died(state, record, code, telling.of_last(state, held, container))
     unseen = not held.start_seen and (first or 0 < held.run < container.started_at)
     if container.running and (unseen or missed):
         record.tally.started()
@@ -136,12 +138,15 @@ def _catch_up(state: State, held: Held, record: Record, missed: int, log: tuple[
     if held.counted and ended and record.tally.last_exit is None:
         record.tally.last_exit = container.exit_code
     if log and held.unproven_log:
+        oom = telling.of_last(state, held, container)
+        if oom is not None and FLAG in oom.sources and oom.confidence != "possible":
+            trouble.was_killed(state, record, oom)  # nobody else told, but the engine heard of it
         trouble.said(state, record, log)
         evidence = {"log": list(log), "died_at": held.unproven_log, "exit_code": container.exit_code}
         evidence |= {"cause": record.tally.trouble, "cause_text": record.tally.trouble_text}
-        oom = held.oom or container.oom_killed
+        evidence |= telling.document(oom)
         text = f"The last {len(log)} lines of {record.id} before it ended."
-        state.tell("container.evidence", record, container, **evidence, oom=oom, text=text)
+        state.tell("container.evidence", record, container, **evidence, text=text)
         held.unproven_log = 0.0
 
 

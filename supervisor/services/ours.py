@@ -12,7 +12,10 @@ _STOPS_OR_STARTS = ("stop", "back_stop", *_STARTS)
 
 
 def costly(plan: Plan) -> bool:
-    """Whether a plan disturbs its service; one that only tags an image does not."""
+    """Whether a plan stops or starts its service; one that only tags an image, or slows it down, does not: who stops it
+    then is not us."""
+    if plan.verb in verbs.GENTLE:
+        return False
     known = plan.verb in verbs.VERBS
     return not known or verbs.disturbance(plan.verb, dict(plan.params)) is not Disturbance.HARMLESS
 

@@ -7,11 +7,24 @@ tally, and from meta (`carried`). looks.py and events.py say what facts mean, st
 services are to each other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from supervisor.config import Settings
-from supervisor.facts import EngineEvent, EngineState, ImageRef, Json, Looked, Plan, Sample, Service, Sweep, Wanted
+from supervisor.facts import (
+    EngineEvent,
+    EngineState,
+    ImageRef,
+    Json,
+    Looked,
+    MemoryBudget,
+    OomSeen,
+    Plan,
+    Sample,
+    Service,
+    Sweep,
+    Wanted,
+)
 from supervisor.journal.codec import dump
 from supervisor.journal.ledger import Ledger
 from supervisor.services import finding, graph, trouble
@@ -19,11 +32,12 @@ from supervisor.services.events import PERSON, on_event, remove
 from supervisor.services.happening import Happening
 from supervisor.services.looks import first_look, look, sweep
 from supervisor.services.names import COMPOSE_SERVICE_LABEL, canonical, is_temp, role_of
+from supervisor.services.oom import telling
 from supervisor.services.ours import costly
 from supervisor.services.proof import Timers
 from supervisor.services.record import Record
+from supervisor.services.series import Heard, values
 from supervisor.services.series import samples as samples_of
-from supervisor.services.series import values
 from supervisor.services.state import Key, State
 
 EVENTS_KNOWN = 4096
@@ -41,7 +55,7 @@ ASKED_TO_END = (0, 130, 137, 143)
 """exit codes of a container that was asked to end"""
 
 Space = Mapping[str, Json]
-ContainerFact = EngineEvent | Looked | ImageRef | Sweep | EngineState
+ContainerFact = EngineEvent | Looked | ImageRef | Sweep | EngineState | OomSeen
 
 
 class Registry:
@@ -51,6 +65,7 @@ class Registry:
         """`kept`: the journal's spaces by name. `own`: the id of the container we run in, '' for none."""
         self._state = State(settings, Ledger(kept.get("proved", {}), kept.get("quarantine", {})), own)
         self._state.restore(kept)
+        telling.restore(self._state, kept.get(telling.SPACE, {}).get(telling.KEY, {}))
         self._timers = Timers(self._state)
         self._strangers: dict[Key, list[EngineEvent]] = {}
         self._known: dict[tuple[str, str, str, int], None] = {}
@@ -63,6 +78,7 @@ class Registry:
         self._kept_carried: Json = dict(kept.get("meta", {}).get(CARRIED, {}))
         self._lives: dict[str, str] = {}
         self._lost: dict[str, float] = {}
+        self._heard = Heard()
 
     # ------------------------------------------------------------ facts in
 
@@ -79,6 +95,8 @@ class Registry:
             sweep(state, fact, lambda cid: self._strangers.pop((fact.engine, cid), []))
         elif isinstance(fact, ImageRef):
             state.learn_ref(fact.engine, fact.ref, fact.image_id)
+        elif isinstance(fact, OomSeen):
+            telling.seen(state, fact)
         else:
             self._engine(fact)
         return self._told()
@@ -88,14 +106,17 @@ class Registry:
         self._plans(plans)
 
     def tick(self, now: float, mono: float) -> tuple[Happening, ...]:
-        """Let time pass: proofs that are complete, streaks that are over, services that are gone for good."""
+        """Let time pass: proofs that are complete, streaks that are over, services that are gone for good, kills that
+        nobody will say more about."""
         self._state.at, self._state.mono = now, max(mono, self._state.mono)
         self._timers.tick()
+        telling.tick(self._state)
         return self._told()
 
     def due(self) -> float | None:
         """The monotonic instant at which `tick` has something to do; None if nothing is coming."""
-        return self._timers.due()
+        found = [at for at in (self._timers.due(), self._state.ooms.due()) if at is not None]
+        return min(found, default=None)
 
     def want(self, service: str, wanted: Wanted) -> None:
         """Set what is wanted of a service."""
@@ -114,8 +135,11 @@ class Registry:
         self._state.learn_load(self._state.record(service), seconds, image_id)
 
     def gap(self, seconds: float) -> None:
-        """The wall clock was set back by so much (`seconds` < 0): what was, is not to lie in the future."""
+        """The wall clock was set by so much. If it was set back (`seconds` < 0), what was is not to lie ahead."""
         state = self._state
+        state.ooms.gap(seconds)
+        if seconds >= 0:
+            return
         for record in (*state.records.values(), *state.remembered.values()):
             if record.tally.last_death_at:
                 record.tally.last_death_at += seconds
@@ -126,6 +150,10 @@ class Registry:
         # or every death of the hour that comes again would pass for the doing of the last plan
         state.ended = {service: (plan, at + seconds) for service, (plan, at) in state.ended.items()}
         state.refresh_all()
+
+    def informed(self, budget: Callable[[], MemoryBudget | None]) -> None:
+        """Who knows how the memory of the box stands: people are told more about a kill then."""
+        self._state.budget = budget
 
     def reload(self, settings: Settings) -> None:
         """Take over new settings: identities, ownership, needs and names may change."""
@@ -201,8 +229,13 @@ class Registry:
             record.sent, record.born = current, False
         return tuple(found)
 
+    def heard(self, *, full: bool) -> tuple[Sample, ...]:
+        """Samples of which source told of how many kills for want of memory: all with `full`, else what changed."""
+        return tuple(self._heard.samples(self._state.ooms.heard, full=full))
+
     def changed(self) -> Mapping[str, Mapping[str, Json | None]]:
         """What the journal must keep since the last call, by space and key; None deletes."""
+        telling.keep(self._state)
         return self._state.take_puts()
 
     def found_down(self, engine: str) -> None:

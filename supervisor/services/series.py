@@ -35,6 +35,15 @@ _PLAIN: dict[str, Literal["counter", "gauge"]] = {
 }
 _DRIFT, _WANTED = "resurgam_container_image_drift", "resurgam_service_wanted"
 _TROUBLE = "resurgam_service_trouble"
+_HEARD = "resurgam_oom_events_total"
+_HEARERS = (
+    ("container", "engine"),
+    ("container", "events"),
+    ("container", "kernel-log"),
+    ("host", "kernel-log"),
+    ("host", "vmstat"),
+)
+"""(scope, source): who can tell of a kill for want of memory, and whether it says whose process it was"""
 _KUBE: dict[str, Literal["counter", "gauge"]] = {
     "kube_pod_container_status_restarts_total": "counter",
     "kube_pod_container_status_ready": "gauge",
@@ -46,6 +55,7 @@ METRICS = (
     Metric(_WANTED, "gauge", (*names.SERIES_LABELS, "state"), EVERY, events=True),
     Metric(_TROUBLE, "gauge", (*names.SERIES_LABELS, "cause"), EVERY, events=True),
     *(Metric(name, kind, ("namespace", "pod", "container"), EVERY, events=True) for name, kind in _KUBE.items()),
+    Metric(_HEARD, "counter", ("scope", "source"), EVERY, events=True),
 )
 """what is made here"""
 
@@ -59,6 +69,26 @@ class Names:
     series: tuple[tuple[str, Labels], ...]
     selectors: tuple[Mapping[str, str], ...]
     """what to mark stale once they end"""
+
+
+class Heard:
+    """The series that say which source told of how many kills since this process began: what all told of is counted
+    once by container_oom_events_total, and here one sees who missed some."""
+
+    def __init__(self) -> None:
+        self._labels = {of: _labels(_HEARD, {"scope": of[0], "source": of[1]}) for of in _HEARERS}
+        self._sent: dict[tuple[str, str], float] = {}
+
+    def samples(self, heard: Mapping[tuple[str, str], int], *, full: bool) -> list[Sample]:
+        """All of them with `full`, else those that changed; 0 where nothing was heard."""
+        found: list[Sample] = []
+        for of, label_set in self._labels.items():
+            value = float(heard.get(of, 0))
+            if not full and self._sent.get(of, 0.0) == value:
+                continue
+            self._sent[of] = value
+            found.append(Sample(label_set, value))
+        return found
 
 
 def names_of(service: str, base: Mapping[str, str], kube: Mapping[str, str]) -> Names:

@@ -4,20 +4,20 @@ events.py changes what is held; `refresh` derives the Service snapshot from it a
 changed series. registry.py is the door. Time comes with every fact; nothing here waits or reads a clock.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from supervisor import units
 from supervisor.config import Settings, needs_from
 from supervisor.errors import JournalError
-from supervisor.facts import Container, Json, Plan, Wanted
+from supervisor.facts import Container, Json, MemoryBudget, Plan, Wanted
 from supervisor.journal.codec import dump, load
 from supervisor.journal.ledger import Ledger, Put
-from supervisor.services import names
+from supervisor.services import drift, names
 from supervisor.services.happening import Happening, about
 from supervisor.services.identity import Identities, entry_of, ownership
 from supervisor.services.loads import Loads, with_one_more
+from supervisor.services.oom.merge import Ooms
 from supervisor.services.ours import costly, launched
 from supervisor.services.record import Held, Record
 from supervisor.services.series import names_of
@@ -62,6 +62,9 @@ class State:
     """services whose samples may have changed"""
     gone: list[Mapping[str, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    ooms: Ooms = field(default_factory=Ooms)
+    budget: Callable[[], MemoryBudget | None] = lambda: None
+    """how the memory of the box stands, for what people are told of a kill"""
     dirty: bool = True
 
     # ------------------------------------------------------------ memory
@@ -295,7 +298,7 @@ class State:
         record.healthy_since = _since(record.healthy_since, watched and healthy and not record.twins, self.mono)
         record.settled = record.settled and record.healthy_since is not None
         self._losing(record, engine)
-        self._drift(record, container, self.ledger.last_known_good(record.id))
+        drift.look(self, record, container, self.ledger.last_known_good(record.id))
         plan = self.plan_on(record, held)
         owned = self._owned(record, held)
         if container is not None and owned.ok != record.tally.owned:
@@ -326,30 +329,6 @@ class State:
         if record.tally.owned:
             return yes("It opted in; it has no container now.")
         return no(Reason.NOT_OWNED, f"{record.id} is only watched, and has no container now.")
-
-    def _drift(self, record: Record, container: Container | None, proved: str) -> None:
-        """Compare what runs with what proved healthy and with what its reference stands for. Told at a change only."""
-        if container is None:
-            return
-        stands_for = container.ref_image_id if names.canonical_ref(container.image_ref) else ""
-        drift = ""
-        if proved and container.image_id != proved:
-            drift = "unproved"
-        elif stands_for and container.image_id != stands_for:
-            drift = "tag_moved"
-        if drift == record.tally.drift:
-            return
-        record.tally.drift = drift
-        self.keep_tally(record)
-        ref, runs = container.image_ref, units.short_image(container.image_id)
-        data: Json = {"ref": ref, "running": container.image_id, "proved": proved, "stands_for": stands_for}
-        if drift == "unproved":
-            text = f"{record.id} runs {runs} ({ref}); what last proved healthy is {units.short_image(proved)}."
-        elif drift == "tag_moved":
-            text = f"{record.id} runs {runs}, but {ref} now stands for {units.short_image(stands_for)}."
-        else:
-            text = f"{record.id} runs the image it should: {runs} ({ref})."
-        self.tell(f"drift.{drift or 'cleared'}", record, container, **data, text=text)
 
     # ------------------------------------------------------------ deaths
 

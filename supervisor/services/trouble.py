@@ -11,6 +11,7 @@ from supervisor.facts import Container
 from supervisor.services import causes
 from supervisor.services.causes import Cause
 from supervisor.services.checks import broken_check
+from supervisor.services.oom.kill import Oom
 from supervisor.services.record import Held, Record
 from supervisor.services.state import State
 
@@ -20,15 +21,21 @@ _REFINED = (causes.APP, causes.KILLED, causes.BAD_COMMAND, causes.ENDED)
 """deaths of which the exit code tells little: there a log may give people a better word"""
 
 
-def died(state: State, record: Record, held: Held, code: int | None) -> None:
-    """A death was counted."""
-    _set(state, record, causes.of_death(code, held.oom or held.container.oom_killed))
+def died(state: State, record: Record, code: int | None, oom: Oom | None) -> None:
+    """A death was counted. `oom`: the kill for want of memory that it is due to, where one is known."""
+    _set(state, record, causes.of_death(code) if oom is None else causes.of_oom(record.id, oom, state.budget()))
     record.tally.trouble_at, record.trouble_since = state.at, state.mono
 
 
-def child_killed(state: State, record: Record) -> None:
+def was_killed(state: State, record: Record, oom: Oom) -> None:
+    """More became known of the kill that its latest death was due to."""
+    if record.tally.trouble_told in causes.DEATHS:
+        _set(state, record, causes.of_oom(record.id, oom, state.budget()))
+
+
+def child_killed(state: State, record: Record, oom: Oom) -> None:
     """The kernel killed a process of it; whether it ends too is not known yet."""
-    _set(state, record, causes.of_child_oom())
+    _set(state, record, causes.of_oom(record.id, oom, state.budget()))
 
 
 def said(state: State, record: Record, lines: Sequence[str]) -> None:

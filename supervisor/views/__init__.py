@@ -20,6 +20,7 @@ from supervisor.views.documents import (
 )
 from supervisor.views.explain import explain_document, explained_service
 from supervisor.views.history import OUTCOMES, incident_of, outcome_of, past_incident_document, past_plan_document
+from supervisor.views.memory import budget_document
 from supervisor.views.rollouts import ended_rollout, past_rollout_document, rollout_document
 from supervisor.views.sentences import event_document, headline, phrase
 from supervisor.views.words import clock_text, when
@@ -29,6 +30,7 @@ __all__ = [
     "alert_document",
     "alerts_document",
     "approval_document",
+    "budget_document",
     "clock_text",
     "container_document",
     "daemon_document",

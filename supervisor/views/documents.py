@@ -12,6 +12,7 @@ from supervisor.facts import Alert, Container, Decision, Incident, Json, Plan, S
 from supervisor.units import exit_words, iso, short_image
 from supervisor.verbs import VERBS, disturbance
 from supervisor.views.asked import approval_document, muted_by, silences_document
+from supervisor.views.memory import budget_document, part_document, sources_document
 from supervisor.views.rollouts import rollout_document
 from supervisor.views.words import json_number, json_safe
 
@@ -52,11 +53,13 @@ def alerts_document(snapshot: Snapshot) -> list[Json]:
 
 
 def host_document(snapshot: Snapshot) -> Json:
-    """Memory and swap of the host in bytes; `used` is a share of the whole (0..1), None while unknown."""
+    """Memory and swap of the host in bytes; `used` is a share of the whole (0..1), None while unknown. `budget`: what
+    is planned of it, and until when it lasts."""
     return {
         "host": snapshot.host,
         "memory": _store(snapshot.host_memory, "MemTotal", "MemAvailable"),
         "swap": _store(snapshot.host_memory, "SwapTotal", "SwapFree"),
+        "budget": budget_document(snapshot),
     }
 
 
@@ -97,6 +100,7 @@ def container_document(service: Service, snapshot: Snapshot) -> Json:
         "restart_policy": box.restart_policy if box else "",
         "restarts": box.restart_count if box else 0,
         "memory": json_number(snapshot.memory[service.id]) if service.id in snapshot.memory else None,
+        "budget": part_document(service.id, snapshot),
         "started_at": iso(box.started_at if box else 0.0),
         "deaths": service.deaths,
         "streak": service.streak,
@@ -344,6 +348,7 @@ def status_document(snapshot: Snapshot) -> Json:
         "decisions": [decision_document(decision) for decision in snapshot.decisions],
         "rules": rules,
         "outbox": outbox_document(snapshot),
+        "sources": sources_document(snapshot),
     }
     checked: Json = json_safe(document)
     return checked

@@ -37,6 +37,7 @@ HELP = {
     "resurgam_service_healthy": "1 while the service is healthy by its best known check.",
     "resurgam_service_wanted": "1 for the state the service is wanted in.",
     "container_oom_events": "Times the kernel killed a process of the container for memory.",
+    "resurgam_oom_events": "Kills for want of memory that each source told of.",
     "kube_pod_container_status_restarts": "Restarts, under the name kube-state-metrics gives them.",
 }
 

@@ -10,15 +10,15 @@ from supervisor.actions.preview import foresee
 from supervisor.core import Core
 from supervisor.core.previewing import Ahead, wished
 from supervisor.facts import Command, Json
-from supervisor.ports import Engine, Room
+from supervisor.ports import Engine, Groups, Room
 from supervisor.verdicts import Reason
 
 
 class Foresight:
     """Asks the core what it would say, and the engines what they have."""
 
-    def __init__(self, core: Core, engines: Mapping[str, Engine], room: Room) -> None:
-        self._core, self._engines, self._room = core, engines, room
+    def __init__(self, core: Core, engines: Mapping[str, Engine], room: Room, groups: Groups | None = None) -> None:
+        self._core, self._engines, self._room, self._groups = core, engines, room, groups
 
     async def __call__(self, fact: Command) -> Json:
         """The document of `/v1/preview`."""
@@ -52,7 +52,7 @@ class Foresight:
         }
         plan, service = ahead.plan, ahead.service
         if plan is not None and service is not None and plan.engine in self._engines:
-            document |= await foresee(plan, service, self._engines[plan.engine], self._room)
+            document |= await foresee(plan, service, self._engines[plan.engine], self._room, self._groups)
         if not ahead.verdict.ok:
             document["refused"] = {"reason": ahead.verdict.reason.value, "text": ahead.verdict.text}
         return document

@@ -10,7 +10,11 @@ the host. Each way has a container of its own, with the same image, network, pub
 - the way back of a Phoenix: from the last moment of a bad new one to the old one's first instruction (the engine may
   start a bad one again before it is told to stop: that second life is not counted)
 
-python -m tests.bench.downtime [--rounds 20]
+One start differs from the next by far more than one way from another. So each round begins with another way, the
+machine is left in peace before each, and each way is also compared with a Phoenix round by round: how much longer it
+took, with the interval in which the median of that lies (95 %).
+
+python -m tests.bench.downtime [--rounds 40]
 """
 
 import argparse
@@ -18,7 +22,8 @@ import contextlib
 import json
 import statistics
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import docker
@@ -35,6 +40,8 @@ SERVE = _LIVE + "while :; do sleep 3600 & wait; done"
 FAIL = "touch /mark/bad-began; sleep 1; touch /mark/bad-ended; exit 139"
 PATIENCE = {"supervisor.actions.probation:SETTLE": 1.0}
 """how long it is watched once it is well: no part of the downtime, and there are many rounds"""
+PEACE = 0.4
+"""seconds before each way: what the one before it left to do is done"""
 WAYS = ("docker restart", "docker-compose", "remove and create", "phoenix", "way back")
 
 
@@ -169,15 +176,24 @@ def stamp(mark: Path) -> int:
     return mark.stat().st_mtime_ns
 
 
+def beside(found: Sequence[float], phoenix: Sequence[float]) -> str:
+    """How much longer than a Phoenix of the same round: the median, and its interval by the ranks (sign test)."""
+    more = sorted(one - other for one, other in zip(found, phoenix, strict=True))
+    aside = max(0, int(len(more) / 2 - 0.98 * len(more) ** 0.5))
+    return f"{statistics.median(more):+.0f} ({more[aside]:+.0f} … {more[-1 - aside]:+.0f})"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=40)
     arguments = parser.parse_args()
     away: dict[str, list[float]] = {way: [] for way in WAYS}
     ways = Ways()
     try:
         for number in range(arguments.rounds + 1):
-            for way in WAYS:
+            first = number % len(WAYS)
+            for way in WAYS[first:] + WAYS[:first]:
+                time.sleep(PEACE)
                 took = ways.round(way)
                 if number:  # the first round warms the engine up
                     away[way].append(took)
@@ -185,10 +201,11 @@ def main() -> None:
         ways.close()
     base = statistics.median(away["docker restart"])
     print(f"{arguments.rounds} rounds, interleaved; ms without the service")
-    print(f"{'':20}{'median':>8}{'p90':>8}{'× docker restart':>20}")
+    print(f"{'':20}{'median':>8}{'p90':>8}{'× docker restart':>20}{'longer than a phoenix':>26}")
     for way, found in away.items():
         tenth = statistics.quantiles(found, n=10)[-1] if len(found) > 1 else found[0]
-        print(f"{way:20}{statistics.median(found):8.0f}{tenth:8.0f}{statistics.median(found) / base:20.2f}")
+        more = "" if way == "phoenix" else beside(found, away["phoenix"])
+        print(f"{way:20}{statistics.median(found):8.0f}{tenth:8.0f}{statistics.median(found) / base:20.2f}{more:>26}")
 
 
 if __name__ == "__main__":

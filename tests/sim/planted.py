@@ -26,7 +26,9 @@ from supervisor.incidents import guard, ladder
 from supervisor.rules import RuleEngine
 from supervisor.services import Registry, looks, state, trouble
 from supervisor.verdicts import yes
+from tests.sim import ooms
 from tests.sim import planted_bus as bus
+from tests.sim import planted_memory as memory
 from tests.sim import planted_rising as rising
 
 
@@ -44,6 +46,7 @@ class Planted:
     def where(self) -> str:
         """Where it is found, for people."""
         words = {"kill": "kill matrix", "fault": "fault matrix", "worlds": "seeded worlds", "story": "story"}
+        words["memory"] = "memory kills"
         return ", ".join(dict.fromkeys(words[run.split()[0]] for run in self.runs))
 
 
@@ -53,6 +56,10 @@ def _kills(story: str, *points: int) -> tuple[str, ...]:
 
 def _faults(story: str, kind: str, writes: range) -> tuple[str, ...]:
     return tuple(f"fault {story} {write} {kind}" for write in writes)
+
+
+def _memory(story: str, *points: int) -> tuple[str, ...]:
+    return tuple(f"memory {story} {point}" for point in points)
 
 
 def _worlds(*seeds: int) -> tuple[str, ...]:
@@ -319,7 +326,12 @@ PLANTED: tuple[Planted, ...] = (
     Planted("no second word", _worlds(16, 2), bus.no_second_word, "no second word"),
     Planted("arguments from outside obeyed", _worlds(36, 38), bus.outside_obeyed, "its arguments were obeyed"),
     Planted("alert from outside forgotten", _worlds(18, 2), bus.outside_forgotten, "I8"),
+    Planted("holds forgotten", _memory("frozen", 14, 16), memory.holds_forgotten, "held for ever"),
+    Planted("hold unsaid", _memory("frozen", 0), memory.hold_unsaid, "comes to rest"),
+    Planted("stopped as it stands", _memory("frozen and stopped", 0), memory.stopped_as_it_stands),
+    Planted("fuse not given back", _memory("fused", 0), memory.above_what_it_was, "slowed down"),
     Planted("ends swallowed by a flood", _worlds(28, 27), bus.ends_swallowed, "left with an alert that is over"),
+    Planted("each word a kill", _worlds(9, 14), ooms.each_word_a_kill, "one verdict"),
 )
 
 

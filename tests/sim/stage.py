@@ -20,6 +20,7 @@ from supervisor.facts import Alert, Container, Decision, Json, Plan, Service, Sn
 from supervisor.journal import Row
 from supervisor.lab.engine import Behaviour, SimImage
 from supervisor.lab.house import Life, SimWorld
+from supervisor.lab.kernel_machine import Version
 from supervisor.lab.loop import SimLoop
 from supervisor.services import is_temp
 from tests.sim.invariants import Watcher, at_rest, budget
@@ -239,14 +240,14 @@ class Stage:
         ]
 
 
-def play(story: Told, loaded: Loaded | None = None, seed: int = 0) -> Stage:
-    """Tell a story on a fresh box; the stage as it stands at the end."""
+def play(story: Told, loaded: Loaded | None = None, seed: int = 0, groups: Version = 2) -> Stage:
+    """Tell a story on a fresh box; the stage as it stands at the end. `groups`: the version of its control groups."""
     loop = SimLoop(ManualClock(seed=seed))
     asyncio.set_event_loop(loop)
     made: list[Stage] = []
 
     async def told() -> None:
-        stage = Stage(SimWorld(loop, loaded or read()))
+        stage = Stage(SimWorld(loop, loaded or read(), groups=groups))
         made.append(stage)
         try:
             await story(stage)

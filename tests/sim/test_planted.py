@@ -1,8 +1,8 @@
 """The simulation still finds what it must find: every planted bug, within the stated number of runs.
 
 A run is named in words: `kill STORY POINT` (0: none) and `fault STORY WRITE KIND` as in test_kill_matrix, `worlds SEED`
-as in test_worlds, `story NAME` for one of the stories below. That the same runs find nothing in the code as it is, is
-what those tests show.
+as in test_worlds, `memory STORY POINT` as in test_memory_kills, `story NAME` for one of the stories below. That the
+same runs find nothing in the code as it is, is what those tests show.
 """
 
 import re
@@ -17,6 +17,7 @@ from tests.sim import test_interrupted as interrupted
 from tests.sim import test_kill_matrix as matrix
 from tests.sim import test_left_parked as parked
 from tests.sim import test_loops as loops
+from tests.sim import test_memory_kills as memory
 from tests.sim import test_probation as watched
 from tests.sim import test_requests as asked
 from tests.sim import test_review as review
@@ -72,6 +73,9 @@ def run(words: str) -> str:
         return told(TOLD[rest])
     if kind == "worlds":
         return "\n".join(Play(Script.of(int(rest))).run())
+    if kind == "memory":
+        name, _, point = rest.rpartition(" ")
+        return "\n".join(memory.trouble(name, (int(point),) if int(point) else ()))
     story, *where = rest.split()
     if kind == "kill":
         point = int(where[0])
@@ -93,6 +97,8 @@ def _undisturbed() -> None:
     """How the stories end in the real code, before anything is planted."""
     for name in matrix.ALL:
         matrix.undisturbed(name)
+    for name in memory.STORIES:
+        memory.undisturbed(name)
 
 
 @pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name)

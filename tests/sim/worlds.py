@@ -15,6 +15,8 @@ from supervisor.clock import ManualClock
 from supervisor.lab.house import SimWorld
 from supervisor.lab.loop import SimLoop
 from tests.sim.invariants import Watcher, at_rest
+from tests.sim.ooms import OomTroubles
+from tests.sim.ooms import drawn as drawn_ooms
 from tests.sim.over_bus import BusTroubles, bound, commands, drawn_bus, obeyed
 from tests.sim.richer import MoreTroubles, drawn
 from tests.sim.troubles import BAD, HANDS, Service, loaded
@@ -60,7 +62,8 @@ class Script:
         script.services, script.person = more.services, more.person
         bus = drawn_bus(seed, script.services)
         script.bus = bool(bus)
-        script.events = sorted([*script.events, *more.events, *bus], key=lambda event: event[0])
+        ooms = drawn_ooms(seed, script.services)
+        script.events = sorted([*script.events, *more.events, *bus, *ooms], key=lambda event: event[0])
         return script
 
     def _trouble(self, chance: random.Random) -> tuple[float, str, tuple[Any, ...]]:
@@ -96,7 +99,7 @@ class Script:
         return at, kind, arguments
 
 
-class Play(MoreTroubles, BusTroubles):
+class Play(MoreTroubles, BusTroubles, OomTroubles):
     """One script being played."""
 
     def __init__(self, script: Script) -> None:
@@ -124,6 +127,7 @@ class Play(MoreTroubles, BusTroubles):
         self.world = world = SimWorld(self.loop, self.read())
         world.broker.subscribe("everybody")
         self.watcher = Watcher(world)
+        self.count_kills()
         for number, service in enumerate(self.script.services):
             self._run_good(service, number)
         world.kill_at = self.script.kills
@@ -139,7 +143,7 @@ class Play(MoreTroubles, BusTroubles):
         if world.life is not None and world.life.trouble:
             self.watcher.say("edges", f"an edge broke: {world.life.trouble[0]!r}")
         found = [*self.watcher.found, *self.watcher.over_budget(), *at_rest(world, before, since), *self._disobeyed()]
-        found += [*obeyed(world), *bound(world)]
+        found += [*obeyed(world), *bound(world), *self.miscounted()]
         got = world.broker.subscribers["everybody"].got
         found += [f"contract: {text}" for text in breaches(ours((one.topic, one.payload) for one in got))]
         asked = [row for row in world.disk.rows(kinds=("action.rollout",)) if row.body["by"].startswith("request:")]

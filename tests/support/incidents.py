@@ -13,6 +13,7 @@ from supervisor.facts import (
     Decision,
     Intent,
     Json,
+    MemoryBudget,
     Needs,
     Plan,
     Service,
@@ -154,6 +155,7 @@ class Box:
     spaces: dict[str, dict[str, Json]] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
     last: Review = field(default_factory=Review)
+    memory: MemoryBudget | None = None
     raw: Mapping[str, str] = field(default_factory=dict)
     """alert name -> its annotation `action` before templates were filled in"""
 
@@ -178,6 +180,7 @@ class Box:
             action=lambda one: self.raw.get(one.name, one.annotations.get("action", "")),
             absent=self.absent,
             maneuvers=self.book.maneuvers(),
+            memory=self.memory,
         )
 
     @staticmethod

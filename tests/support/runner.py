@@ -16,7 +16,7 @@ from supervisor.lab.engine import SimEngine
 from supervisor.lab.loop import SimLoop
 from supervisor.lab.prober import SimProber
 from supervisor.lab.room import SimRoom
-from supervisor.ports import Engine, Prober
+from supervisor.ports import Engine, Groups, ModelServer, Prober
 from supervisor.verdicts import Verdict, yes
 
 
@@ -51,6 +51,8 @@ class TinyCore:
     def __init__(self, engine: Engine, prober: Prober, clock, point: Point | None = None) -> None:
         self.engine, self.prober, self.clock = engine, prober, clock
         self.room = SimRoom()
+        self.groups: Groups | None = None
+        self.servers: dict[str, ModelServer] = {}
         self.point = point or Point()
         self.journal: dict[int, Plan] = {}
         self.unsaved: list[StepEnded] = []
@@ -66,7 +68,9 @@ class TinyCore:
 
     def fresh(self) -> Runner:
         """A runner as a new process would have it."""
-        return Runner({self.engine.name: self.engine}, self.prober, self.room, self.permit, self.submit, self.clock)
+        hands = self.groups, self.servers
+        ask = self.permit, self.submit
+        return Runner({self.engine.name: self.engine}, self.prober, self.room, *ask, self.clock, *hands)
 
     async def permit(self, plan_id: int, step: str, seen: tuple[Container, ...]) -> Verdict:
         self.point.pass_by(f"permit {step} asked")

@@ -1,5 +1,6 @@
 """The service files start the daemon and its broker, feed the watchdog, and stay as hardened as they were."""
 
+import os
 import plistlib
 import re
 import shutil
@@ -13,8 +14,15 @@ from supervisor.daemon import STOP_DEADLINE
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "systemd" / "resurgam.service"
 BROKER = ROOT / "systemd" / "resurgam-broker.service"
+WATCH_ONLY = ROOT / "systemd" / "resurgam.service.d" / "watch-only.conf"
 PLIST = ROOT / "launchd" / "io.github.resurgam.plist"
 BROKER_PLIST = ROOT / "launchd" / "io.github.resurgam.broker.plist"
+
+
+RIGHTS = "CAP_SYSLOG CAP_SYS_RESOURCE CAP_DAC_OVERRIDE"
+"""what the sources and verbs of memory need: the kernel's log, short pressure windows, control groups"""
+OF_MEMORY = ("CapabilityBoundingSet", "AmbientCapabilities", "ProtectControlGroups", "ProtectKernelLogs")
+"""the keys of those rights: nobody else in the house has them"""
 
 
 def unit(path: Path = UNIT) -> dict[str, list[str]]:
@@ -27,10 +35,21 @@ def unit(path: Path = UNIT) -> dict[str, list[str]]:
     return found
 
 
+def merged(path: Path, drop_in: Path) -> dict[str, list[str]]:
+    """A unit's keys with those of a drop-in: systemd takes an empty value as `forget what was said so far`."""
+    found = unit(path)
+    for key, values in unit(drop_in).items():
+        for value in values:
+            found[key] = [] if value == "" else [*found.get(key, []), value]
+    return found
+
+
 def analyze(*arguments: str) -> tuple[int, str]:
-    """systemd-analyze's verdict. Where it is not installed the keys asserted here are all that is checked."""
+    """systemd-analyze's verdict. Under CI it must be there; elsewhere, where it is not installed, the keys asserted
+    here are all that is checked."""
     program = shutil.which("systemd-analyze")
     if program is None:
+        assert not os.environ.get("CI"), "`.ci/setup parts` installs systemd-analyze (Debian's package systemd)"
         return 0, ""
     done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=30, check=False)
     return done.returncode, done.stdout + done.stderr
@@ -54,7 +73,12 @@ def test_the_unit_gives_the_daemon_longer_than_it_needs_to_end() -> None:
 def test_the_unit_keeps_what_is_needed_and_drops_the_rest() -> None:
     keys = unit()
     assert "docker" in keys["SupplementaryGroups"][0].split()
-    assert keys["CapabilityBoundingSet"] == [""]
+    assert keys["CapabilityBoundingSet"] == keys["AmbientCapabilities"] == [RIGHTS], (
+        "for memory; nothing else needs any"
+    )
+    assert (keys["ProtectControlGroups"], keys["ProtectKernelLogs"]) == (["no"], ["no"])
+    assert "/dev/kmsg r" in keys["DeviceAllow"], "the kernel's log is read, never written"
+    assert not [device for device in keys["DeviceAllow"] if "char-mem" in device], "that would be /dev/mem, too"
     assert keys["RestrictAddressFamilies"] == ["AF_UNIX AF_INET AF_INET6"]
     assert "PrivateNetwork" not in keys, "probes and brokers need the network"
     assert "ProtectProc" not in keys, "the host's memory is read from /proc"
@@ -81,9 +105,10 @@ def test_the_broker_is_a_unit_of_its_own_that_needs_no_engine() -> None:
     assert "RESURGAM_STATE_DIR=/var/lib/resurgam" in keys["Environment"]
     hardening = ("Protect", "Private", "Restrict", "SystemCall", "NoNew", "Capability", "Lock", "MemoryDeny")
     for key, value in ours.items():
-        if key.startswith(hardening) and key != "PrivateDevices":
+        if key.startswith(hardening) and key not in ("PrivateDevices", *OF_MEMORY):
             assert keys[key] == value, key
     assert keys["PrivateDevices"] == ["yes"], "only the daemon looks at GPUs"
+    assert [keys[key] for key in OF_MEMORY] == [[""], [""], ["yes"], ["yes"]], "only the daemon looks after memory"
 
 
 @pytest.mark.parametrize("path", [UNIT, BROKER], ids=lambda path: path.name)
@@ -94,9 +119,29 @@ def test_systemd_understands_every_line(path: Path, tmp_path: Path) -> None:
     assert (code, said) == (0, "")
 
 
-@pytest.mark.parametrize("path", [UNIT, BROKER], ids=lambda path: path.name)
-def test_the_unit_is_as_hardened_as_it_was(path: Path) -> None:
-    code, said = analyze("security", "--offline=true", "--threshold=17", str(path))
+def test_to_only_watch_gives_every_right_on_the_machine_back_and_changes_nothing_else() -> None:
+    ours, less = unit(), merged(UNIT, WATCH_ONLY)
+    changed = {key for key in less if [value for value in ours[key] if value] != less[key]}
+    assert changed == {*OF_MEMORY, "DeviceAllow"}
+    assert (less["CapabilityBoundingSet"], less["AmbientCapabilities"]) == ([], [])
+    assert less["ProtectControlGroups"][-1] == less["ProtectKernelLogs"][-1] == "yes"
+    assert less["DeviceAllow"] == [device for device in ours["DeviceAllow"] if "kmsg" not in device], "GPUs are seen"
+
+
+@pytest.mark.parametrize(
+    ("path", "drop_in", "most"),
+    [(UNIT, None, 3.2), (UNIT, WATCH_ONLY, 2.0), (BROKER, None, 1.7)],
+    ids=["the daemon", "to only watch", "the broker"],
+)
+def test_the_unit_is_as_hardened_as_it_was(path: Path, drop_in: Path | None, most: float, tmp_path: Path) -> None:
+    units = tmp_path / "etc" / "systemd" / "system"
+    units.mkdir(parents=True)
+    shutil.copy(path, units)
+    if drop_in is not None:
+        (units / drop_in.parent.name).mkdir()
+        shutil.copy(drop_in, units / drop_in.parent.name)
+    limit = f"--threshold={round(most * 10)}"
+    code, said = analyze("security", "--offline=true", limit, f"--root={tmp_path}", path.name)
     assert code == 0, said
 
 

@@ -96,6 +96,19 @@ class Failed(Shape):
     """JSON, secrets blanked out, cut where it is long"""
 
 
+class Freed(Shape):
+    """What was promised for a container's memory, and what came of it. Bytes."""
+
+    expected: float
+    got: float
+    used_before: float = 0.0
+    usage_before: float = 0.0
+    """with page cache"""
+    used_after: float = 0.0
+    usage_after: float = 0.0
+    limit_before: float = 0.0
+
+
 class Ended(Told):
     """A plan is over, with the proof."""
 
@@ -127,6 +140,7 @@ class Ended(Told):
     backup: Backup | None = None
     failed: Failed | str | None = None
     old_log: list[str] = Field(default_factory=list)
+    memory: Freed | None = None
     why: Why = ""
 
 

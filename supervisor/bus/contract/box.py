@@ -1,6 +1,19 @@
 """A small box for the examples: one service that crashes since its tag moved, and the alert about it."""
 
-from supervisor.facts import Alert, BusState, Container, EngineState, RuleHealth, Service, Snapshot
+import math
+
+from supervisor.facts import (
+    Alert,
+    BusState,
+    Container,
+    EngineState,
+    Exhaustion,
+    MemoryBudget,
+    RuleHealth,
+    Service,
+    ServiceMemory,
+    Snapshot,
+)
 from supervisor.verdicts import yes
 
 AT = 1_781_956_800.0
@@ -8,6 +21,25 @@ HOST, NODE, EPOCH, VERSION = "box1", "3f9c1e7a52d8", "5d1e0f7c9a3b2846", "0.1.0"
 SERVICE = "stack.oracle"
 OLD, NEW = "sha256:" + "4b1d8f0e2c6a" + "0" * 52, "sha256:" + "9e3f1a7c5d2b" + "0" * 52
 GIB = 2.0**30
+
+
+def budget() -> MemoryBudget:
+    """Its memory at AT: the service loads again, so most of what is free is spoken for."""
+    return MemoryBudget(
+        at=AT,
+        total=384 * GIB,
+        reserve=8 * GIB,
+        planned=341 * GIB,
+        available=96 * GIB,
+        effective=22 * GIB,
+        swap_total=64 * GIB,
+        swap_free=64 * GIB,
+        swap_declared=64 * GIB,
+        exhaustion=(Exhaustion("ram", math.inf, 22 * GIB, 0.0), Exhaustion("swap", math.inf, 64 * GIB, 0.0)),
+        services=(
+            ServiceMemory(SERVICE, 341 * GIB, "declared", 275 * GIB, 275 * GIB, growth=GIB, loading=True, running=True),
+        ),
+    )
 
 
 def snapshot() -> Snapshot:
@@ -69,4 +101,5 @@ def snapshot() -> Snapshot:
         rules=(RuleHealth("containers.yaml", 5, "", "shipped"),),
         bus=BusState(AT, 1.0, True, "our own mosquitto", "connected to our own mosquitto"),
         host_memory={"MemTotal": 384 * GIB, "MemAvailable": 96 * GIB, "SwapTotal": 64 * GIB, "SwapFree": 64 * GIB},
+        budget=budget(),
     )

@@ -149,10 +149,59 @@ class Store(Shape):
     used: float | None
 
 
+class Lasts(Shape):
+    """Seconds until it runs out, at the present rate; null while it does not."""
+
+    ram: Number | None
+    swap: Number | None
+
+
+class Swap(Shape):
+    """Bytes of swap."""
+
+    declared: Number
+    """what the machine is to have, by its configuration; 0 for no such wish"""
+    total: Number
+    free: Number
+
+
+class NumaNode(Shape):
+    node: Count
+    total: Number
+    free: Number
+
+
+class Budget(Shape):
+    """The memory of the machine, planned and left, in bytes. What moves all the time is rounded."""
+
+    total: Number
+    reserve: Number
+    """kept for the system: no service may plan with it"""
+    planned: Number
+    """the plans of everything that runs, together; where there is none, what it uses"""
+    headroom: Number
+    """what may still be planned; below 0 where more is planned than there is"""
+    available: Number
+    effective: Number
+    """of what is available: what is left once everything that runs has taken what its plan says"""
+    lasts: Lasts
+    at_risk: list[Literal["ram", "swap"]]
+    """what is about to run out, for certain"""
+    culprit: str
+    """the service that takes it, above its plan; empty for none"""
+    text: str
+    """one sentence about it; empty where there is nothing to say"""
+    swap: Swap
+    nodes: list[NumaNode]
+    """empty where there is one only"""
+
+
 class Host(Shape):
     host: str
     memory: Store
     swap: Store
+    budget: Budget | None
+    """null until memory was read once"""
 
 
 class Image(Shape):
@@ -180,6 +229,36 @@ class Phoenix(Shape):
     verb: str
 
 
+class Share(Shape):
+    """What one service takes of the memory, in bytes. What moves all the time is rounded."""
+
+    plan: Number | None
+    """what it is to need at most; null where nobody knows"""
+    source: Literal["", "declared", "learned"]
+    used: Number | None
+    """in RAM and in swap, without page cache; null where it cannot be read"""
+    resident: Number | None
+    swap: Number
+    limit: Number
+    """of its container; 0 for none"""
+    over: Number
+    """above its plan"""
+    left: Number
+    """what it may still take by its plan"""
+    growth: Number
+    """bytes per second"""
+    loading: bool
+    culprit: bool
+    """it takes the last memory, above its plan"""
+    frozen: bool
+    frozen_until: Time
+    fuse: Number
+    """from where on it is slowed down; 0 for nowhere"""
+    fuse_until: Time
+    nodes: dict[str, Number]
+    """NUMA node -> what of it is there; empty where there is one only"""
+
+
 class Container(Shape):
     """One service over all its containers."""
 
@@ -195,6 +274,8 @@ class Container(Shape):
     restarts: Count
     memory: Number | None
     """bytes it uses"""
+    budget: Share | None
+    """null where nobody knows"""
     started_at: Time
     deaths: Count
     streak: Count

@@ -55,6 +55,35 @@ class About(Told):
     image_id: str = ""
 
 
+class Oom(Shape):
+    """What is known of a kill for want of memory, merged from everybody who told of it."""
+
+    process: str
+    """how it called itself; empty where nobody says"""
+    pid: Count
+    """as the machine counts; 0 where nobody says"""
+    victim: Literal["main", "child", ""]
+    """the container's first process, or another one; empty where nobody knows"""
+    constraint: Literal["own_limit", "parent_limit", "machine", "numa", ""]
+    """what was at its end: the container's own limit, that of a group around it, the memory of the machine, that of the
+    NUMA nodes it may use; empty where nobody says"""
+    limit_of: str
+    """the path of the control group whose limit was met"""
+    confidence: Literal["certain", "likely", "possible"]
+    sources: list[Literal["kernel-log", "events", "engine", "vmstat", "exit-code", "engine-flag"]]
+    """who told, the best first"""
+    kills: Count
+    """how many processes; 0: the limit was met and nothing was killed"""
+    ended: bool
+    """the container ended with it, as far as it was known then"""
+
+
+class OutOfMemory(About):
+    """The kernel killed a process in it for want of memory, once per kill."""
+
+    oom_verdict: Oom
+
+
 class Appeared(About):
     status: str
 
@@ -72,6 +101,8 @@ class Died(About):
     signal: str = ""
     uptime: float = 0.0
     oom: bool = False
+    """it ended by a kill for want of memory, or soon after one"""
+    oom_verdict: Oom | None = None
     plan: int = 0
     counted: bool = False
     deaths: Count = 0
@@ -90,6 +121,7 @@ class Stopped(About):
     uptime: float = 0.0
     plan: int = 0
     oom: bool = False
+    oom_verdict: Oom | None = None
     by: str = ""
     wanted: str = ""
     seen: bool = True
@@ -123,6 +155,18 @@ class Version(Told):
 
 class OfEngine(Told):
     engine: str
+
+
+class HostOutOfMemory(Told):
+    """The kernel killed a process of no service for want of memory."""
+
+    service: str
+    """`host`"""
+    at: float
+    """unix seconds"""
+    container: str
+    """the id of its container; empty for none, and where nobody says"""
+    oom_verdict: Oom
 
 
 class Jumped(Told):
@@ -211,7 +255,7 @@ DATA: dict[str, tuple[type[Shape], ...]] = {
     "container.removed": (About,),
     "container.healthy": (About,),
     "container.unhealthy": (About,),
-    "container.oom": (About,),
+    "container.oom": (OutOfMemory,),
     "drift.tag_moved": (Drifted,),
     "drift.unproved": (Drifted,),
     "drift.cleared": (Drifted,),
@@ -223,6 +267,7 @@ DATA: dict[str, tuple[type[Shape], ...]] = {
     "daemon.stopping": (Told,),
     "daemon.engine_lost": (OfEngine,),
     "daemon.engine_back": (OfEngine,),
+    "daemon.oom": (HostOutOfMemory,),
     "daemon.clock_jump": (Jumped,),
     "daemon.paused": (Paused,),
     "daemon.resumed": (Told,),

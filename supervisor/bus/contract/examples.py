@@ -39,6 +39,17 @@ _ABOUT: Json = {
     "image_id": NEW,
 }
 _DRIFT: Json = _ABOUT | {"ref": "local/oracle:2", "running": NEW, "proved": OLD, "stands_for": NEW}
+_OOM: Json = {
+    "process": "worker",
+    "pid": 4242,
+    "victim": "child",
+    "constraint": "own_limit",
+    "limit_of": f"/docker/{'c' * 64}",
+    "confidence": "certain",
+    "sources": ["kernel-log", "engine"],
+    "kills": 1,
+    "ended": False,
+}
 _ASKED: Json = _WISH | {"approval": "ap-3", "expires_at": iso(AT + 86_400)}
 _SILENCE: Json = {"silence": "si-2", "matchers": ['name="stack-oracle-1"'], "by": "uid:0", "reason": "maintenance"}
 _SUMMARY: Json = {
@@ -128,7 +139,11 @@ BODIES: dict[str, Json] = {
     "container.removed": _ABOUT | {"text": "The container stack-oracle-1 of stack.oracle was removed."},
     "container.healthy": _ABOUT | {"text": "stack.oracle is healthy by its own check."},
     "container.unhealthy": _ABOUT | {"text": "stack.oracle fails its own health check."},
-    "container.oom": _ABOUT | {"text": "The kernel killed a process in stack.oracle for want of memory."},
+    "container.oom": _ABOUT
+    | {
+        "oom_verdict": _OOM,
+        "text": "The kernel killed worker (pid 4242) in stack.oracle, which runs on without it: its own limit was met.",
+    },
     "drift.tag_moved": _DRIFT | {"text": "stack.oracle runs 4b1d8f0e2c6a, but local/oracle:2 now stands for another."},
     "drift.unproved": _DRIFT | {"text": "stack.oracle runs something else than what last proved healthy."},
     "drift.cleared": _DRIFT | {"text": "stack.oracle runs the image it should."},
@@ -141,6 +156,13 @@ BODIES: dict[str, Json] = {
     "daemon.stopping": {"text": "Asked to end."},
     "daemon.engine_lost": {"engine": "docker", "text": "The engine does not answer."},
     "daemon.engine_back": {"engine": "docker", "text": "docker 29.1.0 answers."},
+    "daemon.oom": {
+        "service": "host",
+        "at": AT,
+        "container": "",
+        "oom_verdict": _OOM | {"process": "backup", "victim": "", "constraint": "machine", "limit_of": ""},
+        "text": "The kernel killed backup (pid 4242) of no container: the machine ran out of memory.",
+    },
     "daemon.clock_jump": {"seconds": -3600.0, "text": "The clock jumped by -3600 s."},
     "daemon.paused": {"until": AT + 3600, "text": "Paused: maintenance."},
     "daemon.resumed": {"text": "Resumed: the time it was paused for is over."},

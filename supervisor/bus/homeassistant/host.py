@@ -128,6 +128,23 @@ def _readings(place: Place) -> dict[str, Json]:
             "unit_of_measurement": "GiB",
             **common,
         },
+        "memory_headroom": {
+            "platform": "sensor",
+            "name": "RAM headroom",
+            "value_template": scaled("budget", "headroom", by=GIB, digits=2),
+            "device_class": "data_size",
+            "unit_of_measurement": "GiB",
+            **common,
+        },
+        # unknown while it does not run out
+        "memory_lasts": {
+            "platform": "sensor",
+            "name": "RAM lasts",
+            "value_template": scaled("budget", "lasts", "ram", by=1, digits=0),
+            "device_class": "duration",
+            "unit_of_measurement": "s",
+            **common,
+        },
         "swap_used": {
             "platform": "sensor",
             "name": "Swap used",

@@ -76,7 +76,7 @@ def _standing(place: Place, service: str) -> dict[str, Json]:
             "options": list(HEALTH),
             "icon": "mdi:heart-pulse",
             "json_attributes_topic": place.state("container", service=service),
-            "json_attributes_template": without("memory"),
+            "json_attributes_template": without("memory", "budget"),
         },
         "restarts": {
             "platform": "sensor",

@@ -15,11 +15,13 @@ from typing import Any
 import docker.errors
 
 from supervisor.clock import Clock
-from supervisor.engines.docker import cgroups, files, output, shape, versions
+from supervisor.engines.docker import files, output, shape, versions
 from supervisor.engines.docker.link import Link
 from supervisor.engines.docker.stream import Stream
 from supervisor.errors import Conflict, EngineTimeout
 from supervisor.facts import Container, EngineEvent, Image, Json
+from supervisor.kernel.groups import Group, cpu_seconds, find
+from supervisor.kernel.tree import KernelFiles, Tree
 from supervisor.ports import EngineInfo, ExecResult, FileChange, FileStat, Usage
 
 LOOK, WRITE, CREATE, START, REMOVE = 20.0, 30.0, 120.0, 300.0, 120.0
@@ -34,10 +36,17 @@ _KEPT = 500
 
 
 class DockerEngine:
-    """One Docker engine. `endpoint` None: looked for. Nothing is connected before the first call."""
+    """One Docker engine. `endpoint` None: looked for. Nothing is connected before the first call. `tree`: where the
+    kernel's files are, for what containers use."""
 
     def __init__(
-        self, endpoint: str | None, clock: Clock, *, name: str = "docker", env: Mapping[str, str] | None = None
+        self,
+        endpoint: str | None,
+        clock: Clock,
+        *,
+        name: str = "docker",
+        env: Mapping[str, str] | None = None,
+        tree: Tree | None = None,
     ) -> None:
         self.name = name
         self._clock = clock
@@ -45,7 +54,8 @@ class DockerEngine:
         self._streams: list[Stream] = []
         self._labels: OrderedDict[str, dict[str, str]] = OrderedDict()
         """image id -> its labels; an image never changes"""
-        self._groups: OrderedDict[str, cgroups.Group] = OrderedDict()
+        self._tree = tree or KernelFiles()
+        self._groups: OrderedDict[str, Group] = OrderedDict()
         """what usage was asked for -> where it is read"""
         self._tags: Mapping[str, str] = {}
         self._tags_fresh = False
@@ -124,26 +134,36 @@ class DockerEngine:
         return await self._link.run("logs", lambda client: output.tail(client, key, lines), LOOK)
 
     async def usage(self, key: str) -> Usage | None:
+        """From its control group where it can be seen from here: Docker answers even its one-shot stats only once a
+        second per container."""
         known = self._groups.get(key)
         if known is not None:
             try:
-                return await self._link.offload(known.read)
+                return self._used(known)
             except (OSError, ValueError, KeyError):
-                del self._groups[key]  # it ended, or its group is another one now
+                self._forget(key)  # it ended, or its group is another one now
         raw = await self._link.run("inspect", lambda c: _maybe(lambda: c.inspect_container(key)), LOOK)
         state = (raw or {}).get("State") or {}
         if raw is None or state.get("Status") not in ("running", "paused"):
             return None
-        found = cgroups.find(int(state.get("Pid") or 0), str(raw["Id"]))
-        if found is None:
+        place = find(self._tree, int(state.get("Pid") or 0), str(raw["Id"]))
+        if place is None or not place.cpu:
             return await self._asked_usage(key)
-        self._groups[key] = found
+        found = self._groups[key] = Group(self._tree, place)
         while len(self._groups) > _KEPT:
-            self._groups.popitem(last=False)
+            self._forget(next(iter(self._groups)))
         try:
-            return await self._link.offload(found.read)
+            return self._used(found)
         except (OSError, ValueError, KeyError):
             return None  # it ended just now
+
+    def _used(self, group: Group) -> Usage:
+        """Microseconds, from files that stay open: quicker here than in another thread."""
+        memory, limit = group.working_set()
+        return Usage(memory=memory, memory_limit=limit, cpu_seconds=cpu_seconds(self._tree, group.place))
+
+    def _forget(self, key: str) -> None:
+        self._tree.forget(self._groups.pop(key).place.folders())
 
     async def _asked_usage(self, key: str) -> Usage | None:
         def look(client: Any) -> Usage | None:
@@ -270,6 +290,8 @@ class DockerEngine:
     async def close(self) -> None:
         for stream in tuple(self._streams):
             stream.end()
+        for key in tuple(self._groups):
+            self._forget(key)
         self._link.close()
 
     # ------------------------------------------------------------ inside

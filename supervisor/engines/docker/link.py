@@ -44,10 +44,6 @@ class Link:
         pool = self._long if long else self._short
         return await pool.run(lambda: self.call(op, work, limit))
 
-    async def offload(self, work: Callable[[], T]) -> T:
-        """`work()` on a thread of the short kind; no engine is called."""
-        return await self._short.run(work)
-
     def call(self, op: str, work: Callable[[Any], T], limit: float) -> T:
         """The same, here and now, on the calling thread."""
         return self.guard(op, lambda: work(self._client(limit)), limit)

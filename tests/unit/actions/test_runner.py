@@ -46,7 +46,7 @@ def test_a_mistake_of_our_own_is_counted_reported_and_taken_up_once_more(box, mo
     async def flawed(hand):
         calls.append(hand.resumed)
         if len(calls) == 1:
-            monkeypatch.setattr(hand, "turn", None)
+            monkeypatch.setattr(hand, "stop", None)
         else:
             monkeypatch.undo()
         return await real(hand)

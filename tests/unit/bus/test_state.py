@@ -6,6 +6,7 @@ import json
 from supervisor.bus.state import ALERTS_SHOWN, ALERTS_SIZE, HOST_EXPIRY, REFRESH, Board, documents
 from supervisor.facts import Alert, Container, Service
 from supervisor.verdicts import yes
+from tests.support.budgets import GIB, ORACLE, leak, owners
 from tests.support.bus import snapshot
 
 
@@ -66,6 +67,35 @@ def test_a_value_that_wanders_is_told_every_30_s_only() -> None:
     other = documents(snapshot(alerts=(alert(1, 2.0),)))
     assert board.due(other, REFRESH - 1) == []
     assert topics(board.due(other, REFRESH)) == ["alerts"]
+
+
+def test_what_an_alert_says_wanders_with_its_value_and_is_told_with_it() -> None:
+    board = Board()
+    said = [dataclasses.replace(alert(1), annotations={"summary": f"memory lasts {left}s more"}) for left in (90, 80)]
+    board.due(documents(snapshot(alerts=(said[0],))), 0.0)
+    other = documents(snapshot(alerts=(said[1],)))
+    assert board.due(other, REFRESH - 1) == []
+    assert topics(board.due(other, REFRESH)) == ["alerts"]
+
+
+def test_what_the_memory_is_planned_for_is_told_at_once_and_what_moves_every_30_s() -> None:
+    running = (service("stack.oracle"), service("qdrant"))
+    calm = owners()
+    board = Board()
+    board.due(documents(snapshot(services=running, budget=calm)), 0.0)
+    agent = calm.services[1]
+    less = dataclasses.replace(agent, used=GIB)
+    moved = dataclasses.replace(calm, effective=calm.effective - GIB, services=(ORACLE, less))
+    assert board.due(documents(snapshot(services=running, budget=moved)), 1.0) == []
+    beyond = documents(snapshot(services=running, budget=leak()))
+    assert topics(board.due(beyond, 2.0)) == ["host", "container/qdrant"]
+    frozen = dataclasses.replace(leak(), services=(ORACLE, dataclasses.replace(leak().services[1], frozen=True)))
+    assert topics(board.due(documents(snapshot(services=running, budget=frozen)), 3.0)) == ["container/qdrant"]
+    page = dataclasses.replace(ORACLE, used=ORACLE.used + 4096)
+    same = documents(
+        snapshot(services=running, budget=dataclasses.replace(frozen, services=(page, frozen.services[1])))
+    )
+    assert board.due(same, 3.0 + REFRESH) == [], "a page more or less changes no document"
 
 
 def test_what_expires_is_refreshed_in_time() -> None:

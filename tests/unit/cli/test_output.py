@@ -53,3 +53,9 @@ def test_ages() -> None:
     assert ago("0001-01-01T00:00:00Z", "2025-10-09T08:14:00.500Z") == "-"
     assert ago("nonsense", "2025-10-09T08:14:00.500Z") == "-"
     assert ago("2025-10-09T09:00:00Z", "2025-10-09T08:00:00Z") == "0s"
+
+
+def test_only_a_terminal_has_a_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "72")
+    assert Output(stream=Terminal()).width == 72
+    assert Output(stream=io.StringIO()).width == 0, "what is piped is not cut"

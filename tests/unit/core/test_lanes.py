@@ -1,7 +1,7 @@
 """The queue into the core: order, bounds, and what is said about what was lost."""
 
 from supervisor.core.lanes import MOST_ANSWERS, MOST_EVENTS, Lanes
-from supervisor.facts import Command, EngineEvent, EngineState, Readings, StepEnded, Sweep
+from supervisor.facts import Command, EngineEvent, EngineState, OomSeen, Readings, StepEnded, Sweep
 
 
 def event(number: int) -> EngineEvent:
@@ -17,7 +17,7 @@ def test_lanes_are_taken_in_order_and_first_in_first_out() -> None:
     reading, sweep, events, answer = (
         Readings(0, 0, "host", ()),
         Sweep(0, 0, "docker", ()),
-        [event(1), event(2)],
+        [event(1), OomSeen(0, 0, "kernel-log"), event(2)],
         command(),
     )
     for fact in (reading, sweep, *events, answer):

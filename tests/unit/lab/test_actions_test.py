@@ -139,6 +139,23 @@ def test_our_own_series_of_a_given_name_are_not_heard(folder: Path) -> None:
     assert failures(run(folder, event + seen, head)) == (), "without it, our own is heard"
 
 
+def test_a_service_that_grows_takes_the_memory_of_the_simulated_machine(folder: Path) -> None:
+    rules = """\
+groups:
+- name: g
+  rules:
+  - alert: Short
+    expr: node_memory_MemAvailable_bytes < 300 * 1024 ^ 3
+    annotations: {action: restart web.oracle}
+  - {alert: Gone, expr: node_memory_MemAvailable_bytes < 200 * 1024 ^ 3, annotations: {action: stop web.oracle}}
+"""
+    (folder / "r.yaml").write_text(rules)
+    grow = "  events: [{at: 10s, grow: web.oracle, rate: 4GiB, upto: 120GiB}]\n  until: 1m\n"
+    # 384 GiB less the system's two: after 20 seconds less than 300 are left, and 262 in the end
+    found = run(folder, grow + "  expect: [{at: 28s, within: 8s, verb: restart, target: web.oracle}]\n")
+    assert failures(found) == ()
+
+
 def test_a_rule_that_errs_fails_the_test(folder: Path) -> None:
     (folder / "r.yaml").write_text("groups:\n- name: g\n  rules:\n  - {alert: A, expr: stuck + on() full}\n")
     series = "  input_series:\n" + "".join(f"  - {{series: '{name}', values: 1x5}}\n" for name in ("stuck", "full"))
@@ -157,6 +174,11 @@ def test_a_rule_that_errs_fails_the_test(folder: Path) -> None:
         ("tests:\n- name: a\n  events: [{at: 1m, die: web.oracle}]\n", "there is no service 'web.oracle'"),
         ("tests:\n- name: a\n  events: [{at: 1m}]\n", "an event says one thing that happens"),
         ("tests:\n- name: a\n  events: [{at: 1m, stop: a, exit_code: 3}]\n", "`exit_code` says nothing about 'stop'"),
+        ("tests:\n- name: a\n  events: [{at: 1m, grow: a}]\n", "`rate` is missing: so much each second, of 'grow'"),
+        ("tests:\n- name: a\n  events: [{at: 1m, stop: a, rate: 1GiB}]\n", "`rate` says nothing about 'stop'"),
+        ("tests:\n- name: a\n  events: [{at: 1m, stop: a, upto: 1GiB}]\n", "`upto` says nothing about 'stop'"),
+        ("tests:\n- name: a\n  events: [{at: 1m, grow: a, rate: much}]\n", "'much' is not a size"),
+        ("tests:\n- name: a\n  events: [{at: 1m, grow: a, rate: [5]}]\n", "a size is text like 512MiB"),
         ("tests:\n- name: a\n  expect: [{at: 1m, verb: restrat}]\n", "did you mean 'restart'?"),
         ("tests:\n- name: a\n  expect: [{at: 1m, verb: restart, reason: bugdet}]\n", "there is no reason 'bugdet'"),
         ("tests:\n- name: a\n  expect: [{at: 1m, outcome: well, verb: stop}]\n", "is not one of verified"),

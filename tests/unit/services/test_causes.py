@@ -86,35 +86,33 @@ def test_what_the_engine_says_of_a_failed_start(error: str, word: str) -> None:
 
 
 DEATHS = [
-    (137, True, "oom"),
-    (0, True, "oom"),
-    (132, False, "crash"),
-    (134, False, "crash"),
-    (135, False, "crash"),
-    (136, False, "crash"),
-    (139, False, "crash"),
-    (137, False, "killed"),
-    (126, False, "bad_command"),
-    (127, False, "bad_command"),
-    (1, False, "app"),
-    (143, False, "app"),
-    (255, False, "app"),
-    (None, False, "app"),
-    (0, False, "ended"),
+    (132, "crash"),
+    (134, "crash"),
+    (135, "crash"),
+    (136, "crash"),
+    (139, "crash"),
+    (137, "killed"),
+    (126, "bad_command"),
+    (127, "bad_command"),
+    (1, "app"),
+    (143, "app"),
+    (255, "app"),
+    (None, "app"),
+    (0, "ended"),
 ]
 
 
-@pytest.mark.parametrize(("code", "oom", "word"), DEATHS)
-def test_what_an_exit_code_says(code: int | None, oom: bool, word: str) -> None:
-    found = causes.of_death(code, oom)
+@pytest.mark.parametrize(("code", "word"), DEATHS)
+def test_what_an_exit_code_says(code: int | None, word: str) -> None:
+    found = causes.of_death(code)
     assert found.word == word
     assert found.text[0].isupper()
     assert found.text.endswith(".")
 
 
 def test_the_signal_of_another_cpu_is_named() -> None:
-    assert "SIGILL" in causes.of_death(132, False).text
-    assert "this CPU" in causes.of_death(132, False).text
+    assert "SIGILL" in causes.of_death(132).text
+    assert "this CPU" in causes.of_death(132).text
 
 
 def test_a_check_that_cannot_run_is_told_from_one_that_fails() -> None:
@@ -156,7 +154,7 @@ def test_a_log_that_says_nothing() -> None:
 
 def test_the_list_is_closed() -> None:
     said = {causes.of_start(error).word for error, _word in STARTS}
-    said |= {word for _code, _oom, word in DEATHS} | {"check_broken", "unhealthy", "gpu_memory", "gpu_lost"}
+    said |= {word for _code, word in DEATHS} | {"oom", "check_broken", "unhealthy", "gpu_memory", "gpu_lost"}
     assert said == set(causes.WORDS)
     rules = Path(__file__).parents[3] / "rules" / "containers.yaml"
     listed = rules.read_text("utf-8").partition('cause=~"')[2].partition('"')[0].split("|")

@@ -141,6 +141,8 @@ def test_an_out_of_memory_kill_is_counted_and_told_with_the_death(world: World) 
 def test_an_out_of_memory_kill_of_a_child_is_told_though_nothing_dies(world: World) -> None:
     cid = world.run()
     world.event(cid, "oom")
+    assert world.series()["container_oom_events_total"] == 1, "rules see it at once"
+    world.wait(3)
     assert world.kinds()[-1] == "container.oom"
     assert world.service().deaths == 0
 

@@ -14,6 +14,7 @@ from supervisor.facts import (
     Json,
     Looked,
     Needs,
+    OomSeen,
     Plan,
     Sample,
     Service,
@@ -132,6 +133,19 @@ class World:
             if container.image_ref == ref:
                 self.there[cid] = replace(container, ref_image_id=image_id)
         return self.fold(ImageRef(self.now, self.mono, "docker", ref, image_id))
+
+    # ------------------------------------------------------------ what the kernel says
+
+    def line(self, cid: str, pid: int = 4242, process: str = "worker", *, ago: float = 0.0, **more: Any) -> OomSeen:
+        """The kernel's log tells of a kill, `ago` seconds after it; of its own limit unless something else is said."""
+        said = {"constraint": "memcg", "limit_of": f"/docker/{cid}", **more}
+        fact = OomSeen(self.now - ago, self.mono, "kernel-log", cid, pid, process, **said)
+        self.fold(fact)
+        return fact
+
+    def counter(self, cid: str = "", kills: int = 1) -> None:
+        """The counter of its group, or of the machine, has grown."""
+        self.fold(OomSeen(self.now, self.mono, "events" if cid else "vmstat", cid, kills=kills))
 
     # ------------------------------------------------------------ what happens
 

@@ -6,8 +6,10 @@ from typing import Any, TypeVar
 from supervisor.config import Settings
 from supervisor.core.standing import Loaded
 from supervisor.facts import Command, Json
+from supervisor.kernel.hands import ControlGroups
 from supervisor.lab.boxes import SimImage
 from supervisor.lab.house import Life, SimWorld
+from supervisor.lab.kernel_load import SimLoad
 from supervisor.lab.loop import SimLoop
 from supervisor.rules import RuleSet
 from supervisor.web.previewing import Foresight
@@ -36,7 +38,8 @@ def told(story: Callable[[Life, Callable[..., Awaitable[Json]]], Awaitable[T]], 
         engine.human_run("oracle", OLD, **given)
         life = await world.begin()
         await world.run(2.0)
-        foresight = Foresight(life.core, {"docker": engine}, world.room)
+        groups = ControlGroups(world.kernel, loop.clock)
+        foresight = Foresight(life.core, {"docker": engine}, world.room, groups)
 
         async def look(verb: str, target: str = "oracle", **params: str) -> Json:
             return await foresight(Command(0.0, 0.0, verb, target, params, "uid:0", "socket"))
@@ -128,3 +131,19 @@ def test_a_project_is_shown_stage_by_stage_in_its_order() -> None:
     document = told(story, labels=COMPOSED)
     assert [stage["service"] for stage in document["stages"]] == ["ai.oracle"]
     assert document["allowed"]
+
+
+def test_what_would_be_done_to_its_memory_is_said_with_its_figures() -> None:
+    async def story(life: Life, look: Callable[..., Awaitable[Json]]) -> None:
+        life.world.kernel.declare("oracle", SimLoad(anon=3 * 2.0**30))
+        frozen = (await look("freeze", **{"for": "1m"}))["stages"][0]
+        assert [step["name"] for step in frozen["steps"]] == ["look", "freeze"]
+        assert frozen["refused"] is None
+        assert frozen["notes"][0] == "It uses 3.0 GiB, nobody knows its plan."
+        assert "stand still for 1m at most" in frozen["notes"][1]
+        assert "Above 4.0 GiB" in (await look("fuse", at="4GiB"))["stages"][0]["notes"][1]
+        assert "does not stand still" in (await look("thaw"))["stages"][0]["notes"][1]
+        refused = await look("drop-cache")
+        assert (refused["allowed"], refused["reason"]) == (False, "unsupported")
+
+    told(story)

@@ -29,7 +29,8 @@ ROOT = Path(__file__).parents[4]
 SPEC = json.loads((ROOT / "tests" / "support" / "asyncapi-3.0.0.json").read_text("utf-8"))
 
 PRIVATE = {
-    *("alert.pending", "alert.dropped", "action.begin", "action.halt", "action.end", "container.evidence"),
+    *("alert.pending", "alert.dropped", "action.begin", "action.halt", "action.end", "action.unheld"),
+    "container.evidence",
 }
 """kinds of the same folders that are rows and never messages"""
 SPELT = {"approved", "denied", "withdrawn", "tag_moved", "unproved", "cleared", "firing", "resolved", "digest", "shed"}

@@ -13,6 +13,7 @@ from supervisor.bus.state import documents
 from supervisor.facts import Approval, Intent
 from supervisor.journal import Row
 from tests.support.boxes import BAD, GOOD, box, loop_alert, oracle
+from tests.support.budgets import leak, owners
 from tests.support.ha import rendered
 
 ALL = ("phoenix", "restart", "pause", "resume")
@@ -49,6 +50,14 @@ def test_the_host_as_it_is() -> None:
     readings = document(box(), "state/host")
     assert float(shown("host.memory_available", readings)) == pytest.approx(100e9 / 2**30, abs=0.01)
     assert shown("host.swap_used", readings) == "0.0"
+    assert shown("host.memory_headroom", readings) == shown("host.memory_lasts", readings) == "None"
+
+
+def test_how_much_memory_may_be_planned_and_how_long_it_lasts() -> None:
+    calm, leaking = (document(box(budget=budget), "state/host") for budget in (owners(), leak()))
+    assert shown("host.memory_headroom", calm) == "15.0"
+    assert shown("host.memory_lasts", calm) == "None", "it does not run out"
+    assert float(shown("host.memory_lasts", leaking)) == 480.0
 
 
 def test_every_status_there_is_can_be_shown() -> None:
@@ -70,7 +79,7 @@ def test_the_attributes_leave_out_what_changes_with_every_reading() -> None:
     about = document(box(memory={"stack.oracle": 5.0}), "stack.oracle")
     health = json.loads(shown("service.health", about, "json_attributes_template"))
     assert health["image"]["ref"] == "local/oracle:1"
-    assert "memory" not in health
+    assert not {"memory", "budget"} & health.keys()
 
 
 def test_what_fires_is_in_the_attributes_for_one_that_was_away() -> None:

@@ -1,0 +1,30 @@
+"""Numbers out of files of `name value` lines, found where they stood the last time: the same lines are written again.
+
+Used by kernel/host and kernel/groups, fifty times a round: building a table of every line costs as much as the read.
+"""
+
+
+class Words:
+    """Picks the numbers behind these names, in their order; 0 for those that are not there."""
+
+    def __init__(self, names: tuple[bytes, ...]) -> None:
+        self._names = names
+        self._at: tuple[int, ...] = ()
+        self.there: tuple[bool, ...] = ()
+        """which of them were there when they were picked last"""
+        self._count = -1
+
+    def pick(self, raw: bytes) -> tuple[float, ...]:
+        """One number per name. ValueError where something else stands behind a name."""
+        words = raw.split()
+        if len(words) != self._count or any(
+            words[at - 1] != name for at, name in ((self._at[0], self._names[0]), (self._at[-1], self._names[-1])) if at
+        ):
+            self._look(words)
+        return tuple([float(words[at]) if at else 0.0 for at in self._at])
+
+    def _look(self, words: list[bytes]) -> None:
+        last = len(words) - 1
+        self._at = tuple([words.index(name) + 1 if name in words[:last] else 0 for name in self._names])
+        self.there = tuple([at > 0 for at in self._at])
+        self._count = len(words)

@@ -1,0 +1,96 @@
+"""One reading after another: the sums of a reading, with what its history says of the end of memory. Pure values.
+
+From: budget.budget_of, one per reading, with its monotonic time. To: the same budget with exhaustion, growth, culprit
+and sentence; and the Foresight that the next reading goes on from.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+
+from supervisor.facts import Exhaustion, MemoryBudget, ServiceMemory
+from supervisor.memory import culprit, forecast
+from supervisor.memory.trend import History, Mark, growth
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """What is remembered from reading to reading. Empty at the start: then nothing is foreseen until enough came."""
+
+    history: History = field(default_factory=History)
+    ram: forecast.Standing = field(default_factory=forecast.Standing)
+    swap: forecast.Standing = field(default_factory=forecast.Standing)
+    total: float = 0.0
+    named: str = ""
+    """the culprit of the last reading"""
+
+
+def foresee(before: Foresight, sums: MemoryBudget, mono: float, horizon: float) -> tuple[Foresight, MemoryBudget]:
+    """One more reading. `sums`: its budget without any forecast. `horizon`: seconds within which an end counts."""
+    parts = sums.services
+    plans = {part.service: part.plan for part in parts if part.running and part.plan and not part.unread}
+    used = {part.service: part.used for part in parts if not part.unread}
+    mark = Mark(mono, sums.available, sums.swap_free, used, sums.foreign)
+    history = before.history if before.total == sums.total else History()  # its limit was moved: another machine
+    history = history.under(plans, sums.reserve).then(mark)
+    ram = forecast.ram(before.ram, history, horizon)
+    swap = forecast.swap(before.swap, history, horizon) if sums.swap_total else forecast.Standing()
+    line = history.line()
+    made = replace(
+        sums,
+        services=tuple(_growing(part, growth(line, part.service)) for part in parts),
+        # the memory of a large container is given back for seconds after its group is gone: that is no program's use
+        foreign=min(mark.foreign for mark in line),
+        exhaustion=(_shown("ram", ram, sums.at, mono), _shown("swap", swap, sums.at, mono)),
+    )
+    grown = _blamed(before, made, history, ram if ram.certain else swap)
+    made = replace(
+        made,
+        culprit=grown.service if grown is not None else "",
+        text=culprit.sentence(made, ram, swap, grown, history),
+    )
+    return Foresight(history, ram, swap, sums.total, made.culprit), made
+
+
+def _blamed(
+    before: Foresight, made: MemoryBudget, history: History, standing: forecast.Standing
+) -> culprit.Growth | None:
+    """Who is to blame; while it only lingers (it stands frozen, perhaps), whoever was."""
+    if not standing.certain:
+        return None
+    named = made.of(before.named) if before.named else None
+    if named is not None and culprit.suspect(named) and not math.isfinite(standing.outlook.seconds):
+        return culprit.Growth(named.service, named.growth, named.grew_from, named.grew_for)
+    return culprit.blamed(made.services, history, standing.outlook, made.total)
+
+
+def _growing(part: ServiceMemory, grown: tuple[float, float, float]) -> ServiceMemory:
+    """The part with its growth. Written out, since this is done for each service at each reading."""
+    rate, begun, seconds = grown
+    if seconds <= 0:
+        return part
+    return ServiceMemory(
+        part.service,
+        part.plan,
+        part.source,
+        part.used,
+        part.resident,
+        part.swap,
+        part.limit,
+        rate,
+        begun,
+        seconds,
+        part.loading,
+        part.running,
+        part.frozen,
+        part.fuse,
+        part.nodes,
+        part.priority,
+        part.unread,
+        part.plans,
+    )
+
+
+def _shown(resource: str, standing: forecast.Standing, at: float, mono: float) -> Exhaustion:
+    since = at - (mono - standing.since) if standing.since is not None else 0.0
+    found = standing.outlook
+    return Exhaustion(resource, found.seconds, found.free, found.rate, since, standing.certain)

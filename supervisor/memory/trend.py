@@ -1,0 +1,246 @@
+"""How memory went: a history that stays small, and what its slopes say. Pure values: a sample makes a new history.
+
+From: forecast.py, one `Mark` per reading. To: the same, which asks how fast it falls, and culprit.py, which asks who
+grew. Three windows: the latest readings as they came (a ramp of seconds), half a minute (urgency), ten minutes of
+lowest points (truth: a program that fills its heap and cleans it up again falls as fast as one that leaks, and only its
+lowest points tell the two apart).
+
+What is left depends on the plans (`Mark.level`), so it is computed anew for all marks when a plan changes: a service
+that starts would look like a cliff otherwise.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+FRESH = 5
+"""readings that are kept as they came"""
+ENOUGH = 4
+"""readings from which on a slope means something"""
+NEAR, STEP = 30.0, 1.5
+"""seconds of the short window, and between two of its marks"""
+FAR, BLOCK = 600.0, 10.0
+"""seconds of the long window, and of the blocks of which the lowest mark is kept"""
+SEEN = 180.0
+"""seconds from which on the long window says anything: three parts of a minute"""
+GAP = 60.0
+"""seconds without a reading after which nothing that was before counts"""
+STILL = 30.0
+"""seconds without a new low after which a fall is over, if its lows did not come farther apart before"""
+NOISE = 3.0
+"""a fall counts where it is so many times what the readings scatter by"""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One reading. `at` is monotonic; sizes in bytes."""
+
+    at: float
+    available: float
+    swap_free: float
+    used: Mapping[str, float]
+    """service id -> what it uses; those that nobody knows of are left out"""
+    foreign: float = 0.0
+    level: float = 0.0
+    """what is left once everything has taken what its plan says, and without the reserve; below 0 where that is more
+    than there is"""
+
+
+Pick = Callable[[Mark], float]
+"""what of a mark is looked at"""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The three windows, each oldest first, under the plans that hold now."""
+
+    fresh: tuple[Mark, ...] = ()
+    near: tuple[Mark, ...] = ()
+    far: tuple[Mark, ...] = ()
+    plans: Mapping[str, float] | None = None
+    reserve: float = 0.0
+
+    @property
+    def newest(self) -> Mark | None:
+        """The latest reading."""
+        return self.fresh[-1] if self.fresh else None
+
+    def under(self, plans: Mapping[str, float], reserve: float) -> "History":
+        """The same readings under these plans (service id -> bytes, of what runs)."""
+        if plans == self.plans and reserve == self.reserve:
+            return self
+        known = dict(plans)
+
+        def anew(marks: tuple[Mark, ...]) -> tuple[Mark, ...]:
+            return tuple(_levelled(mark, known, reserve) for mark in marks)
+
+        return History(anew(self.fresh), anew(self.near), anew(self.far), known, reserve)
+
+    def then(self, mark: Mark) -> "History":
+        """With one more reading; the same where its time is not later than the last one's."""
+        last = self.newest
+        if last is not None and mark.at <= last.at:
+            return self
+        if last is not None and mark.at - last.at > GAP:
+            return History(plans=self.plans, reserve=self.reserve).then(mark)
+        mark = _levelled(mark, self.plans or {}, self.reserve)
+        fresh = tuple(one for one in (*self.fresh, mark)[-FRESH:] if mark.at - one.at <= NEAR)
+        near = tuple(one for one in self.near if mark.at - one.at <= NEAR)
+        if not near or mark.at - near[-1].at >= STEP:
+            near = (*near, mark)
+        return replace(self, fresh=fresh, near=near, far=_lowest(self.far, mark))
+
+    def line(self) -> tuple[Mark, ...]:
+        """The short window with the newest reading at its end."""
+        newest = self.newest
+        return self.near if newest is None or self.near[-1].at == newest.at else (*self.near, newest)
+
+
+def _levelled(mark: Mark, plans: Mapping[str, float], reserve: float) -> Mark:
+    level = mark.available - reserve
+    for service, plan in plans.items():
+        used = mark.used.get(service, 0.0)
+        if used < plan:
+            level -= plan - used
+    return replace(mark, level=level)
+
+
+def _lowest(far: tuple[Mark, ...], mark: Mark) -> tuple[Mark, ...]:
+    """The long window with one more reading: the lowest of each block."""
+    if far and far[-1].at // BLOCK == mark.at // BLOCK:
+        return (*far[:-1], mark) if mark.level < far[-1].level else far
+    return tuple(one for one in (*far, mark) if mark.at - one.at <= FAR)
+
+
+# ------------------------------------------------------------ slopes
+
+
+def slope(marks: Sequence[Mark], pick: Pick) -> float:
+    """Bytes per second, by Theil and Sen: the median of the slopes between all pairs, which a wild reading, or a step
+    at one end, does not move. 0 where too little is known."""
+    if len(marks) < ENOUGH:
+        return 0.0
+    points = [(mark.at, pick(mark)) for mark in marks]
+    slopes = sorted(
+        (value - before) / (at - then)
+        for place, (at, value) in enumerate(points)
+        for then, before in points[:place]
+        if at > then
+    )
+    return median(slopes)
+
+
+def median(ordered: Sequence[float]) -> float:
+    """The middle of sorted numbers; 0 of none."""
+    if not ordered:
+        return 0.0
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+def fall(marks: Sequence[Mark], pick: Pick) -> float:
+    """Bytes per second at which it falls, where that is plainly more than how the readings scatter; else 0."""
+    rate = -slope(marks, pick)
+    if rate <= 0:
+        return 0.0
+    first = marks[0]
+    off = [pick(mark) + rate * (mark.at - first.at) for mark in marks]
+    middle = median(sorted(off))
+    scatter = median(sorted(abs(one - middle) for one in off))
+    return rate if rate * (marks[-1].at - first.at) > NOISE * scatter else 0.0
+
+
+def short_fall(history: History, pick: Pick) -> float:
+    """How fast it falls at this moment: by the latest readings and by the half minute, the faster of both; 0 where the
+    latest ones do not fall."""
+    latest = -slope(history.fresh, pick)
+    if latest <= 0:
+        return 0.0
+    return max(fall(history.fresh, pick), fall(history.line(), pick))
+
+
+def new_low(history: History, pick: Pick) -> bool:
+    """Whether it is lower than it ever was before the half minute that is looked at."""
+    newest = history.newest
+    if newest is None:
+        return False
+    return all(pick(newest) <= pick(mark) for mark in history.far if newest.at - mark.at > NEAR)
+
+
+def long_fall(history: History, pick: Pick) -> tuple[float, float]:
+    """(bytes per second, the lowest it came to) over the long window: its lowest points in three parts, each lower
+    than the one before; the slower of both falls counts. (0, …) where it does not fall, too little is known, or no new
+    low has come for longer than they use to take."""
+    newest, far = history.newest, history.far
+    if newest is None or not far or newest.at - far[0].at < SEEN:
+        return 0.0, 0.0
+    part = (newest.at - far[0].at) / 3
+    lows: list[float] = []
+    for number in range(3):
+        begins = far[0].at + number * part
+        inside = [pick(mark) for mark in far if begins <= mark.at <= begins + part]
+        if not inside:
+            return 0.0, 0.0
+        lows.append(min(inside))
+    rate = min(lows[0] - lows[1], lows[1] - lows[2]) / part
+    if rate <= 0 or _is_still(far, newest, pick):
+        return 0.0, lows[2]
+    return rate, lows[2]
+
+
+def _is_still(far: Sequence[Mark], newest: Mark, pick: Pick) -> bool:
+    """Whether no new low came for longer than new lows took so far (the longest wait but the first)."""
+    lowest, last, waits = pick(far[0]), far[0].at, [0.0]
+    for mark in (*far[1:], newest):
+        if pick(mark) < lowest:
+            waits.append(mark.at - last)
+            lowest, last = pick(mark), mark.at
+    return newest.at - last > max(STILL, 1.5 * max(waits[2:], default=0.0))
+
+
+# ------------------------------------------------------------ who grew
+
+
+def growth(marks: Sequence[Mark], service: str) -> tuple[float, float, float]:
+    """(bytes per second, from how much, in how many seconds) a service grew from one end of these marks to the other;
+    each end is the middle of up to three readings. Zeroes where too little is known."""
+    begins, ends = _end(marks, service), _end(marks[::-1], service)
+    if not begins or not ends or begins[0][0] >= ends[0][0]:
+        return 0.0, 0.0, 0.0
+    first, last = begins[0], ends[0]
+    if begins[-1][0] > ends[-1][0]:
+        begins, ends = begins[:1], ends[:1]  # so few that both ends would be the same ones
+    (since, low), (until, high) = _middle(begins), _middle(ends)
+    return (high - low) / (until - since) if until > since else 0.0, first[1], last[0] - first[0]
+
+
+def _end(marks: Sequence[Mark], service: str) -> list[tuple[float, float]]:
+    """The first three readings that know of it, with their times."""
+    found: list[tuple[float, float]] = []
+    for mark in marks:
+        size = mark.used.get(service)
+        if size is not None:
+            found.append((mark.at, size))
+            if len(found) == 3:
+                break
+    return found
+
+
+def _middle(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    if len(points) == 1:
+        return points[0]
+    return points[len(points) // 2][0], median(sorted(size for _at, size in points))
+
+
+def long_growth(history: History, service: str) -> tuple[float, float, float]:
+    """The same over the long window, by the largest it came to in its first and in its last third: a heap that is
+    filled and cleaned up does not grow."""
+    newest = history.newest
+    known = [mark for mark in history.far if service in mark.used]
+    if newest is None or not known or newest.at - known[0].at < SEEN:
+        return 0.0, 0.0, 0.0
+    part = (newest.at - known[0].at) / 3
+    first = [mark.used[service] for mark in known if mark.at - known[0].at <= part]
+    last = [mark.used[service] for mark in known if newest.at - mark.at <= part]
+    if not first or not last:
+        return 0.0, 0.0, 0.0
+    return (max(last) - max(first)) / (2 * part), max(first), 2 * part

@@ -1,0 +1,207 @@
+"""The registry's hand on kills for want of memory: whose they were, what is counted, and what people are told.
+
+From: registry.py (facts.OomSeen, timers) and events.py (the engine's word, the end of a container). To: the rows
+`container.oom` and `daemon.oom`, the tally of the service, its trouble. A kill is counted at the first word of it, so
+that rules see it at once; it is told once, with everything that is known: as soon as the kernel's log named it, or
+when the window for other words closes.
+"""
+
+from dataclasses import replace
+
+from supervisor import units
+from supervisor.errors import JournalError
+from supervisor.facts import Container, EngineEvent, Json, OomSeen
+from supervisor.journal.codec import dump, load
+from supervisor.services import trouble
+from supervisor.services.happening import Happening, about
+from supervisor.services.oom import words
+from supervisor.services.oom.kill import ENGINE, Death, Evidence, Kill, Oom, after, flagged, verdict
+from supervisor.services.oom.merge import AFTERMATH
+from supervisor.services.record import Held
+from supervisor.services.state import State
+
+SPACE, KEY = "meta", "oom"
+"""where the journal keeps the latest kills: what was not told is told after a restart, and nothing is told twice"""
+_KEPT = 32
+_HOST = "host"
+
+
+# ---------------------------------------------------------------- what is told
+
+
+def heard(state: State, held: Held, event: EngineEvent) -> None:
+    """The engine says that a container ran out of memory."""
+    at = event.time_ns / 1e9 if event.time_ns else event.at
+    _take(state, Evidence(held.container.id, ENGINE, at, max(event.mono, state.mono)), 1)
+
+
+def seen(state: State, fact: OomSeen) -> None:
+    """The kernel says so, in its log or by a counter."""
+    container, process = fact.container_id, units.plain(fact.process, 64)
+    if not container and fact.pid:
+        container = next((one.container.id for one in state.held.values() if one.container.pid == fact.pid), "")
+    limit_of = units.plain(fact.limit_of)
+    told = Evidence(container, fact.source, fact.at, state.mono, process, fact.pid, fact.constraint, limit_of)
+    _take(state, told, fact.kills)
+
+
+def died(state: State, held: Held, at: float, code: int | None, asked: bool) -> Oom | None:
+    """A container's run ends (it is not shown as ended yet). What is known of a kill that it is due to; None where no
+    kill has to do with it."""
+    container = held.container
+    pid = container.pid if container.started_at <= at else 0  # late news of an earlier run, else
+    death = Death(container.id, at, state.mono, code, pid, asked or held.killed, about=about(container))
+    death.service, death.carries = _carries(state, held)
+    kill = state.ooms.died(death)
+    if kill is not None:
+        state.ooms.changed = True
+        _bind(state, kill)
+        _count(state, kill)
+        return verdict(kill)
+    before = None if asked or held.killed else state.ooms.consequence(container.id, container.started_at, at)
+    return after(before) if before is not None else None
+
+
+def of_last(state: State, held: Held, container: Container) -> Oom | None:
+    """What is known of a kill in the latest end of a container, its inspect (`container`) included."""
+    mine = [death for death in state.ooms.deaths if death.container == container.id]
+    if mine and mine[-1].kill is not None:
+        return verdict(mine[-1].kill)
+    since, at = container.started_at, container.finished_at
+    if mine and not mine[-1].asked:
+        before = state.ooms.consequence(container.id, since, max(at, mine[-1].at))
+        if before is not None:
+            return after(before)
+    if held.oom or not container.oom_killed:
+        return None  # the flag stands for a kill that is known, long before the end
+    return flagged(container.exit_code)
+
+
+def document(oom: Oom | None) -> Json:
+    """What rows about the end of a container say of a kill."""
+    return {"oom": oom is not None, **({"oom_verdict": dump(oom)} if oom is not None else {})}
+
+
+def tick(state: State) -> None:
+    """Tell what nobody will say more about."""
+    for kill in state.ooms.ripe(state.mono):
+        if not kill.container:
+            state.ooms.blame(kill)
+        _follow(state, kill)
+        held = _held(state, kill.container)
+        kill.alone = not kill.ended and held is not None and held.container.running and held.engine not in state.down
+        _tell(state, kill)
+
+
+# ---------------------------------------------------------------- keeping
+
+
+def restore(state: State, kept: Json) -> None:
+    """Kills that the last process knew of."""
+    try:
+        state.ooms.restore([load(Kill, value) for value in kept.get("kills", ())])
+    except JournalError as err:
+        state.problems.append(f"{err}; kills for want of memory before this start may be told again.")
+
+
+def keep(state: State) -> None:
+    """Put the latest kills into the journal, where they changed."""
+    if not state.ooms.changed:
+        return
+    state.ooms.changed = False
+    latest = [dump(kill) for kill in state.ooms.kills[-_KEPT:]]
+    for kill in latest:
+        if kill["told"] and kill["told"] >= kill["counted"]:
+            kill["about"] = {}
+    state.put((SPACE, KEY, {"kills": latest} if latest else None))
+
+
+# ---------------------------------------------------------------- inside
+
+
+def _take(state: State, told: Evidence, kills: int) -> None:
+    for kill in state.ooms.take(told, kills):
+        _follow(state, kill)
+        if kill.sure:
+            _tell(state, kill)
+
+
+def _follow(state: State, kill: Kill) -> None:
+    """Something about a kill became known: bind it to its container's service and end, count it, say what is wrong."""
+    state.ooms.changed = True
+    _bind(state, kill)
+    state.ooms.link(kill)
+    _count(state, kill)
+    record = state.records.get(kill.service) if kill.carries else None
+    held = _held(state, kill.container)
+    if kill.ended:
+        latest = [one for one in state.ooms.deaths if one.container == kill.container][-1:]
+        if record is not None and latest and latest[0].kill is kill and not latest[0].asked:
+            trouble.was_killed(state, record, verdict(kill))
+            state.refresh(record)
+    elif held is not None and not kill.spared and _in_this_run(held, kill):
+        held.oom = True
+        if record is not None and state.mono - kill.mono <= AFTERMATH:  # later words of it are no new trouble
+            trouble.child_killed(state, record, verdict(kill))
+            state.refresh(record)
+
+
+def _bind(state: State, kill: Kill) -> None:
+    """Whose process it was. A container that is gone is known from its end."""
+    if kill.service or not kill.container:
+        return
+    held = _held(state, kill.container)
+    if held is not None:
+        kill.service, kill.carries = _carries(state, held)
+        kill.about = about(held.container)
+        if _in_this_run(held, kill):
+            kill.main_pid = kill.main_pid or held.container.pid
+        return
+    for death in state.ooms.deaths:
+        if death.container == kill.container:
+            kill.service, kill.carries, kill.about = death.service, death.carries, death.about
+
+
+def _carries(state: State, held: Held) -> tuple[str, bool]:
+    """The service a container belongs to, and whether it carries it: the new one of an open plan does not yet."""
+    if held.service:
+        return held.service, True
+    plan = state.plans.get(held.container.id) or state.plans.get(held.container.name)
+    return (plan.service if plan is not None else ""), False
+
+
+def _in_this_run(held: Held, kill: Kill) -> bool:
+    return held.container.status in ("running", "paused") and kill.at >= held.container.started_at
+
+
+def _held(state: State, container: str) -> Held | None:
+    return next((held for (_engine, cid), held in state.held.items() if cid == container), None)
+
+
+def _count(state: State, kill: Kill) -> None:
+    record = state.records.get(kill.service) if kill.carries else None
+    if record is None or kill.spared or kill.counted >= kill.kills:
+        return
+    record.tally.ooms += kill.kills - kill.counted
+    kill.counted = kill.kills
+    state.keep_tally(record)
+    state.refresh(record)
+
+
+def _tell(state: State, kill: Kill) -> None:
+    """Write the row of what was not told yet."""
+    known, budget = verdict(kill), state.budget()
+    if kill.told >= kill.kills:
+        return
+    more, kill.told = kill.kills - kill.told, kill.kills
+    if known.kills:
+        known = replace(known, kills=more)
+    body: Json = {**kill.about, "oom_verdict": dump(known)}
+    if kill.service:
+        new = "" if kill.carries else str(kill.about.get("container", ""))
+        body["text"] = words.of_container(kill.service, known, budget, new)
+        state.told.append(Happening("container.oom", kill.service, kill.at, body))
+        return
+    text = words.of_host(known, kill.container, str(kill.about.get("container", "")), budget)
+    body = {"container": kill.container, "oom_verdict": dump(known), "text": text}
+    state.told.append(Happening("daemon.oom", _HOST, kill.at, body))
