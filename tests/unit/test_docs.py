@@ -24,7 +24,18 @@ def text_of(name: str) -> str:
 
 def test_the_pages_there_should_be() -> None:
     names = {page.stem for page in PAGES}
-    wanted = {"start", "rules", "actions", "topics", "architecture", "safety", "security", "performance", "operate"}
+    wanted = {
+        "start",
+        "rules",
+        "actions",
+        "topics",
+        "architecture",
+        "safety",
+        "security",
+        "performance",
+        "operate",
+        "memory",
+    }
     assert names == wanted | {"README"}
 
 
