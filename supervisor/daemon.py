@@ -86,8 +86,9 @@ class House:
         self.tree = KernelFiles()
         machine = MacMachine() if sys.platform == "darwin" else Machine(self.tree, settings.memory.group)
         self.engines: dict[str, Engine] = {"docker": DockerEngine(settings.docker.endpoint, clock, tree=self.tree)}
-        self.watches = {name: Watch(engine, submit, clock) for name, engine in self.engines.items()}
         self.host = MemoryWatch(machine, self.tree, submit, clock, self._running)
+        heard = self.host.heard(submit)
+        self.watches = {name: Watch(engine, heard, clock) for name, engine in self.engines.items()}
         group = settings.memory.group
         self.edges = Edges(submit, clock, self.host.wake, self._running, group=group, tree=self.tree)
         self.host.edges = self.edges
@@ -143,6 +144,7 @@ class House:
 
     def show(self, snapshot: Snapshot) -> None:
         self.telling.show(snapshot)
+        self.edges.changed()
 
     def remember(self) -> None:
         if self._remembering is None or self._remembering.done():
@@ -226,6 +228,7 @@ class House:
     def _counts(self) -> dict[str, int]:
         found = {"runner_crashes": self.runner.crashes, "recorder_dropped": self.recorder.dropped}
         found |= {f"engine_{name}_faults": watch.faults for name, watch in self.watches.items()}
+        found["memory_edges_faults"] = self.edges.faults
         return found | self.telling.counts()
 
     async def _watch_pause_file(self) -> None:

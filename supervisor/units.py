@@ -9,6 +9,7 @@ import re2
 
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?")
 _LONGEST_TEXT, _LONGEST = 100, 292 * 365 * 86400.0
+_LARGEST = 2.0**63
 _SECONDS = (365 * 86400.0, 7 * 86400.0, 86400.0, 3600.0, 60.0, 1.0, 0.001)
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?)b?\s*", re.IGNORECASE)
 _MATCHER = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_.]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)
@@ -55,22 +56,26 @@ def show_duration(seconds: float) -> str:
 
 def size(text: str) -> int:
     """Bytes of a size such as `90GiB`, `512MB`, `1000`: powers of 1024 where `i` is written, else of 1000; ValueError
-    otherwise."""
-    match = _SIZE.fullmatch(text)
+    otherwise, and for one of 8 EiB or more: the kernel would take it for a small one."""
+    match = _SIZE.fullmatch(text) if len(text) <= _LONGEST_TEXT else None
     if not match:
-        raise ValueError(f"{text!r} is not a size; write it like 90GiB or 512MB")
+        raise ValueError(f"{plain(text, 100)!r} is not a size; write it like 90GiB or 512MB")
     number, letter, binary = match.groups()
     power = " kmgtp".index(letter.lower()) if letter else 0
-    return int(float(number) * (1024 if binary else 1000) ** power)
+    found = float(number) * (1024 if binary else 1000) ** power
+    if found >= _LARGEST:
+        raise ValueError(f"{text!r} is a size that no machine has; write it like 90GiB or 512MB")
+    return int(found)
 
 
-def show_size(count: float) -> str:
-    """Bytes for people, in binary units."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(count) < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
+def show_size(count: float, *, decimal: bool = False) -> str:
+    """Bytes for people: `512 B`, `1.5 MiB`, `341 GiB`; `decimal`: in powers of 1000, `341 GB`."""
+    base, names = (1000.0, ("kB", "MB", "GB", "TB")) if decimal else (1024.0, ("KiB", "MiB", "GiB", "TiB"))
+    place = 0
+    while place < len(names) and round(abs(count), 1) >= base:  # 999.97 MB reads 1 GB
+        count, place = count / base, place + 1
+    number = f"{count:.1f}".removesuffix(".0") if place else f"{count:.0f}"
+    return f"{number} {('B', *names)[place]}"
 
 
 NEVER = "0001-01-01T00:00:00Z"

@@ -85,7 +85,7 @@ async def _publisher(hand: Hand, container: Container) -> str:
         return ""
     for other in others:
         ports = [port for port in container.ports for its in other.ports if clash(port, its)]
-        if other.id != container.id and other.status in ("running", "paused", "restarting") and ports:
+        if other.id != container.id and other.living and ports:
             return f" (container {other.name} publishes port {ports[0]})"
     return ""
 

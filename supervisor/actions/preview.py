@@ -11,7 +11,7 @@ from supervisor.actions import recipe
 from supervisor.actions.compose import body as composed
 from supervisor.actions.compose import difference
 from supervisor.actions.compose import preview as compose
-from supervisor.actions.memory import foreseeing as memory
+from supervisor.actions.memory import preview as memory
 from supervisor.actions.memory.absent import NoGroups
 from supervisor.actions.recipe import Recipe, injected, report, rights
 from supervisor.errors import EngineError, NotFound

@@ -24,7 +24,8 @@ async def _still_over(hand: Hand, found: Container) -> None:
     except ResurgamError:
         return
     if used <= plan:
-        text = f"{hand.plan.service} keeps to its plan by now ({shown(used)} of {shown(plan)}); it is left alone."
+        figures = f"{shown(hand, used)} of {shown(hand, plan)}"
+        text = f"{hand.plan.service} keeps to its plan by now ({figures}); it is left alone."
         raise Denied(no(Reason.WITHIN_PLAN, text))
 
 

@@ -60,6 +60,7 @@ def look(settings: Settings, status: Json | None, pid: int, tree: Tree, why: str
     return (
         *_daemon(status, why),
         *machine.of_sources(_sources(status) or machine.sources(tree, itself)),
+        *_engines(status),
         _swap(settings, status, itself),
         groups,
         machine.rights(rights, machine.watches_only()),
@@ -82,6 +83,17 @@ def _daemon(status: Json | None, why: str) -> tuple[Finding, ...]:
 def _sources(status: Json | None) -> tuple[MemorySource, ...]:
     told = [] if status is None else status.get("sources", [])
     return tuple(MemorySource(str(one["name"]), bool(one["live"]), str(one["text"]), str(one["cure"])) for one in told)
+
+
+def _engines(status: Json | None) -> tuple[Finding, ...]:
+    """Whether each engine's events come, which tell of kills, too. That one is gone is a finding of the daemon's."""
+    found = []
+    for one in [] if status is None else status["daemon"]["engines"]:
+        text = "It tells when something in a container was killed (its `oom` events)."
+        if not one["up"]:
+            text = "It does not answer: that something in a container was killed is known from the others alone."
+        found.append(Finding(f"source {one['name']}", "ok" if one["up"] else "note", text))
+    return tuple(found)
 
 
 def _swap(settings: Settings, status: Json | None, itself: Machine) -> Finding:

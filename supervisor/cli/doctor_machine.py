@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from supervisor import units
 from supervisor.clock import SystemClock
 from supervisor.errors import UsageError
 from supervisor.facts import MemorySource
@@ -21,6 +20,7 @@ from supervisor.kernel.host import MEMINFO, Machine
 from supervisor.kernel.log import KernelLog
 from supervisor.kernel.tree import Tree
 from supervisor.kernel.watches import Cannot
+from supervisor.memory.words import speaker
 
 WATCH_ONLY = "/etc/systemd/system/resurgam.service.d/watch-only.conf"
 """the drop-in that takes the rights away, where it is installed"""
@@ -134,7 +134,7 @@ def verbs(version: int, found: Rights | None, weights: bool) -> tuple[Finding, .
     for name, least in (("freeze, thaw", 1), ("raise-limit", 1), ("fuse, unfuse", 2), ("reclaim", 2)):
         if version < least:
             what = "version 2 of control groups" if version else "control groups with a memory controller"
-            said.append(Finding(name, "note", f"cannot work: it needs {what}"))
+            said.append(Finding(name, "note", f"cannot work here: that needs {what}"))
         elif not writes:
             said.append(Finding(name, "note", "cannot work: control groups may not be written (see rights)"))
         else:
@@ -173,10 +173,11 @@ def killers(tree: Tree) -> tuple[Finding, ...]:
 
 def swap(declared: float, total: float) -> Finding:
     """Whether the swap is there that was declared. Bytes."""
-    there = f"there are {units.show_size(total)} of swap" if total else "there is no swap"
+    say = speaker((declared,))
+    there = f"there are {say(total)} of swap" if total else "there is no swap"
     if not declared:
         return Finding("swap", "ok", f"{there}, and none is declared")
-    said = f"{there}, and {units.show_size(declared)} are declared"
+    said = f"{there}, and {say(declared)} are declared"
     if total >= declared * TOLERANCE:
         return Finding("swap", "ok", said)
     cure = "See /proc/swaps and /etc/fstab, and turn it on with `swapon -a`; or change `memory: swap:`."

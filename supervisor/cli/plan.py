@@ -178,6 +178,7 @@ def _moved(image: Json) -> str:
 def _steps(stage: Json, output: Output) -> None:
     output.line()
     output.line("steps", "bold")
+    wide = max([10, *[len(step["name"]) for step in stage["steps"] if not step["back"]]])
     away = False
     for step in stage["steps"]:
         if step["back"]:
@@ -187,10 +188,10 @@ def _steps(stage: Json, output: Output) -> None:
             away_words = "" if stage["verb"] in ("start", *GENTLE) else "the service is away; "
             output.line(f"  -- from here on {away_words}it is brought to its end, or back --", "dim")
         writes = f"  [{', '.join(step['writes'])}]" if step["writes"] else ""
-        output.line(f"  {step['name']:<10} {_STEPS.get(step['name'], '')}{writes}")
+        output.line(f"  {step['name']:<{wide}} {_STEPS.get(step['name'], '')}{writes}")
     back = [_BACK[step["name"]] for step in stage["steps"] if step["name"] in _BACK]
     if back:
-        output.line(f"  way back   if that fails: {', '.join(back)}")
+        output.line(f"  {'way back':<{wide}} if that fails: {', '.join(back)}")
 
 
 def _fidelity(traits: list[Json], output: Output, whole: bool) -> None:

@@ -160,7 +160,7 @@ def _bus(document: Json, off: bool) -> list[str]:
 
 def _shares(document: Json, output: Output) -> None:
     """Who takes how much of the memory, where that is known."""
-    heads, rows, others = status_memory.table(document["services"], output.width)
+    heads, rows, others = status_memory.table(document, output.width)
     if rows:
         output.line()
         output.table(heads, rows)

@@ -326,7 +326,7 @@ def waits_for_start(running: Settings, read: Settings) -> str:
     return f" What was changed in {', '.join(changed)} counts from the next start." if changed else ""
 
 
-WITHOUT_EFFECT = ("priority", "metrics")
+WITHOUT_EFFECT = ("metrics",)
 """keys of a service that are read and checked, and change nothing yet"""
 
 

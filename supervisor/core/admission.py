@@ -1,7 +1,7 @@
 """From a decision to a plan with its locks, and from a runner's questions to answers.
 
 Intents come from the incident book and from people; admitted plans go into the journal and then to the runner, whose
-steps come back as facts. What a restart must not forget (open plans, budget) stands in the journal's spaces `plan` and
+steps come back as facts. What a restart must not forget stands in the journal's spaces `plan` and, by spending.py,
 `spent`.
 """
 
@@ -15,6 +15,7 @@ from supervisor.clock import Clock
 from supervisor.core import documents, second_word
 from supervisor.core.approvals import hint
 from supervisor.core.consequences import image_for, known, learn, unwant, want
+from supervisor.core.spending import Spending
 from supervisor.facts import (
     Decision,
     EngineEvent,
@@ -35,8 +36,6 @@ from supervisor.verdicts import Reason, Verdict, no, yes
 if TYPE_CHECKING:
     from supervisor.core.decider import Decider
 
-SPENT_FOR = 7 * 86400.0
-"""seconds a disruptive plan is remembered: longer than any budget window makes sense"""
 QUIET = (
     Reason.ALREADY_DONE,
     Reason.COOLDOWN,
@@ -71,18 +70,15 @@ class Admission:
         self._locks = Locks()
         self._open: dict[int, Plan] = {}
         self._waiting: set[int] = set()
-        self._spent: dict[int, Spend] = {}
-        for key, value in kept.get("spent", {}).items():
-            spend = load(Spend, value)
-            # None lies in the future: a clock that was put back must not hold the budget for ever.
-            self._spent[int(key)] = replace(spend, at=min(spend.at, clock.wall()))
+        self._spending = Spending(kept.get("spent", {}), clock.wall())
         for key in sorted(kept.get("plan", {}), key=int):
             plan = load(Plan, kept["plan"][key])
             self._open[plan.id] = plan
         self._inherited = frozenset(self._open)
         """plans that an earlier process left open: known by this, since its clock need not agree with ours"""
         self._waiting.update(self._locks.restore(self.plans()))
-        self._next = max([0, *self._open, *self._spent, int(kept.get("meta", {}).get("plan", {}).get("last", 0))]) + 1
+        last = int(kept.get("meta", {}).get("plan", {}).get("last", 0))
+        self._next = max(0, *self._open, self._spending.last(), last) + 1
 
     # ------------------------------------------------------------ what others read
 
@@ -119,7 +115,7 @@ class Admission:
 
     def spent(self, now: float) -> tuple[Spend, ...]:
         """Disruptive plans that still count, oldest first."""
-        return tuple(spend for _key, spend in sorted(self._spent.items()) if spend.at > now - SPENT_FOR)
+        return self._spending.count(now)
 
     # ------------------------------------------------------------ from intent to plan
 
@@ -183,12 +179,7 @@ class Admission:
         self._open[plan.id] = plan
         core.batch.put("plan", str(plan.id), dump(plan))
         core.batch.put("meta", "plan", {"last": plan.id})
-        cost = verbs.disturbance(plan.verb, dict(plan.params))
-        if cost is not Disturbance.HARMLESS:
-            spend = Spend(core.now, plan.service, plan.verb, cost is Disturbance.DISRUPTIVE, plan.id, plan.rollout)
-            self._spent[plan.id] = spend
-            core.batch.put("spent", str(plan.id), dump(spend))
-            self._forget_spent(core)
+        self._spending.opened(core.batch, plan, core.now)
         core.approvals.settled(core, intent)
         if service is not None:
             want(core, plan, service)
@@ -209,7 +200,7 @@ class Admission:
             self._waiting.add(plan.id)
             body |= {"reason": waits.reason.value, "text": waits.text}
             core.row("action.planned", plan.service, body, not internal)
-            if cost is Disturbance.EMERGENCY:
+            if verbs.disturbance(plan.verb, dict(plan.params)) is Disturbance.EMERGENCY:
                 self._make_way(core, plan)
         core.reviewed_later()
         return Decision(core.now, intent, yes(waits.text or f"Plan {plan.id} was started."), plan.id)
@@ -227,11 +218,6 @@ class Admission:
             return
         intent = Intent("protect", service, {"image": image_id}, "It proved healthy.", "resurgam")
         self.admit(core, intent)
-
-    def _forget_spent(self, core: "Decider") -> None:
-        for key in [key for key, spend in self._spent.items() if spend.at <= core.now - SPENT_FOR]:
-            del self._spent[key]
-            core.batch.put("spent", str(key), None)
 
     # ------------------------------------------------------------ the runner's questions and news
 
@@ -295,8 +281,8 @@ class Admission:
         learn(core, plan, outcome, data)
         core.holds.ended(core, plan, outcome, data)
         early = not outcome.ok and plan.phase == "before"
-        if (early or data.get("untouched")) and self._spent.pop(plan.id, None) is not None:
-            core.batch.put("spent", str(plan.id), None)  # nothing was touched: it costs no budget
+        if early or data.get("untouched"):
+            self._spending.forgive(core.batch, plan.id)
         if early:
             unwant(core, plan)
         core.registry.mark(self.touched())
@@ -336,9 +322,7 @@ class Admission:
 
     def gap(self, core: "Decider", seconds: float) -> None:
         """The wall clock jumped: time in which nobody could act does not refill a budget."""
-        for key, spend in self._spent.items():
-            self._spent[key] = replace(spend, at=spend.at + seconds)
-            core.batch.put("spent", str(key), dump(self._spent[key]))
+        self._spending.gap(core.batch, seconds)
 
     def wish_end(self, core: "Decider", plan_id: int, why: Verdict) -> None:
         """End a plan that has not touched anything: one that waits at once, a running one at its next step."""

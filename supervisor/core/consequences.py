@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from supervisor.facts import Intent, Json, Plan, Service, Wanted
 from supervisor.incidents.holding import unloaded
 from supervisor.journal.codec import dump, load
+from supervisor.memory.words import like
 from supervisor.services.events import PERSON
 from supervisor.verdicts import Reason, Verdict
 
@@ -37,6 +38,7 @@ def known(core: "Decider", plan: Plan, service: Service) -> Json:
     budget = core.memory.budget(core)
     part = budget.of(service.id) if budget is not None else None
     found["memory_plan"] = part.plan if part is not None else 0.0
+    found["sizes_like"] = like(budget) if budget is not None else 0.0
     if service.container is not None:
         found["unloaded"] = unloaded(service.id, service.container, core.admission.spent(core.now))
     return found

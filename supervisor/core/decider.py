@@ -16,8 +16,7 @@ from supervisor.core.commands import answer_command
 from supervisor.core.holds import Holds
 from supervisor.core.lanes import Reply
 from supervisor.core.mail import Mail
-from supervisor.core.memory import MemoryDesk
-from supervisor.core.memory import take as readings
+from supervisor.core.memory import HOST, MemoryDesk
 from supervisor.core.outside import Outsiders
 from supervisor.core.rollouts import Rollouts
 from supervisor.core.silences import Silences
@@ -96,7 +95,7 @@ class Decider:
         self.admission = admission
         self.approvals, self.rollouts, self.silences = approvals, rollouts, silences
         self.mail, self.outside, self.holds, self.memory = mail, outside, holds, memory
-        registry.informed(lambda: memory.budget(self))
+        registry.informed(lambda: memory.budget(self), memory.counters)
         self.desk = AlertDesk(rules, registry.find, silences, outside.active)
         self.replies: list[tuple[Any, Any]] = []
         self.effects: list[Effect] = []
@@ -201,25 +200,21 @@ class Decider:
         self._fold(fact)
 
     def _fold(self, fact: EngineEvent | Looked | ImageRef | Sweep | EngineState | OomSeen) -> None:
+        parked = self.registry.parked()
         self._happened(self.registry.fold(fact, self.admission.touched()))
+        if self.registry.parked() != parked:
+            self.stale_snapshot = True  # people are warned of those, and no service shows them
 
     def _on_sweep(self, fact: Sweep) -> None:
         self._fold(fact)
         if not self.standing.swept.get(fact.engine):
             self.standing.swept[fact.engine] = True
-            self.row("daemon.ready", "daemon", {"text": self._watched(len(fact.containers)), "engine": fact.engine})
+            self.memory.begin()
+            text = ourselves.watched(self, len(fact.containers))
+            self.row("daemon.ready", "daemon", {"text": text, "engine": fact.engine})
             self.admission.recover(self, fact.engine)
         self.rollouts.boot(self)
         self._review = self.stale_snapshot = True
-
-    def _watched(self, count: int) -> str:
-        owned = [service.id for service in self.registry.services() if service.owned.ok]
-        watched = "1 container is" if count == 1 else f"{count} containers are"
-        if owned:
-            return f"{watched} watched; healed are: {', '.join(owned[:20])}."
-        listed = self.loaded.settings.consent == "listed"
-        consent = "is listed under `services:` with `enable: true`" if listed else "says `resurgam.enable=true`"
-        return f"{watched} watched, none is healed: none {consent}."
 
     def _on_engine(self, fact: EngineState) -> None:
         before = self.standing.engines.get(fact.engine)
@@ -237,6 +232,14 @@ class Decider:
         self._wall_of[source] = at
         return at
 
+    def _on_readings(self, fact: Readings) -> None:
+        """One collector's readings: one transaction at one timestamp, with what follows from them."""
+        at = self.stamp(fact.collector, fact.at)
+        samples = fact.samples
+        if fact.collector == HOST:
+            samples = (*samples, *self.memory.read(self, fact, at))
+        self.rules.arrived(fact.collector, self.store.append(at, samples), max(self.now, at))
+
     def _happened(self, happenings: Iterable[Any]) -> None:
         for happening in happenings:
             body = {"service": happening.service, "at": happening.at, **happening.data}
@@ -245,14 +248,6 @@ class Decider:
             if happening.kind == "drift.proved":
                 self.admission.protect(self, happening.service, str(happening.data.get("image_id", "")))
         self._sample(full=False)
-
-    def _on_edge(self, fact: EdgeState) -> None:
-        self.standing.edge_counts.update(fact.counts)
-        if fact.text:
-            self.standing.edges[fact.part] = fact.text
-        else:
-            self.standing.edges.pop(fact.part, None)
-        self.stale_snapshot = True
 
     def _sample(self, *, full: bool) -> None:
         """Let what the registry knows become samples: one transaction."""
@@ -326,16 +321,6 @@ class Decider:
             self.standing.journal_error = ""
             self._review = self.stale_snapshot = True
 
-    def _on_bus(self, fact: BusState) -> None:
-        self.standing.bus = fact
-        self.stale_snapshot = True
-        ourselves.sample(self)
-
-    def _on_stopping(self, _fact: Stopping) -> None:
-        self.standing.stopping = True
-        self.row("daemon.stopping", "daemon", {"text": "Asked to end."})
-        self._review = True
-
     def _on_reloaded(self, fact: Reloaded) -> None:
         if fact.payload is None:
             self.row("daemon.rules_bad", "daemon", {"text": fact.text})
@@ -377,15 +362,15 @@ _HANDLERS: dict[type, Callable[[Decider, Any], Any]] = {
     OomSeen: Decider._fold,
     Sweep: Decider._on_sweep,
     EngineState: Decider._on_engine,
-    Readings: readings,
+    Readings: Decider._on_readings,
     Command: answer_command,
     Outside: lambda core, fact: core.outside.take(core, fact),
     StepAsked: lambda core, fact: core.admission.step_asked(core, fact),
     StepEnded: lambda core, fact: core.admission.step_ended(core, fact),
     PlanEnded: lambda core, fact: core.admission.plan_ended(core, fact),
     Reloaded: Decider._on_reloaded,
-    BusState: Decider._on_bus,
+    BusState: ourselves.bus,
     Gathered: ourselves.gathered,
-    EdgeState: Decider._on_edge,
-    Stopping: Decider._on_stopping,
+    EdgeState: ourselves.edge,
+    Stopping: ourselves.stopping,
 }

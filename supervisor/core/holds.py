@@ -32,7 +32,6 @@ RETRY, LONGEST_RETRY = 5.0, 300.0
 """seconds until it is tried again where the kernel did not let go; twice as long each time"""
 SAME_RUN = 2.0
 """seconds by which an event and an inspect may differ about when a container was started"""
-_KINDS = {verb: verb for verb in HOLDS}
 _ASKS = ("kill", "stop")
 _OVER = ("die", "destroy", "start")
 
@@ -99,8 +98,7 @@ class Holds:
         """An engine event: somebody asks a container to end that cannot, or this run of it is over."""
         kind = event.kind.partition(":")[0]
         for key, hold in sorted(self._open.items()):
-            earlier = event.time_ns and event.time_ns / 1e9 < hold.started_at
-            if hold.container_id != event.object_id or hold.engine != event.engine or earlier:
+            if hold.container_id != event.object_id or hold.engine != event.engine or _before(event, hold):
                 continue
             if kind in _OVER:
                 self._forget(core, key, hold, "that run of it is over")
@@ -121,6 +119,8 @@ class Holds:
     def ended(self, core: "Decider", plan: Plan, outcome: Verdict, data: Json) -> None:
         """A plan is over: what it holds is kept, what it let go is forgotten. In the transaction of its end."""
         told = data.get("hold")
+        if not isinstance(told, dict) and not outcome.ok and plan.verb in plan.begun and "started_at" in data:
+            told = data | {"until": core.now}  # it broke, and nobody knows whether it is held
         if plan.verb in HOLDS and isinstance(told, dict):
             self._held(core, plan, told)
         for key, hold in sorted(self._open.items()):
@@ -144,15 +144,16 @@ class Holds:
             and _same(known.started_at, told["started_at"])
         ):
             before = known.before or before  # what stood there before ours, not ours
+        since = min(float(told["since"]), core.now)  # the clock may have been put back since then
         hold = Hold(
             service=plan.service,
             container_id=plan.container_id,
-            kind=_KINDS[plan.verb],
-            until=float(told["until"]),
+            kind=plan.verb,
+            until=float(told["until"]) - (float(told["since"]) - since),
             before=before,
             plan=plan.id,
             why=plan.cause,
-            since=min(float(told["since"]), core.now),
+            since=since,
             engine=plan.engine,
             name=plan.name,
             pid=int(told["pid"]),
@@ -238,6 +239,14 @@ def _reason(core: "Decider", hold: Hold) -> str:
     if core.standing.stopping and hold.until > core.now:
         return "Resurgam ends, and nobody would let it go"
     return f"the time of the {hold.kind} is over ({units.show_duration(max(0.0, hold.until - hold.since))})"
+
+
+def _before(event: EngineEvent, hold: Hold) -> bool:
+    """Whether it is late news of what was before: of an earlier run, or the very start of this one. Where the clock was
+    put back since then, what is new may seem older than that run; then it is measured by when it was held."""
+    at = event.time_ns / 1e9
+    begins = hold.started_at + (SAME_RUN if event.kind == "start" else 0.0)
+    return 0 < at < min(begins, hold.since)
 
 
 def _stops(core: "Decider", hold: Hold) -> bool:

@@ -28,6 +28,7 @@ from supervisor.memory.learned import Learned
 from supervisor.memory.series import Series
 from supervisor.samples import LOOKBACK, is_stale, to_ms
 from supervisor.services.names import series_labels
+from supervisor.services.oom.kill import Counters
 from supervisor.signals import docker_stats
 from supervisor.units import Matcher
 
@@ -37,8 +38,7 @@ if TYPE_CHECKING:
 HOST = "host"
 """the collector that reads the machine"""
 HOST_SERIES = ("MemTotal", "MemAvailable", "SwapTotal", "SwapFree")
-NEW_ID = "new_id"
-"""where a plan that makes a container keeps its id"""
+"""the machine's sizes, for what shows them"""
 _ENGINE_SAYS = (Matcher("__name__", "=", docker_stats.MEMORY),)
 
 
@@ -53,46 +53,52 @@ class MemoryDesk:
         self._before = Foresight()
         self._reading: HostReading | None = None
         self._at = self._mono = 0.0
-        self._seen: tuple[Sequence[Service], Mapping[str, tuple[str, ...]]] | None = None
         self._budget: MemoryBudget | None = None
-        self._boxes: dict[str, tuple[str, ...]] = {}
+        self._seen: Sequence[Service] = ()
+        """the services that the budget was made of"""
         self._named: tuple[Sequence[Service], Mapping[str, Mapping[str, str]]] = ((), {})
         self.sources: tuple[MemorySource, ...] = ()
 
     # ------------------------------------------------------------ one reading
 
     def read(self, core: "Decider", fact: Readings, at: float) -> tuple[Sample, ...]:
-        """Take one reading of the machine; the samples that follow from it. `at`: its unix seconds, as stamped."""
+        """Take one reading of the machine; the samples that follow from it. `at`: its unix seconds, as stamped. What
+        was learned goes into the turn's batch."""
+        core.stale_snapshot = True
         if fact.sources:
             self.sources = fact.sources
         reading = sane(fact.host)
         if reading is None:
             return ()
+        core.standing.host_memory |= {name: reading.memory[name] for name in HOST_SERIES if name in reading.memory}
         before = self._budget
         self._reading, self._at, self._mono = reading, at, fact.mono
         services = core.registry.services()
         parts = self._parts(core, services)
         if self._learn(core, services, parts):
             parts = self._parts(core, services)
+        for service, value in self._learned.take_puts().items():
+            core.batch.put("footprint", service, value)
         self._before, self._budget = foresee(self._before, self._sums(core, parts), fact.mono, self._settings.horizon)
-        self._seen = services, self._boxes
+        self._seen = services
         if _stand(before) != _stand(self._budget):
             core.reviewed_later()  # what was refused for want of room, or spared by its plan, is looked at again
         if self._named[0] is not services:
             self._named = services, _names(services)
         return self._series.samples(self._budget, self._named[1])
 
+    def begin(self) -> None:
+        """The services of an engine are known from now on. What was read before knew of none of them: as history it
+        would say that less was never left."""
+        self._before = Foresight()
+
     def budget(self, core: "Decider") -> MemoryBudget | None:
         """How memory stands now: the last reading, with the services as they are. None until it was read once."""
         services = core.registry.services()
-        if self._reading is None or self._budget is None:
+        if self._reading is None or self._budget is None or self._seen is services:
             return self._budget
-        self._boxes = _boxes(core, services)
-        if self._seen is not None and self._seen[0] is services and self._seen[1] == self._boxes:
-            return self._budget
-        self._seen = services, self._boxes
-        before = self._budget
-        made = self._sums(core, self._parts(core, services, self._boxes))
+        self._seen, before = services, self._budget
+        made = self._sums(core, self._parts(core, services))
         known = {part.service: part for part in before.services}
         parts = tuple(_grown(part, known.get(part.service)) for part in made.services)
         named = next((part for part in parts if part.service == before.culprit and part.running), None)
@@ -102,34 +108,31 @@ class MemoryDesk:
         )
         return self._budget
 
-    def take_puts(self) -> Mapping[str, Json | None]:
-        """What the space `footprint` must keep since the last call; None deletes."""
-        return self._learned.take_puts()
+    def counters(self) -> Counters:
+        """What the groups of containers counted, as last read."""
+        live = any(one.name == "groups" and one.live for one in self.sources)
+        return Counters(live, self._at, self._mono, self._reading.groups if self._reading is not None else {})
 
     # ------------------------------------------------------------ inside
 
-    def _parts(
-        self, core: "Decider", services: Sequence[Service], boxes: dict[str, tuple[str, ...]] | None = None
-    ) -> tuple[ServiceMemory, ...]:
+    def _parts(self, core: "Decider", services: Sequence[Service]) -> tuple[ServiceMemory, ...]:
         """Each service that has a container, by id."""
         assert self._reading is not None
-        self._boxes = boxes if boxes is not None else _boxes(core, services)
-        groups = self._reading.groups
         told: Mapping[str, float] | None = None
         found = []
         for service in services:
-            ids = self._boxes.get(service.id, ())
-            if service.container is None and not ids:
+            box = service.container
+            if box is None:
                 continue
-            mine = [groups[one] for one in ids if one in groups]
-            if ids and not mine and told is None:
+            group = self._reading.groups.get(box.id) if box.living else None
+            if group is None and box.alive and told is None:
                 told = engine_says(core, services)
-            otherwise = told.get(service.id) if told is not None and not mine else None
-            if service.container is not None and service.container.started_at > self._at:
+            otherwise = told.get(service.id) if told is not None and group is None else None
+            if box.started_at > self._at:
                 otherwise = 0.0  # it was started after the reading
             learned = self._learned.plans(service.id)
             well = self._learned.was_well(service.id)
-            found.append(sums.part_of(service, mine, learned, core.now, otherwise, well))
+            found.append(sums.part_of(service, group, learned, core.now, otherwise, well))
         return tuple(found)
 
     def _learn(self, core: "Decider", services: Sequence[Service], parts: Sequence[ServiceMemory]) -> bool:
@@ -147,31 +150,6 @@ class MemoryDesk:
         assert self._reading is not None
         reserve = sums.reserve_of(self._reading.memory["MemTotal"], self._settings.reserve)
         return sums.budget_of(self._reading, parts, reserve, float(self._settings.swap), self._at)
-
-
-def take(core: "Decider", fact: Readings) -> None:
-    """One collector's readings: one transaction at one timestamp, with what follows from them."""
-    at = core.stamp(fact.collector, fact.at)
-    samples = fact.samples
-    if fact.collector == HOST:
-        samples = (*samples, *core.memory.read(core, fact, at))
-        for service, value in core.memory.take_puts().items():
-            core.batch.put("footprint", service, value)
-        _keep_sizes(core, fact)
-        core.stale_snapshot = True
-    touched = core.store.append(at, samples)
-    core.rules.arrived(fact.collector, touched, max(core.now, at))
-
-
-def _keep_sizes(core: "Decider", fact: Readings) -> None:
-    """The machine's sizes, for what shows them."""
-    if fact.host is not None:
-        core.standing.host_memory |= {name: fact.host.memory[name] for name in HOST_SERIES if name in fact.host.memory}
-        return
-    for sample in fact.samples:
-        name = dict(sample.labels)["__name__"].removeprefix("node_memory_").removesuffix("_bytes")
-        if name in HOST_SERIES:
-            core.standing.host_memory[name] = sample.value
 
 
 def used_of(core: "Decider", services: Sequence[Service], budget: MemoryBudget | None) -> dict[str, float]:
@@ -211,21 +189,6 @@ def sane(reading: HostReading | None) -> HostReading | None:
 
 def _finite(group: GroupMemory) -> bool:
     return math.isfinite(group.used) and math.isfinite(group.limit) and math.isfinite(group.high)
-
-
-def _boxes(core: "Decider", services: Sequence[Service]) -> dict[str, tuple[str, ...]]:
-    """Service id -> the ids of the containers that may hold its memory: its own while it runs, and the one that an open
-    plan makes for it, which no service carries until it took the name."""
-    found: dict[str, tuple[str, ...]] = {
-        service.id: (service.container.id,)
-        for service in services
-        if service.container is not None and service.container.status in sums.ALIVE
-    }
-    for plan in core.admission.plans():
-        made = plan.data().get(NEW_ID) if plan.begun else None
-        if isinstance(made, str) and made and made not in found.get(plan.service, ()):
-            found[plan.service] = (*found.get(plan.service, ()), made)
-    return found
 
 
 def _names(services: Sequence[Service]) -> dict[str, dict[str, str]]:

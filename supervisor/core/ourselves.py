@@ -1,9 +1,9 @@
-"""What the core does about itself: its clock, its pauses, and what rules may know of it."""
+"""What the core does about itself: its clock, its pauses, its edges, its bus, and what rules may know of it."""
 
 import re
 from typing import TYPE_CHECKING
 
-from supervisor.facts import BusState, Gathered, Metric, Sample, labels
+from supervisor.facts import BusState, EdgeState, Gathered, Metric, Sample, Stopping, labels
 from supervisor.facts.words import ALIAS
 
 if TYPE_CHECKING:
@@ -82,6 +82,41 @@ def _bus(state: BusState | None) -> list[Sample]:
         Sample(labels("resurgam_messages_waiting"), float(state.waiting)),
         Sample(labels("resurgam_alerts_unheard"), float(len(state.unheard_alerts))),
     ]
+
+
+def watched(core: "Decider", count: int) -> str:
+    """How many containers there are, and which services of them are healed: one sentence, said at the first sweep."""
+    owned = [service.id for service in core.registry.services() if service.owned.ok]
+    said = "1 container is" if count == 1 else f"{count} containers are"
+    if owned:
+        return f"{said} watched; healed are: {', '.join(owned[:20])}."
+    listed = core.loaded.settings.consent == "listed"
+    consent = "is listed under `services:` with `enable: true`" if listed else "says `resurgam.enable=true`"
+    return f"{said} watched, none is healed: none {consent}."
+
+
+def edge(core: "Decider", fact: EdgeState) -> None:
+    """An edge says that it is in trouble, or not any more, or what it counted."""
+    core.standing.edge_counts.update(fact.counts)
+    if fact.text:
+        core.standing.edges[fact.part] = fact.text
+    else:
+        core.standing.edges.pop(fact.part, None)
+    core.stale_snapshot = True
+
+
+def bus(core: "Decider", fact: BusState) -> None:
+    """How the message bus is."""
+    core.standing.bus = fact
+    core.stale_snapshot = True
+    sample(core)
+
+
+def stopping(core: "Decider", _fact: Stopping) -> None:
+    """We were asked to end: from now on no plan begins."""
+    core.standing.stopping = True
+    core.row("daemon.stopping", "daemon", {"text": "Asked to end."})
+    core.reviewed_later()
 
 
 def gathered(core: "Decider", fact: Gathered) -> None:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from supervisor.actions.plans import build
 from supervisor.actions.preview import OP
-from supervisor.core import documents, staging
-from supervisor.core.consequences import image_for
+from supervisor.core import consequences, documents, staging
 from supervisor.facts import Command, Intent, Plan, Service, Stage
 from supervisor.incidents import may_run
 from supervisor.services import safe_id
@@ -119,7 +118,9 @@ def _ahead(core: "Decider", intent: Intent) -> Ahead:
     verdict = may_run(intent, core.world())
     if service is None or service.container is None:
         return Ahead(intent, verdict, service)
-    plan = build(intent, service, plan_id=0, op=OP, now=core.now, image_id=image_for(intent, service))
+    image_id = consequences.image_for(intent, service)
+    plan = build(intent, service, plan_id=0, op=OP, now=core.now, image_id=image_id)
     if isinstance(plan, Verdict):
         return Ahead(intent, plan if verdict.ok else verdict, service)
-    return Ahead(intent, verdict, service, plan)
+    found = {**plan.found, **consequences.known(core, plan, service)}  # as admission.py does
+    return Ahead(intent, verdict, service, replace(plan, found=found))

@@ -14,8 +14,6 @@ from supervisor.verdicts import Reason, no, yes
 if TYPE_CHECKING:
     from supervisor.core.decider import Decider
 
-_ALIVE = ("running", "restarting", "paused")
-
 
 def answer(core: "Decider", fact: Command) -> Decision:
     """`release SERVICE`, or `release *` for all."""
@@ -53,7 +51,7 @@ def answer(core: "Decider", fact: Command) -> Decision:
 def _give(core: "Decider", bare: Intent, service: Service) -> bool:
     """Whether a plan was opened that gives it back."""
     container = service.container
-    if container is None or container.status in _ALIVE:
+    if container is None or container.living:
         return False
     intent = Intent("release", service.id, {"policy": service.wanted.policy}, bare.cause, bare.by)
     return may_run(intent, core.world()).ok and core.admission.admit(core, intent).verdict.ok

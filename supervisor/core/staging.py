@@ -20,7 +20,6 @@ PREFIX = "project:"
 """before a project's name where a service is called so, too"""
 VERBS = ("phoenix", "restart", "start", "stop")
 """what can be done to a whole project"""
-_ALIVE = ("running", "restarting", "paused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ def _left(verb: str, service: Service, words: Mapping[str, str]) -> str:
         return "not owned"
     if container is None:
         return "it has no container"
-    alive = container.status in _ALIVE
+    alive = container.living
     if verb == "stop":
         return "stopped already" if service.wanted.state == "stopped" and not alive else ""
     if verb == "start":

@@ -53,6 +53,16 @@ class Container:
         """Really running: `restarting` is not, though the engine's `State.Running` says so."""
         return self.status == "running"
 
+    @property
+    def alive(self) -> bool:
+        """It has processes, and their memory: it runs, or stands paused."""
+        return self.status in ("running", "paused")
+
+    @property
+    def living(self) -> bool:
+        """It is alive, or the engine is about to start it again."""
+        return self.alive or self.status == "restarting"
+
 
 @dataclass(frozen=True, slots=True)
 class Image:

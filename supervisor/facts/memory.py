@@ -28,8 +28,6 @@ class GroupMemory:
     """0 for none"""
     high: float = 0.0
     """the fuse (memory.high); 0 for none"""
-    refaults: float = 0.0
-    """pages of files that were read again after they were dropped, since it began"""
     oom_kills: float = 0.0
     """processes of it that the kernel killed for want of memory, since it began"""
     frozen: bool = False

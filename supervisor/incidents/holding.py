@@ -77,7 +77,9 @@ def enough(intent: Intent, world: World) -> Verdict | None:
         return None
     service = intent.target
     lately = [
-        one for one in world.spent if (one.service, one.verb) == (service, "freeze") and world.now - one.at < WITHIN
+        one
+        for one in world.spent
+        if (one.service, one.verb) == (service, "freeze") and world.now - one.at < WITHIN and not one.asked
     ]
     if len(lately) < OFTEN:
         return None

@@ -10,16 +10,15 @@ from collections.abc import Mapping
 from supervisor.facts import Container, Intent, MemoryBudget, Service, ServiceMemory
 from supervisor.incidents.locks import starts
 from supervisor.incidents.world import World
-from supervisor.memory.budget import ALIVE, beyond, fits
+from supervisor.memory.budget import beyond, fits
 from supervisor.memory.words import speaking
+from supervisor.verbs import HOLDS
 from supervisor.verdicts import Reason, Verdict, no
 
 LOOK_AGAIN = 30.0
 """seconds until a start for which there is no room is looked at again, whatever else changes"""
 SPARED = ("freeze", "fuse", "reclaim")
 """verbs that a rule may aim only at who uses more than planned"""
-_STANDS = ("freeze", "fuse")
-"""what would spoil a load"""
 
 
 def no_room(intent: Intent, service: Service, container: Container, chosen: str, world: World) -> Verdict | None:
@@ -52,7 +51,7 @@ def _coming(but: str, world: World, budget: MemoryBudget) -> dict[str, float]:
         if plan.service == but or other is None or not starts(plan.verb, dict(plan.params)):
             continue
         container = other.container
-        if container is not None and container.status not in ALIVE:
+        if container is not None and not container.living:
             found[other.id] = needed(other, container.image_id, budget)
     return found
 
@@ -66,7 +65,7 @@ def spared(verb: str, params: Mapping[str, str], by_rule: bool, service: str, wo
         return None
     budget = world.memory
     part = budget.of(service) if budget is not None else None
-    if budget is not None and part is not None and verb in _STANDS and _loads_by_plan(part):
+    if budget is not None and part is not None and verb in HOLDS and _loads_by_plan(part):
         text = f"{service} loads, and keeps to its plan ({_figures(part, budget)}): {verb} would only spoil the load."
         return no(Reason.WITHIN_PLAN, text)
     if not asked and not by_rule:

@@ -51,6 +51,8 @@ class Spend:
     plan: int
     rollout: int = 0
     """the rollout it is a part of: on the host a rollout counts once; 0 for none"""
+    asked: bool = False
+    """a person asked for it, and no rule"""
 
 
 @dataclass(frozen=True, slots=True)

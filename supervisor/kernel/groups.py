@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from supervisor.facts import GroupMemory
 from supervisor.kernel.tree import Tree
-from supervisor.kernel.words import Words
+from supervisor.kernel.words import Words, pairs
 
 ROOT = "/sys/fs/cgroup"
 NO_LIMIT = 1 << 60
@@ -23,7 +23,6 @@ _V1 = (
     b"total_unevictable",
     b"total_active_anon",
     b"total_inactive_anon",
-    b"total_workingset_refault_file",
     b"total_inactive_file",
     b"total_swap",
 )
@@ -34,7 +33,6 @@ _V2 = (
     b"unevictable",
     b"active_anon",
     b"inactive_anon",
-    b"workingset_refault_file",
     b"inactive_file",
     b"kernel",
     b"slab_reclaimable",
@@ -96,6 +94,16 @@ def find(tree: Tree, pid: int, container_id: str) -> Place | None:
     return None
 
 
+def standing(tree: Tree, group: str, root: str = ROOT) -> Place | None:
+    """The folders of the control group that stands for the machine (settings.memory.group); None where there is none
+    (yet). `group`: its path below `root`, in version 1 below that of the memory controller."""
+    first, unified = f"{root}/memory{group}", f"{root}/unified{group}"
+    if tree.exists(f"{first}/memory.usage_in_bytes"):
+        return Place(first, "", unified if tree.exists(f"{unified}/memory.pressure") else "", "", 1)
+    own = f"{root}{group}"
+    return Place(own, "", own, own, 2) if tree.exists(f"{own}/memory.current") else None
+
+
 def _own(path: str, container_id: str) -> str:
     """The container's own part of its main process' path, '' for none: what is below it, it made itself. A path with
     `..` is outside of what we see (our own group is another root)."""
@@ -140,7 +148,7 @@ class Group:
             self._slow = self._rare()
         elif usage == self._last.usage and not self._at_the_wall(usage):
             return self._last  # nothing was taken or given back
-        anon, shmem, cache, unevictable, active, inactive, refaults, _idle, *more = self._figures()
+        anon, shmem, cache, unevictable, active, inactive, _idle, *more = self._figures()
         if self.place.version == 2:
             kernel, swapped = self._kernel(more), self._swapped() if swap else 0.0
         else:
@@ -150,7 +158,7 @@ class Group:
         locked = min(files, max(0.0, unevictable - hidden))
         limit, high, kills, frozen, nodes = self._slow
         self._last = GroupMemory(
-            anon, shmem, locked, kernel, swapped, files - locked, usage, limit, high, refaults, kills, frozen, nodes
+            anon, shmem, locked, kernel, swapped, files - locked, usage, limit, high, kills, frozen, nodes
         )
         self._known = True
         return self._last
@@ -159,7 +167,7 @@ class Group:
         """(usage without the file cache that lies idle, limit): what container_memory_working_set_bytes means, which
         is not what counts here. OSError or ValueError when the group is gone."""
         usage = float(self._tree.read(self._usage_file))
-        idle = self._figures()[7]
+        idle = self._figures()[6]
         return max(0.0, usage - idle), _limit(self._tree.read(self._limit_file))
 
     def _at_the_wall(self, usage: float) -> bool:
@@ -192,7 +200,7 @@ class Group:
         return (
             _limit(tree.read(self._limit_file)),
             high,
-            float(_pairs(_maybe(tree, self._kills_file)).get(b"oom_kill", 0)),
+            float(pairs(_maybe(tree, self._kills_file)).get(b"oom_kill", 0)),
             frozen(tree, place),
             nodes,
         )
@@ -207,13 +215,13 @@ def frozen(tree: Tree, place: Place) -> bool:
     """Whether all its processes stand still, whoever let them. False where the kernel does not tell."""
     if place.freezer and _maybe(tree, f"{place.freezer}/freezer.state").startswith(b"FROZEN"):
         return True
-    return _pairs(_maybe(tree, f"{place.unified}/cgroup.events")).get(b"frozen") == b"1" if place.unified else False
+    return pairs(_maybe(tree, f"{place.unified}/cgroup.events")).get(b"frozen") == b"1" if place.unified else False
 
 
 def cpu_seconds(tree: Tree, place: Place) -> float:
     """CPU time it took since it began. OSError, KeyError or ValueError when it is gone."""
     if place.version == 2:
-        return float(_pairs(tree.read(f"{place.cpu}/cpu.stat"))[b"usage_usec"]) / 1e6
+        return float(pairs(tree.read(f"{place.cpu}/cpu.stat"))[b"usage_usec"]) / 1e6
     return float(tree.read(f"{place.cpu}/cpuacct.usage")) / 1e9
 
 
@@ -224,11 +232,6 @@ def _limit(raw: bytes) -> float:
         return 0.0
     found = float(text)
     return 0.0 if found >= NO_LIMIT else found
-
-
-def _pairs(raw: bytes) -> dict[bytes, bytes]:
-    words = raw.split()
-    return dict(zip(words[::2], words[1::2], strict=False))
 
 
 def _maybe(tree: Tree, path: str) -> bytes:

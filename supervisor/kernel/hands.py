@@ -9,7 +9,6 @@ import asyncio
 import errno
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ from supervisor.clock import Clock
 from supervisor.errors import GroupError, NotFound
 from supervisor.facts import Container, GroupMemory
 from supervisor.kernel import cache, groups
+from supervisor.kernel.aside import Aside
 from supervisor.kernel.groups import Place
 from supervisor.kernel.tree import Tree
 
@@ -71,13 +71,13 @@ class ControlGroups:
         drop: Callable[[tuple[str, ...], Callable[[], bool]], float] = cache.drop,
     ) -> None:
         self._tree, self._clock, self._drop = tree, clock, drop
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="groups")
+        self._pool = Aside("groups")
         self._blocked: set[str] = set()
         """container ids (and 'cache') of which a call is still under way"""
 
     def close(self) -> None:
         """Begin nothing more; a call that is blocked in the kernel ends by itself."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown()
 
     # ------------------------------------------------------------ looking
 
@@ -252,7 +252,7 @@ class ControlGroups:
     def _place(self, container: Container) -> Place:
         """Where its groups are. NotFound where it does not run, GroupError where they cannot be seen, or are not
         plainly its own."""
-        if container.pid <= 0 or container.status not in ("running", "paused"):
+        if container.pid <= 0 or not container.alive:
             raise NotFound(f"{container.name or container.id[:12]} does not run", 404)
         if not self._tree.exists(f"/proc/{container.pid}"):
             raise NotFound(f"{container.name or container.id[:12]} has ended, or its engine is on another machine", 404)
@@ -299,7 +299,11 @@ class ControlGroups:
             finally:
                 self._blocked.discard(key)
 
-        future = asyncio.get_running_loop().run_in_executor(self._pool, run)
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._pool, run)
+        except RuntimeError as err:
+            self._blocked.discard(key)
+            raise GroupError(f"no thread could be started for it ({err}); it can be tried again") from err
         future.add_done_callback(lambda done: done.cancelled() or done.exception())  # of one that nobody waits for
         try:
             return await asyncio.wait_for(asyncio.shield(future), max(0.0, within) + _LATE)

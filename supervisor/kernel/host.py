@@ -11,24 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from supervisor.errors import UsageError
-from supervisor.kernel.groups import NO_LIMIT, ROOT
+from supervisor.kernel.groups import NO_LIMIT, Place, standing
+from supervisor.kernel.pressure import MACHINE
 from supervisor.kernel.tree import Tree
-from supervisor.kernel.words import Words
+from supervisor.kernel.words import Words, pairs
 
-MEMINFO, VMSTAT, SWAPS, PRESSURE = "/proc/meminfo", "/proc/vmstat", "/proc/swaps", "/proc/pressure/memory"
+MEMINFO, VMSTAT, SWAPS = "/proc/meminfo", "/proc/vmstat", "/proc/swaps"
 NODES = "/sys/devices/system/node"
 HIDDEN = "Where /proc is hidden from the daemon, give it the machine's own."
-COUNTERS = (
-    "oom_kill",
-    "pswpin",
-    "pswpout",
-    "pgpgin",
-    "pgpgout",
-    "pgfault",
-    "pgmajfault",
-    "workingset_refault_anon",
-    "workingset_refault_file",
-)
+COUNTERS = ("oom_kill", "pswpin", "pswpout", "pgmajfault", "workingset_refault_file")
 """what is looked for in /proc/vmstat"""
 _STAT = {
     "AnonPages": ("total_rss", "anon"),
@@ -90,7 +81,7 @@ class Machine:
         """Seconds since boot in which (some, all) of what wanted to run waited for memory. UsageError where the kernel
         does not count them."""
         cure = "Start the kernel with psi=1 to have it."
-        path = self._group.pressure if self._group is not None and self._group.pressure else PRESSURE
+        path = self._group.pressure if self._group is not None and self._group.pressure else MACHINE
         totals = {line[:4]: line for line in self._read(path, cure).split(b"\n") if line}
         try:
             some, full = (float(totals[kind].rpartition(b"total=")[2]) / 1e6 for kind in (b"some", b"full"))
@@ -145,42 +136,42 @@ class _Stand:
 
     def __init__(self, tree: Tree, group: str) -> None:
         self._tree, self._name = tree, group
-        self._first = False
-        """it is one of version 1"""
-        self._path = ""
+        self._place: Place | None = None
 
     @property
     def pressure(self) -> str:
         """Its own pressure file; '' where it has none."""
-        self._look()
-        own = f"{ROOT}/unified{self._name}/memory.pressure" if self._first else f"{self._path}pressure"
-        return own if self._tree.exists(own) else ""
+        place = self._look()
+        own = f"{place.unified}/memory.pressure" if place is not None and place.unified else ""
+        return own if own and self._tree.exists(own) else ""
 
-    def _look(self) -> None:
+    def _look(self) -> Place | None:
         """Find it, once: it may be made after we began."""
-        if not self._path:
-            first, second = f"{ROOT}/memory{self._name}/memory.", f"{ROOT}{self._name}/memory."
-            self._first = self._tree.exists(f"{first}usage_in_bytes")
-            if self._first or self._tree.exists(f"{second}current"):
-                self._path = first if self._first else second
+        self._place = self._place or standing(self._tree, self._name)
+        return self._place
 
     def meminfo(self, host: Mapping[str, float]) -> dict[str, float]:
         """What /proc/meminfo would say if the group were the machine. UsageError where it cannot be read."""
         try:
-            self._look()
-            if not self._path:
+            place = self._look()
+            if place is None:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-            limit, usage = self._number("limit_in_bytes", "max"), self._number("usage_in_bytes", "current")
-            words = self._tree.read(f"{self._path}stat").split()
-            swap_total, swap_free = self._swap(host, limit, usage)
+            first = place.version == 1
+            limit = self._number(place, "limit_in_bytes" if first else "max")
+            usage = self._number(place, "usage_in_bytes" if first else "current")
+            stat = {
+                name.decode("ascii", "replace"): float(value)
+                for name, value in pairs(self._tree.read(f"{place.memory}/memory.stat")).items()
+                if value.isdigit()
+            }
+            swap_total, swap_free = self._swap(place, host, limit, usage)
         except (OSError, ValueError) as err:
             raise UsageError(
                 f"memory.group {self._name} cannot be read ({getattr(err, 'strerror', None) or err}). Name a control "
                 "group that exists and has a memory limit, as a path below /sys/fs/cgroup (version 1: below "
                 "/sys/fs/cgroup/memory), or leave memory.group out."
             ) from err
-        stat = {name.decode("ascii", "replace"): float(value) for name, value in _couples(words)}
-        which = 0 if self._first else 1
+        which = 0 if first else 1
         own = {field: stat[names[which]] for field, names in _STAT.items() if names[which] in stat}
         for kind in ("Active", "Inactive"):
             own[kind] = own.get(f"{kind}(anon)", 0.0) + own.get(f"{kind}(file)", 0.0)
@@ -195,15 +186,16 @@ class _Stand:
             "SwapFree": swap_free,
         }
 
-    def _swap(self, host: Mapping[str, float], limit: float, usage: float) -> tuple[float, float]:
+    def _swap(self, place: Place, host: Mapping[str, float], limit: float, usage: float) -> tuple[float, float]:
         """(total, free) swap. Version 1 limits memory and swap together."""
         total, free = host.get("SwapTotal", 0.0), host.get("SwapFree", 0.0)
         try:
-            if self._first:
-                both, used = self._number("memsw.limit_in_bytes", ""), self._number("memsw.usage_in_bytes", "") - usage
+            if place.version == 1:
+                both = self._number(place, "memsw.limit_in_bytes")
+                used = self._number(place, "memsw.usage_in_bytes") - usage
                 allowed = both - limit if both < NO_LIMIT else both
             else:
-                allowed, used = self._number("", "swap.max"), self._number("", "swap.current")
+                allowed, used = self._number(place, "swap.max"), self._number(place, "swap.current")
         except FileNotFoundError:
             return total, free  # swap is not accounted for on this kernel
         if allowed >= NO_LIMIT:
@@ -211,8 +203,8 @@ class _Stand:
         total = _between(allowed, total)
         return total, _between(total - max(0.0, used), free)
 
-    def _number(self, first: str, second: str) -> float:
-        raw = self._tree.read(self._path + (first if self._first else second)).strip()
+    def _number(self, place: Place, file: str) -> float:
+        raw = self._tree.read(f"{place.memory}/memory.{file}").strip()
         return float(NO_LIMIT) if raw == b"max" else float(raw)
 
 
@@ -225,10 +217,6 @@ def parse(raw: bytes) -> dict[str, float]:
         if words and words[0].isdigit():
             found[name] = float(words[0]) * (1024.0 if words[1:] == ["kB"] else 1.0)
     return found
-
-
-def _couples(words: list[bytes]) -> list[tuple[bytes, bytes]]:
-    return [(name, value) for name, value in zip(words[::2], words[1::2], strict=False) if value.isdigit()]
 
 
 def _between(value: float, most: float) -> float:

@@ -179,5 +179,6 @@ def _cannot(err: OSError, path: str) -> Cannot:
         return Cannot(text, "Run on the machine itself, or give the container --device /dev/kmsg and CAP_SYSLOG.")
     if err.errno in (errno.EPERM, errno.EACCES):
         text = f"{path} may not be read ({err.strerror})."
-        return Cannot(text, "The unit needs CAP_SYSLOG and ProtectKernelLogs=no; by hand, run as root.")
+        cure = "The unit needs CAP_SYSLOG and ProtectKernelLogs=no (no watch-only.conf); by hand, run as root."
+        return Cannot(text, cure)
     return Cannot(f"{path} cannot be read ({err.strerror}).")

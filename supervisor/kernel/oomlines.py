@@ -1,6 +1,6 @@
 r"""What the kernel writes to its log when it kills for want of memory, understood. Pure.
 
-From: kernel/log.py, one message after another, in the order of the log, as bytes. To: signals/memory/edges.py.
+From: kernel/log.py, one message after another, in the order of the log, as bytes. To: signals/memory/kills.py.
 One kill is told in two lines: `oom-kill:…` says which control group and why, `Killed process …` that it was done. The
 first one is left out where there are many (the kernel's rate limit); the second one is not.
 

@@ -191,7 +191,7 @@ def refused(err: OSError, path: str) -> Cannot:
         return Cannot(f"There is no {path}.")
     text = f"{path} cannot be used ({err.strerror})."
     if err.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return Cannot(text, "Run as root, and let the unit write control groups (ProtectControlGroups=no).")
+        return Cannot(text, "Let the unit write control groups (ProtectControlGroups=no, no watch-only.conf), as root.")
     if err.errno in (errno.EMFILE, errno.ENFILE):
         return Cannot(text, "Let the unit have more open files (LimitNOFILE=).")
     if err.errno == errno.ENOSPC:

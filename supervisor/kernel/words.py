@@ -1,7 +1,15 @@
-"""Numbers out of files of `name value` lines, found where they stood the last time: the same lines are written again.
+"""What stands in files of `name value` lines: all of it, or the numbers that are read fifty times a round.
 
-Used by kernel/host and kernel/groups, fifty times a round: building a table of every line costs as much as the read.
+From: files of control groups and /proc/vmstat. To: kernel/host, kernel/groups, signals/memory. Building a table of
+every line costs as much as the read, so `Words` looks where the numbers stood the last time: the same lines are
+written again.
 """
+
+
+def pairs(raw: bytes) -> dict[bytes, bytes]:
+    """Every name with the word behind it."""
+    words = raw.split()
+    return dict(zip(words[::2], words[1::2], strict=False))
 
 
 class Words:

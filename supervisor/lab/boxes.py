@@ -124,7 +124,8 @@ class SimContainer:
             "HostConfig": self.host,
             "NetworkSettings": {"Networks": self._endpoints()},
         }
-        return copy.deepcopy(shown)
+        made: Json = _copied(shown)
+        return made
 
     def _endpoints(self) -> Json:
         found: Json = {}
@@ -223,6 +224,15 @@ def _mount(kind: str, source: str, target: str, options: str) -> Json:
     if kind == "volume":
         shown |= {"Name": source, "Source": f"/var/lib/docker/volumes/{source}/_data", "Driver": "local"}
     return shown
+
+
+def _copied(value: Any) -> Any:
+    """A JSON value, copied whole. (deepcopy took a tenth of the time of all simulations.)"""
+    if isinstance(value, dict):
+        return {key: _copied(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_copied(each) for each in value]
+    return value
 
 
 def stamp(seconds: float) -> str:

@@ -46,6 +46,10 @@ IDLE = 15.0
 """seconds between turns in which nothing happens: quiet stretches are skipped in such steps"""
 
 
+CALM = 60.0
+"""seconds between two readings of memory where nothing happens to it by itself"""
+
+
 class Killed(BaseException):
     """The process is dead: nothing of it may run on. Not an Exception, so that no edge can catch it."""
 
@@ -116,7 +120,7 @@ class SimHost:
 
     def __init__(self) -> None:
         gib = float(2**30)
-        self.memory = {"MemTotal": 384 * gib, "MemAvailable": 100 * gib, "SwapTotal": 64 * gib, "SwapFree": 64 * gib}
+        self.memory = {"MemTotal": 384 * gib, "MemAvailable": 376 * gib, "SwapTotal": 64 * gib, "SwapFree": 64 * gib}
 
     def meminfo(self) -> Mapping[str, float]:
         return dict(self.memory)
@@ -142,8 +146,11 @@ class SimWorld:
         self.broker = SimBrokerWorld(will=availability("sim", online=False))
         self.room = SimRoom()
         self.folders = {entry.folder: SimFolder(entry.folder, self.point) for entry in loaded.settings.requests}
-        self.every = self.least = 15.0
-        """seconds between two readings of memory at most, and at least: stories about memory want less"""
+        self.every: float | None = None
+        """seconds between two readings of memory at most, from the next life on. None: as the idle turns come, and
+        CALM where no load was declared by then"""
+        self.least = IDLE
+        """and at least: stories about memory want less"""
         self.machine = "boot-1"
         """which boot of the machine this is"""
         self.disk: Journal = Journal.open(None, self.clock)
@@ -185,6 +192,13 @@ class SimWorld:
             self.life.fence.closed = True
             self.killed.set()
             raise Killed
+
+    @property
+    def rhythm(self) -> tuple[float, float]:
+        """Seconds between two readings of memory at most, and at least."""
+        if self.every is None and not self.kernel.machine.declared:
+            return CALM, CALM
+        return self.every or IDLE, self.least
 
     async def begin(self) -> "Life":
         """Start a life of the daemon."""
@@ -239,10 +253,10 @@ class Life:
         self.engines = {"docker": engine}
         hands = ControlGroups(FencedTree(world.kernel, self.fence, world.on_group), self.clock, world.drop)
         self.runner = Runner(self.engines, prober, world.room, permit, submit, self.clock, hands)
-        self.watch = Watch(engine, submit, self.clock, stats_every=60)
         running, tree = (lambda: in_memory(self.core.snapshot)), world.kernel
-        every, least = world.every, world.least
+        every, least = world.rhythm
         self.hostwatch = MemoryWatch(Machine(tree), tree, submit, self.clock, running, every, least=least)
+        self.watch = Watch(engine, self.hostwatch.heard(submit), self.clock, stats_every=60)
         tells = Previewer(self.engines, lambda: self.core.snapshot.services).widening
         self.requests = [
             RequestWatch(entry, Fenced(world.folders[entry.folder], self.fence), self.core.ask, self.clock, tells)

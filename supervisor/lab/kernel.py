@@ -180,7 +180,8 @@ class SimKernel:
         """Bring everything up to the present."""
         if not self._busy:
             self.on_look()
-            self._bring_up()
+            if self.clock.mono() - self._at > SOON / 2:
+                self._bring_up()
 
     def changed(self) -> None:
         """Something was changed by a hand: obey the limits, and say when the next thing happens."""

@@ -7,7 +7,7 @@ its last good loads (learned.py).
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from supervisor.facts import Container, GroupMemory, HostReading, MemoryBudget, Needs, Service, ServiceMemory
+from supervisor.facts import GroupMemory, HostReading, MemoryBudget, Needs, Service, ServiceMemory
 from supervisor.memory.words import Say, listed, speaking
 from supervisor.verdicts import Reason, Verdict, no, yes
 
@@ -15,8 +15,6 @@ SHARE, LEAST, MOST = 0.02, float(512 << 20), float(8 << 30)
 """the reserve where none is declared: this share of the machine's memory, within these bytes"""
 SLACK = 0.01
 """part of a plan by which it may be exceeded without a word"""
-ALIVE = ("running", "paused", "restarting")
-"""what a container is in while it holds memory, or is about to take it again"""
 
 
 def reserve_of(total: float, declared: float | None) -> float:
@@ -43,45 +41,38 @@ def loads(service: Service, now: float, well: bool = False) -> bool:
 
 def part_of(
     service: Service,
-    groups: Sequence[GroupMemory],
+    group: GroupMemory | None,
     learned: Mapping[str, float],
     now: float,
     otherwise: float | None = None,
     well: bool = False,
 ) -> ServiceMemory:
-    """One service's part. `groups`: of the containers that count for it and run. `otherwise`: what the engine says it
-    uses, for where no group could be read. `now` in unix seconds. `well`: it was healthy in this run."""
+    """One service's part. `group`: of its container, None where none could be read. `otherwise`: what the engine says
+    it uses then. `now` in unix seconds. `well`: it was healthy in this run."""
     container = service.container
     plan, source = plan_of(service.needs, container.image_id if container is not None else "", learned)
-    running = bool(groups) or (container is not None and container.status in ALIVE)
-    known = otherwise
-    if groups or not (running and _runs(container)):
-        known = total(group.used for group in groups)  # one that is about to be started again holds nothing until then
-    nodes: dict[int, float] = {}
-    for group in groups:
-        for node, size in group.nodes.items():
-            nodes[node] = nodes.get(node, 0.0) + size
+    running = container is not None and container.living
+    known = group.used if group is not None else otherwise
+    if group is None and (container is None or not container.alive):
+        known = 0.0  # one that is about to be started again holds nothing until then
+    found = group if group is not None else GroupMemory(anon=known or 0.0)
     return ServiceMemory(
         service.id,
         plan,
         source,
         used=known or 0.0,
-        resident=total(group.resident for group in groups) if groups else known or 0.0,
-        swap=total(group.swap for group in groups),
-        limit=max((group.limit for group in groups), default=0.0),
+        resident=found.resident,
+        swap=found.swap,
+        limit=found.limit,
         loading=running and loads(service, now, well),
         running=running,
-        frozen=any(group.frozen for group in groups),
-        fuse=max((group.high for group in groups), default=0.0),
-        nodes=nodes,
+        frozen=found.frozen,
+        fuse=found.high,
+        nodes=found.nodes,
         priority=service.needs.priority,
         unread=known is None,
         plans={} if service.needs.memory else learned,
     )
-
-
-def _runs(container: Container | None) -> bool:
-    return container is not None and container.status in ("running", "paused")
 
 
 def total(sizes: Iterable[float]) -> float:
@@ -159,16 +150,20 @@ def _sum(service: str, need: float, budget: MemoryBudget, claims: Mapping[str, f
 
 
 def _advice(service: str, need: float, free: float, budget: MemoryBudget, claims: Mapping[str, float], say: Say) -> str:
-    """What makes place: the one service whose end is enough and that matters least, else the fewest that do."""
+    """What makes place, of those that matter least and can: one service whose end is enough, else the fewest."""
     most = budget.total - max(budget.reserve, budget.foreign)
     if need > most:
         return f"Even alone it has only {say(most)} here: let it need less, or declare less for it."
     priority = {one.service: one.priority for one in budget.services}
     ordered = sorted(claims, key=lambda name: (priority.get(name, 0), claims[name], name))
-    enough = [name for name in ordered if claims[name] >= need - free]
-    chosen: list[str] = enough[:1]
+    able = ordered
+    for level in sorted({priority.get(name, 0) for name in ordered}):  # who is to be spared longer is not asked yet
+        able = [name for name in ordered if priority.get(name, 0) <= level]
+        if total(claims[name] for name in able) >= need - free:
+            break
+    chosen = [name for name in able if claims[name] >= need - free][:1]
     if not chosen:
-        for name in sorted(claims, key=lambda name: (priority.get(name, 0), -claims[name], name)):
+        for name in sorted(able, key=lambda name: (priority.get(name, 0), -claims[name], name)):
             chosen.append(name)
             free += claims[name]
             if need <= free:

@@ -73,8 +73,9 @@ def sentence(budget: MemoryBudget, ram: Standing, swap: Standing, grown: Growth 
     if not (ram.certain or swap.certain):
         return ""
     say = speaking(budget)
-    what = _ends("Memory", ram, say) if ram.certain else _ends("Swap", swap, say)
-    found = [f"{what}: {_who(budget, grown, history, say)}."]
+    what, first = (_ends("Memory", ram, say), ram) if ram.certain else (_ends("Swap", swap, say), swap)
+    over = grown is None and not math.isfinite(first.outlook.seconds)
+    found = [f"{what}." if over else f"{what}: {_who(budget, grown, history, say)}."]
     if ram.certain and swap.certain:
         found.append(f"{_ends('Swap', swap, say)}.")
     inside = swapped(budget.services, say)
@@ -92,8 +93,8 @@ def _ends(what: str, standing: Standing, say: Say) -> str:
     seconds = standing.outlook.seconds
     if not math.isfinite(seconds):
         return f"{what} was about to run out, and does not fall any more"
-    if standing.outlook.free <= 0:
-        return f"{what} is used up" + (", what is planned counted in" if what == "Memory" else "")
+    if standing.outlook.free <= 0 and seconds < 1:
+        return "All memory is taken or planned" if what == "Memory" else f"{what} is used up"
     rate = f" at {say(standing.outlook.rate)} a second" if standing.outlook.rate > 0 else ""
     return f"{what} runs out in {units.show_duration(max(1, round(seconds)))}{rate}"
 

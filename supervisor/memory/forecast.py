@@ -21,7 +21,8 @@ from supervisor.memory.trend import History, Mark, Pick, long_fall, new_low, sho
 HOLD, PART = 30.0, 4.0
 """seconds a fall must be foreseen at most, and the part of the time that is left"""
 SPENT_HOLD = 10.0
-"""seconds where more is planned than there is: no time is left then by any reckoning, so scatter alone would do"""
+"""seconds at most where more is planned than there is: no time is left then by that reckoning, and scatter alone would
+do; so it is the quarter of the time until really nothing is left, which may be short"""
 OUT_HOLD = 1.0
 """seconds where almost nothing is left"""
 URGENT = 30.0
@@ -90,7 +91,7 @@ def ram(before: Standing, history: History, horizon: float) -> Standing:
     if newest.available <= ALMOST * history.reserve:
         found = Outlook(0.0, max(0.0, newest.level), found.rate, hold=OUT_HOLD)
     elif newest.level <= 0 and math.isfinite(found.seconds):
-        found = replace(found, hold=max(SPENT_HOLD, found.hold))
+        found = replace(found, hold=max(found.hold, min(SPENT_HOLD, newest.available / found.rate / PART)))
     return _stand(before, falling, found, newest.at, horizon)
 
 

@@ -4,7 +4,6 @@ From: budget.budget_of, one per reading, with its monotonic time. To: the same b
 and sentence; and the Foresight that the next reading goes on from.
 """
 
-import math
 from dataclasses import dataclass, field, replace
 
 from supervisor.facts import Exhaustion, MemoryBudget, ServiceMemory
@@ -29,7 +28,8 @@ def foresee(before: Foresight, sums: MemoryBudget, mono: float, horizon: float) 
     parts = sums.services
     plans = {part.service: part.plan for part in parts if part.running and part.plan and not part.unread}
     used = {part.service: part.used for part in parts if not part.unread}
-    mark = Mark(mono, sums.available, sums.swap_free, used, sums.foreign)
+    unread = tuple(part.service for part in parts if part.unread and part.running)
+    mark = Mark(mono, sums.available, sums.swap_free, used, sums.foreign, unread=unread)
     history = before.history if before.total == sums.total else History()  # its limit was moved: another machine
     history = history.under(plans, sums.reserve).then(mark)
     ram = forecast.ram(before.ram, history, horizon)
@@ -42,7 +42,7 @@ def foresee(before: Foresight, sums: MemoryBudget, mono: float, horizon: float) 
         foreign=min(mark.foreign for mark in line),
         exhaustion=(_shown("ram", ram, sums.at, mono), _shown("swap", swap, sums.at, mono)),
     )
-    grown = _blamed(before, made, history, ram if ram.certain else swap)
+    grown = _blamed(before, made, history, ram if ram.certain else swap, mono)
     made = replace(
         made,
         culprit=grown.service if grown is not None else "",
@@ -52,13 +52,13 @@ def foresee(before: Foresight, sums: MemoryBudget, mono: float, horizon: float) 
 
 
 def _blamed(
-    before: Foresight, made: MemoryBudget, history: History, standing: forecast.Standing
+    before: Foresight, made: MemoryBudget, history: History, standing: forecast.Standing, mono: float
 ) -> culprit.Growth | None:
-    """Who is to blame; while it only lingers (it stands frozen, perhaps), whoever was."""
+    """Who is to blame; while it only lingers, or stands frozen, whoever was."""
     if not standing.certain:
         return None
     named = made.of(before.named) if before.named else None
-    if named is not None and culprit.suspect(named) and not math.isfinite(standing.outlook.seconds):
+    if named is not None and culprit.suspect(named) and (named.frozen or standing.last < mono):
         return culprit.Growth(named.service, named.growth, named.grew_from, named.grew_for)
     return culprit.blamed(made.services, history, standing.outlook, made.total)
 

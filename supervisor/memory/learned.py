@@ -69,10 +69,15 @@ class Life:
     """it was healthy in this run: what is wrong with it now is no load"""
     settled: bool = False
     """nothing more is learned from this run"""
+    late: bool = False
+    """it ran for long when it was seen first: what it holds may be a leak, and not its load"""
 
 
-def lived(before: Life | None, service: Service, used: float, mono: float, proof: float) -> tuple[Life | None, bool]:
-    """(its run after one more reading, whether its load was good just now). `proof`: seconds it must be healthy."""
+def lived(
+    before: Life | None, service: Service, used: float, at: float, mono: float, proof: float
+) -> tuple[Life | None, bool]:
+    """(its run after one more reading, whether its load was good just now). `at` in unix seconds; `proof`: seconds it
+    must be healthy."""
     container = service.container
     if container is not None and container.status == "paused":
         return before, False  # it stands still, and goes on as it was
@@ -80,7 +85,7 @@ def lived(before: Life | None, service: Service, used: float, mono: float, proof
         return None, False
     life = before
     if life is None or (life.container, life.started_at) != (container.id, container.started_at):
-        life = Life(container.id, container.started_at)
+        life = Life(container.id, container.started_at, late=0 < container.started_at < at - proof)
     if life.settled:
         return life, False
     healthy = (life.healthy if life.healthy is not None else mono) if service.healthy else None
@@ -114,12 +119,14 @@ class Learned:
 
     def saw(self, service: Service, used: float, at: float, mono: float, proof: float) -> bool:
         """One more reading of a service; whether something was learned from it. `at` in unix seconds."""
-        life, good = lived(self._lives.get(service.id), service, used, mono, proof)
+        life, good = lived(self._lives.get(service.id), service, used, at, mono, proof)
         if life is None:
             self._lives.pop(service.id, None)
             return False
         self._lives[service.id] = life
         if good and service.container is not None:
+            if life.late and service.container.image_id in self.plans(service.id):
+                return False  # of that image a load was seen: a start of ours is none of its
             known = self._known.get(service.id, Footprints())
             self._keep(service.id, known.one_more(service.container.image_id, life.peak, at))
         return good

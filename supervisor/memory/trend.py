@@ -43,6 +43,8 @@ class Mark:
     level: float = 0.0
     """what is left once everything has taken what its plan says, and without the reserve; below 0 where that is more
     than there is"""
+    unread: tuple[str, ...] = ()
+    """services that ran, and whose use was not read"""
 
 
 Pick = Callable[[Mark], float]
@@ -83,6 +85,33 @@ class History:
         if last is not None and mark.at - last.at > GAP:
             return History(plans=self.plans, reserve=self.reserve).then(mark)
         mark = _levelled(mark, self.plans or {}, self.reserve)
+        if any(one.unread for one in self._all()):
+            return self._filled(mark.used)._with(mark)
+        return self._with(mark)
+
+    def _all(self) -> tuple[Mark, ...]:
+        return (*self.fresh, *self.near, *self.far)
+
+    def _filled(self, used: Mapping[str, float]) -> "History":
+        """With what was not read at the time taken as it is read now: not known is not nothing, and a reading that
+        counted it so would be the deepest of all, beside which no fall is ever new."""
+        plans = self.plans or {}
+
+        def known(mark: Mark) -> Mark:
+            now = {name: used[name] for name in mark.unread if name in used}
+            if not now:
+                return mark
+            rest = tuple(name for name in mark.unread if name not in now)
+            return _levelled(replace(mark, used={**mark.used, **now}, unread=rest), plans, self.reserve)
+
+        return replace(
+            self,
+            fresh=tuple(map(known, self.fresh)),
+            near=tuple(map(known, self.near)),
+            far=tuple(map(known, self.far)),
+        )
+
+    def _with(self, mark: Mark) -> "History":
         fresh = tuple(one for one in (*self.fresh, mark)[-FRESH:] if mark.at - one.at <= NEAR)
         near = tuple(one for one in self.near if mark.at - one.at <= NEAR)
         if not near or mark.at - near[-1].at >= STEP:
@@ -99,7 +128,7 @@ def _levelled(mark: Mark, plans: Mapping[str, float], reserve: float) -> Mark:
     level = mark.available - reserve
     for service, plan in plans.items():
         used = mark.used.get(service, 0.0)
-        if used < plan:
+        if used < plan and service not in mark.unread:
             level -= plan - used
     return replace(mark, level=level)
 

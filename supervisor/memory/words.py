@@ -8,24 +8,28 @@ its figures are of one family.
 from collections.abc import Callable, Iterable
 
 from supervisor.facts import MemoryBudget
+from supervisor.units import show_size
 
 Say = Callable[[float], str]
 """bytes -> text"""
-
-_BINARY = ("KiB", "MiB", "GiB", "TiB")
-_DECIMAL = ("kB", "MB", "GB", "TB")
 
 
 def speaker(declared: Iterable[float]) -> Say:
     """How sizes are written beside these declared ones: in powers of 1000 where one of them is round in those and not
     in powers of 1024."""
-    return _decimal if any(_is_decimal(size) for size in declared) else _binary
+    return _decimal if any(_is_decimal(size) for size in declared) else show_size
 
 
 def speaking(budget: MemoryBudget, *more: float) -> Say:
     """How sizes are written for this machine; `more`: sizes that are declared and not among its plans yet."""
     plans = [one.plan for one in budget.services if one.source == "declared"]
     return speaker((*plans, budget.swap_declared, *more))
+
+
+def like(budget: MemoryBudget) -> float:
+    """A declared size of the family in which sizes are written here, for those who have no budget: speaker((like,))."""
+    plans = [one.plan for one in budget.services if one.source == "declared"]
+    return next((size for size in (*plans, budget.swap_declared) if _is_decimal(size)), 0.0)
 
 
 def listed(parts: Iterable[tuple[str, float]], say: Say, most: int = 3) -> str:
@@ -45,17 +49,5 @@ def _is_decimal(size: float) -> bool:
     return whole >= 10**6 and whole % 10**6 == 0 and whole % (1 << 20) != 0
 
 
-def _binary(size: float) -> str:
-    return _shown(size, 1024.0, _BINARY)
-
-
 def _decimal(size: float) -> str:
-    return _shown(size, 1000.0, _DECIMAL)
-
-
-def _shown(size: float, base: float, units: tuple[str, ...]) -> str:
-    names, place = ("B", *units), 0
-    while place < len(units) and round(abs(size), 1) >= base:  # 999.97 MB reads 1 GB
-        size, place = size / base, place + 1
-    number = f"{size:.1f}".removesuffix(".0") if place else f"{size:.0f}"
-    return f"{number} {names[place]}"
+    return show_size(size, decimal=True)

@@ -159,13 +159,14 @@ class RuleEngine:
         for series in touched:
             if series.name != name:  # those of one metric come together
                 name = series.name
-                self._ready(watch.deliver(name), ms)
+                if found := watch.deliver(name):
+                    self._ready(found, ms)
             for running in watch.of(series):
                 if collector not in running.collectors:
                     running.collectors.append(collector)
                 if running.held and running.freshen(series.labels, now):
                     self._roll.moved(running)
-                if running.due > ms or not running.arrival:
+                if (running.due > ms or not running.arrival) and running.concerned(series):
                     running.stir(ms, series.times[-1], ms)
                     self._notice(running, ms)
 

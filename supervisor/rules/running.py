@@ -13,8 +13,9 @@ from supervisor.rules.model import AlertRule, Rule
 from supervisor.rules.outputs import Written, about
 from supervisor.rules.promql.nodes import Vector
 from supervisor.rules.promql.schedule import NEVER
-from supervisor.samples import exact_name, to_ms
+from supervisor.samples import LOOKBACK, Series, exact_name, to_ms
 
+_LOOKBACK = to_ms(LOOKBACK)
 SETTLE = 250
 """ms that a rule fed by several collectors waits, so that readings that belong together are seen together."""
 
@@ -38,6 +39,7 @@ class Running:
         """the metrics it needs; '' for a selector that names none"""
         self.ahead = any(selector.offset < 0 or selector.at is not None for selector, _span in rule.expr.selectors)
         """whether it can see samples sooner than its `query_offset` says"""
+        self._plain = rule.expr.plain and not self.offset
         self.active: alerts.Active = {}
         self.known: alerts.Known = {}
         self.held: dict[Labels, float] = {}
@@ -89,6 +91,18 @@ class Running:
         return self._about
 
     # ------------------------------------------------------------ when it is due
+
+    def concerned(self, series: Series) -> bool:
+        """Whether the newest sample of a series can mean anything to it. With the value of the one before it does not,
+        where that one still spoke and nothing else of the samples counts; what it gives is written again by its beat,
+        and looked at again when the older sample would have expired. One with alerts looks at each: annotations may
+        ask for more than the expression does."""
+        if not self._plain or self.active or self.error or not (self.ready and self.looked):
+            return True
+        times, values = series.times, series.values
+        if len(times) < 2 or values[-1] != values[-2]:
+            return True
+        return not 1 < times[-1] - times[-2] < _LOOKBACK  # 1: of a burst, whose first may have been news
 
     def settle(self) -> int:
         """How long (ms) it waits for readings that belong to one that came."""

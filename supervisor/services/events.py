@@ -210,7 +210,7 @@ def _start(state: State, held: Held, record: Record | None, event: EngineEvent) 
     by_hand = held.stopped or container.status in ("exited", "created", "dead")
     if by_hand:
         held.life.started_by_hand(when)
-    known = container.status in ("running", "paused") and container.started_at >= when - _SAME_RUN
+    known = container.alive and container.started_at >= when - _SAME_RUN
     over = not held.living and container.finished_at > when
     if not known and not over:
         health = "none" if container.health == "none" else "starting"
@@ -218,7 +218,7 @@ def _start(state: State, held: Held, record: Record | None, event: EngineEvent) 
             container, status="running", started_at=when, health=health, error="", oom_killed=False, exit_code=0
         )
         held.start_seen = True
-    held.asked = held.stopped = held.by_hand = held.killed = held.nudged = held.oom = held.counted = False
+    held.asked = held.stopped = held.by_hand = held.killed = held.nudged = held.oom = held.spared = held.counted = False
     held.loaded = False
     held.died_when = 0.0
     if record is None:

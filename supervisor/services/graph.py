@@ -17,7 +17,6 @@ DEPENDS_LABEL = "com.docker.compose.depends_on"
 JOINED = ("network", "pid", "ipc", "cgroup")
 """namespaces that die with the container that made them; volumes outlive it"""
 _ID_DIGITS = 12
-_ALIVE = ("running", "paused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,7 @@ class _Known:
             name = canonical(box.container.name, box.container.labels)
             parent = next((other for other in self.named.get(name, ()) if other != service.id), "")
         current = self._current(parent)
-        replaced = current is not None and current.id != box.container.id and box.container.status not in _ALIVE
+        replaced = current is not None and current.id != box.container.id and not box.container.alive
         return (parent if parent in self.services else ""), replaced
 
     def _current(self, ident: str) -> Container | None:
@@ -141,7 +140,7 @@ class _Known:
     def _cut_off(self, service: Service, kind: str, parent: str, lost: bool) -> str:
         """Why what it shares is dead, '' if it is not, or if nothing can be done before the other one runs again."""
         container = service.container
-        if container is None or container.status not in _ALIVE:
+        if container is None or not container.alive:
             return ""
         if lost and not parent:
             return f"the container whose {kind} {service.id} shares is gone, and nobody knows what took its place"

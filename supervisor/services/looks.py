@@ -82,13 +82,15 @@ def look(
     before, said = held.container, held.said
     held.said = trusted(container)
     held.container = state.believed(held.engine, tame(container), RACE)
+    if held.spared and not held.oom:
+        held.container = replace(held.container, oom_killed=False)  # that is what its engine means by it
     missed = held.life.looked(container.restart_count, container.started_at, state.at)
     if before.name != held.container.name or before.labels != held.container.labels or said != held.said:
         state.regroup()
     record = state.records.get(held.service)
     if record is not None:
         _catch_up(state, held, record, missed, log, first)
-        if not first and not missed and before.status in ("running", "paused"):
+        if not first and not missed and before.alive:
             _found_ended(state, held, record)
         if _started_by_a_person(state, held, record, before, first):
             want_running(state, held, record, state.at, "found running again")
@@ -113,7 +115,7 @@ def _outdated(held: Held, container: Container) -> bool:
         return True
     if 0 < container.started_at < held.run:
         return True
-    return container.status in ("running", "paused") and 0 < container.started_at < held.died_when
+    return container.alive and 0 < container.started_at < held.died_when
 
 
 def _catch_up(state: State, held: Held, record: Record, missed: int, log: tuple[str, ...], first: bool) -> None:
@@ -174,7 +176,7 @@ def _started_by_a_person(state: State, held: Held, record: Record, before: Conta
         and container.started_at > wanted.at
         and container.restart_count == 0
         and not container.restart_policy.startswith("always")
-        and (first or before.status not in ("running", "paused", "restarting"))
+        and (first or not before.living)
     )
 
 

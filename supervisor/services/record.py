@@ -43,6 +43,8 @@ class Held:
     nudged: bool = False
     """a signal that usually ends nothing came through the engine in this run"""
     oom: bool = False
+    spared: bool = False
+    """the engine said in this run that it was out of memory, and nothing of it was killed"""
     counted: bool = False
     """the end of this run was counted as a death"""
     loaded: bool = False
@@ -59,7 +61,7 @@ class Held:
     @property
     def living(self) -> bool:
         """It runs or is about to: two of these cannot share one identity."""
-        return self.container.status in ("running", "paused", "restarting")
+        return self.container.living
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ from supervisor.services.happening import Happening
 from supervisor.services.looks import first_look, look, sweep
 from supervisor.services.names import COMPOSE_SERVICE_LABEL, canonical, is_temp, role_of
 from supervisor.services.oom import telling
+from supervisor.services.oom.kill import Counters
 from supervisor.services.ours import costly
 from supervisor.services.proof import Timers
 from supervisor.services.record import Record
@@ -115,7 +116,7 @@ class Registry:
 
     def due(self) -> float | None:
         """The monotonic instant at which `tick` has something to do; None if nothing is coming."""
-        found = [at for at in (self._timers.due(), self._state.ooms.due()) if at is not None]
+        found = [at for at in (self._timers.due(), telling.due(self._state)) if at is not None]
         return min(found, default=None)
 
     def want(self, service: str, wanted: Wanted) -> None:
@@ -151,9 +152,10 @@ class Registry:
         state.ended = {service: (plan, at + seconds) for service, (plan, at) in state.ended.items()}
         state.refresh_all()
 
-    def informed(self, budget: Callable[[], MemoryBudget | None]) -> None:
-        """Who knows how the memory of the box stands: people are told more about a kill then."""
-        self._state.budget = budget
+    def informed(self, budget: Callable[[], MemoryBudget | None], counters: Callable[[], Counters] = Counters) -> None:
+        """Who knows how the memory of the box stands, so that people are told more about a kill; and what the groups of
+        containers count, so that an engine's word of a kill is checked."""
+        self._state.budget, self._state.counters = budget, counters
 
     def reload(self, settings: Settings) -> None:
         """Take over new settings: identities, ownership, needs and names may change."""

@@ -17,6 +17,7 @@ from supervisor.services import drift, names
 from supervisor.services.happening import Happening, about
 from supervisor.services.identity import Identities, entry_of, ownership
 from supervisor.services.loads import Loads, with_one_more
+from supervisor.services.oom.kill import Counters
 from supervisor.services.oom.merge import Ooms
 from supervisor.services.ours import costly, launched
 from supervisor.services.record import Held, Record
@@ -65,6 +66,8 @@ class State:
     ooms: Ooms = field(default_factory=Ooms)
     budget: Callable[[], MemoryBudget | None] = lambda: None
     """how the memory of the box stands, for what people are told of a kill"""
+    counters: Callable[[], Counters] = Counters
+    """what the groups of containers count, as last read"""
     dirty: bool = True
 
     # ------------------------------------------------------------ memory

@@ -2,7 +2,7 @@
 
 From: the runner, between the old container's stop and the new one's start. To: /proc/net, the host's memory, the GPU
 driver where it can be asked. What cannot be measured is not waited for, and whoever holds something is named where the
-kernel lets us see it.
+kernel lets us see it. Whether it fits beside what is planned is asked before that, by incidents/room.py.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from typing import Protocol
 from supervisor import units
 from supervisor.errors import ResurgamError
 from supervisor.facts import Container, Needs
+from supervisor.memory.words import speaker
 from supervisor.ports import Host
 
 MOST = 16 << 20
@@ -138,7 +139,8 @@ class HostRoom:
         free = self._host.meminfo().get("MemAvailable") if needs.memory else None
         if free is None or free >= needs.memory:
             return ""
-        return f"{units.show_size(free)} of memory are free, it needs {units.show_size(needs.memory)}"
+        say = speaker((needs.memory,))
+        return f"{say(free)} of memory are free, it needs {say(needs.memory)}"
 
     def _ports(self, wanted: Iterable[str]) -> str:
         open_now = [socket for name, kind in _TABLES for socket in self._table(name, kind)]

@@ -25,11 +25,13 @@ def budget_document(snapshot: Snapshot) -> Json | None:
     budget = snapshot.budget
     if budget is None:
         return None
+    plans = math.fsum(part.plan for part in budget.services if part.running)
+    planned = plans + _whole(budget.planned - plans)  # to the byte, but for what has no plan
     return {
         "total": json_number(budget.total),
         "reserve": json_number(budget.reserve),
-        "planned": coarse(budget.planned),
-        "headroom": coarse(budget.headroom),
+        "planned": json_number(planned),
+        "headroom": json_number(budget.total - budget.reserve - planned),
         "available": coarse(budget.available),
         "effective": coarse(budget.effective),
         "lasts": {kind: _lasts(budget, kind) for kind in ("ram", "swap")},
@@ -55,19 +57,21 @@ def part_document(service: str, snapshot: Snapshot) -> Json | None:
     part = snapshot.budget.of(service) if snapshot.budget is not None else None
     if part is None:
         return None
+    used = _whole(part.used)
+    held = any((hold.service, hold.kind) == (service, "freeze") for hold in snapshot.holds)
     return {
         "plan": json_number(part.plan) if part.plan else None,
         "source": part.source,
-        "used": None if part.unread else coarse(part.used),
+        "used": None if part.unread else used,
         "resident": None if part.unread else coarse(part.resident),
         "swap": coarse(part.swap),
         "limit": json_number(part.limit),
-        "over": coarse(part.over),
-        "left": coarse(max(0.0, part.plan - part.used)),
+        "over": json_number(max(0.0, used - part.plan) if part.plan else 0.0),
+        "left": json_number(max(0.0, part.plan - used)),
         "growth": coarse(part.growth, RATES),
         "loading": part.loading,
         "culprit": bool(snapshot.budget and snapshot.budget.culprit == service),
-        "frozen": part.frozen,
+        "frozen": part.frozen or held,
         "frozen_until": _until(part, "freeze", snapshot),
         "fuse": json_number(part.fuse),
         "fuse_until": _until(part, "fuse", snapshot),
@@ -96,6 +100,12 @@ def coarse(size: float, steps: int = STEPS) -> float | int | str:
         return json_number(size)
     step = max(1.0, 2.0 ** (math.frexp(size)[1] - 1) / steps)
     return json_number(float(round(size / step)) * step)
+
+
+def _whole(size: float) -> float:
+    """The same as a number: what is reckoned from it comes out as a reader would reckon it."""
+    found = coarse(size)
+    return found if isinstance(found, int | float) else 0.0
 
 
 def leading(value: float) -> float | int | str:

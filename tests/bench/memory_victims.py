@@ -274,7 +274,10 @@ def main() -> None:
     print("memory runs out: who acts how long before it is gone (at the rate of the leak), and who is the victim")
     with earlyoom() as program:
         if program:
-            print(subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stdout.strip())
+            said = subprocess.run(
+                [program, "-v"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+            )
+            print(f"beside {said.stdout.strip()}, as it is shipped")
         for ramp in RAMPS:
             rows = []
             if "resurgam" in wanted:

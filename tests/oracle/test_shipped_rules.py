@@ -31,9 +31,11 @@ def test_its_unit_tests_pass_in_promtool(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
-def test_its_unit_tests_pass_here_too_and_see_every_alert_firing(path: Path) -> None:
+def test_its_unit_tests_pass_here_too_and_see_every_alert_firing_and_quiet(path: Path) -> None:
     found = promtest.run_file(path)
     assert found.ok, found.json()
     file = testfile.read(path)
-    seen = {asked.alertname for test in file.tests for asked, _place in test.alerts if asked.exp_alerts}
-    assert seen == {rule.name for group in file.groups for rule in group.rules if isinstance(rule, AlertRule)}
+    asked = [one for test in file.tests for one, _place in test.alerts]
+    shipped = {rule.name for group in file.groups for rule in group.rules if isinstance(rule, AlertRule)}
+    assert {one.alertname for one in asked if one.exp_alerts} == shipped, "each fires once"
+    assert {one.alertname for one in asked if not one.exp_alerts} == shipped, "and is quiet once"

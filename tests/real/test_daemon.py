@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -15,8 +16,8 @@ from tests.support.proxy import ChaosProxy
 
 pytestmark = pytest.mark.real
 
-DEADLINE = 10.0
-"""seconds in which SIGTERM ends the daemon; systemd would wait longer"""
+DEADLINE = 60.0
+"""seconds in which SIGTERM ends the daemon on a machine that has a lot to do; else it hangs"""
 PATIENCE = {"supervisor.actions.probation:SETTLE": 1.0}
 """seconds of health before an action counts as verified, instead of 5"""
 UP = """\
@@ -132,9 +133,9 @@ def test_without_a_daemon_the_command_line_says_how_to_start_one(nursery: Nurser
 
 def test_a_plan_that_sigterm_left_open_is_finished_by_the_next_start(box: Box) -> None:
     old = (box.person.look(box.name) or {})["Id"]
-    box.person.tag(box.person.image("next", f": next; {GOOD}"), f"{box.person.prefix}/next:1")
+    box.person.tag(box.person.image("next", f"sleep 3; {GOOD}"), f"{box.person.prefix}/next:1")
     box.daemon.command("phoenix", box.ours, image=f"{box.person.prefix}/next:1")
-    until(lambda: any(row["body"]["step"] == "probation" for row in box.daemon.rows("action.begin")), 20, "probation")
+    until(lambda: any(row["body"]["step"] == "probation" for row in box.daemon.rows("action.begin")), 60, "probation")
     box.daemon.signal(signal.SIGTERM)
     assert box.daemon.ended(DEADLINE) == 0
     box.start()
@@ -144,7 +145,7 @@ def test_a_plan_that_sigterm_left_open_is_finished_by_the_next_start(box: Box) -
     assert now is not None
     assert now["Id"] != old
     assert box.person.answers(box.name)
-    assert (box.daemon.status() or {})["plans"] == []
+    until(lambda: (box.daemon.status() or {})["plans"] == [], 60, "nothing is open (its proof leads to a plan, too)")
 
 
 # ------------------------------------------------------------ rules
@@ -196,9 +197,11 @@ def test_the_command_line_acts_and_its_exit_code_says_how_it_went(box: Box) -> N
     before = (person.look(box.name) or {})["State"]["StartedAt"]
     restarted = daemon.cli("restart", ours)
     assert restarted.returncode == 0, lines(restarted)
-    assert "plan 1" in restarted.stdout
+    told = re.search(r"plan (\d+)", restarted.stdout)
+    assert told, "its number at once; it need not be the first one: a proof leads to a plan, too"
     assert (person.look(box.name) or {})["State"]["StartedAt"] != before
-    assert daemon.cli("show", "1").returncode == 0
+    shown = daemon.cli("show", told[1])
+    assert (shown.returncode, "restart" in shown.stdout) == (0, True), lines(shown)
     assert "restart" in daemon.cli("history").stdout
     stopped = daemon.cli("stop", ours)
     assert stopped.returncode == 0, lines(stopped)

@@ -3,14 +3,18 @@
 A process grows only as far as a test lets it; then the kernel has no choice.
 """
 
+import contextlib
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from supervisor.services.oom.kill import DOUBT
 from tests.support.daemon import Daemon, Hands, Nursery, hands, until
 from tests.support.killable import VIEW
+from tests.support.ramps import FIRST, Box
 
 pytestmark = pytest.mark.real
 
@@ -95,11 +99,38 @@ def main(person: Hands, daemon: Daemon, name: str) -> None:
     assert "its own limit of memory was met" in shown["trouble_text"]
 
 
+def beside(person: Hands, daemon: Daemon, box: Box) -> None:
+    """Below one limit version 1 makes the engine tell of both; only one is to lose a process."""
+    calm, leak = box.service("calm"), box.service("leak")
+    life = box.life("calm")
+    began = time.time()
+    box.did("calm", "take=8@400")
+    box.let_on("on")
+    (body,) = told(daemon, leak, 1)
+    assert body["oom_verdict"]["process"].startswith("python")
+    assert (body["oom_verdict"]["constraint"], body["oom_verdict"]["victim"]) == ("parent_limit", "main")
+    assert "the limit of the control group" in body["text"]
+    died = daemon.heard("container.died", leak, limit=LONG)["body"]
+    assert (died["exit_code"], died["oom"]) == (137, True)
+    span = {"since": int(began), "until": int(time.time()) + 1}
+    heard = list(person.api.events(**span, decode=True, filters={"event": "oom"}))
+    names = {one["Actor"]["Attributes"]["name"] for one in heard}
+    assert box.name("leak") in names
+    assert not FIRST or box.name("calm") in names, "the engine tells of the innocent one, too"
+    last = max(one["timeNano"] for one in heard) / 1e9
+    until(lambda: time.time() > last + DOUBT + 0.5, LONG, "nobody waits for its counter any more")
+    assert daemon.rows("container.oom", calm) == []
+    shown = daemon.service(calm) or {}
+    assert (shown["state"], shown["trouble"], box.life("calm")) == ("running", "", life)
+
+
 @pytest.fixture(scope="module")
 def played() -> Iterator[dict[str, Future[None]]]:
-    """Both side by side, under one daemon that only watches."""
+    """All side by side, under one daemon that only watches."""
     nursery = Nursery()
-    with hands("oom") as person:
+    with hands("oom") as person, contextlib.closing(Box(person, "oom", 96)) as box:
+        box.start("calm", "take=8@400", most=16)
+        box.start("leak", "wait=/go/on", "take=160@400", most=160)
         names = {word: run(person, word, script) for word, script in (("child", PARENT), ("main", MAIN))}
         daemon = Daemon({"consent": "listed", "services": {}, "proof": "10m"}, nursery)
         try:
@@ -107,8 +138,10 @@ def played() -> Iterator[dict[str, Future[None]]]:
             daemon.ready()
             for word in names:
                 until(lambda one=word: daemon.service(f"{person.prefix}.{one}"), LONG, "both are known")
-            with ThreadPoolExecutor(2) as pool:
-                yield {what.__name__: pool.submit(what, person, daemon, names[what.__name__]) for what in (child, main)}
+            until(lambda: daemon.service(box.service("leak")), LONG, "the third is known")
+            with ThreadPoolExecutor(3) as pool:
+                two = {what.__name__: pool.submit(what, person, daemon, names[what.__name__]) for what in (child, main)}
+                yield {**two, "beside": pool.submit(beside, person, daemon, box)}
         finally:
             daemon.close()
             nursery.close()
@@ -120,3 +153,7 @@ def test_a_killed_child_of_a_living_container_is_told_once_by_name(played: dict[
 
 def test_a_killed_first_process_is_one_verdict_with_its_death(played: dict[str, Future[None]]) -> None:
     played["main"].result(300)
+
+
+def test_who_stands_beside_a_leak_below_one_limit_lost_nothing(played: dict[str, Future[None]]) -> None:
+    played["beside"].result(300)

@@ -330,6 +330,9 @@ PLANTED: tuple[Planted, ...] = (
     Planted("hold unsaid", _memory("frozen", 0), memory.hold_unsaid, "comes to rest"),
     Planted("stopped as it stands", _memory("frozen and stopped", 0), memory.stopped_as_it_stands),
     Planted("fuse not given back", _memory("fused", 0), memory.above_what_it_was, "slowed down"),
+    Planted("swap is free memory", ("story ram before swap",), memory.swap_is_free, "at its end already"),
+    Planted("a plan is a cliff", ("story load by plan",), memory.plans_are_cliffs),
+    Planted("the biggest is to blame", ("story leaker",), memory.the_biggest_is_to_blame, "the large one was"),
     Planted("ends swallowed by a flood", _worlds(28, 27), bus.ends_swallowed, "left with an alert that is over"),
     Planted("each word a kill", _worlds(9, 14), ooms.each_word_a_kill, "one verdict"),
 )

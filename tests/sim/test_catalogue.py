@@ -13,6 +13,7 @@ def test_every_series_that_is_made_is_of_a_known_metric_with_known_labels() -> N
     async def story(stage: Stage) -> None:
         stage.world.host.memory = dict.fromkeys(FIELDS, 1e9)
         stage.world.kernel.machine.nodes = 2
+        stage.world.every = 15.0
         await stage.proved()
         stage.engine.crash("box-oracle-1", 139)
         await stage.world.run(70)

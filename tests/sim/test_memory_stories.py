@@ -9,7 +9,7 @@ from tests.sim.memory import MemoryWatcher, held
 from tests.sim.stage import Stage, play, read
 
 MIB, GIB = 2.0**20, 2.0**30
-SERVICES = {"box.oracle": {"memory": "10GiB"}, "box.leak": {"memory": "1GiB"}}
+SERVICES = {"box.oracle": {"memory": "10GiB"}, "box.leak": {"memory": "1GiB"}, "box.third": {"memory": "2GiB"}}
 LOADED = read(services=SERVICES)
 
 
@@ -57,7 +57,8 @@ def test_the_leaker_is_held_and_ended_and_the_large_one_never_touched(groups: in
         assert stage.service("box.leak").wanted.state == "stopped"
         await stage.world.run(120)
         now = stage.box("box-oracle-1")
-        assert (now.id, now.started_at, now.status) == (oracle.id, oracle.started_at, "running")
+        same = (now.id, now.started_at, now.status) == (oracle.id, oracle.started_at, "running")
+        assert same, f"the large one was touched, or killed: {stage.world.kernel.machine.log}"
         assert written(stage, "box-oracle-1") == []
         assert stage.world.kernel.machine.log == [], "the kernel killed nobody"
         assert not [*watcher.found, *held(stage.world)], (watcher.found, held(stage.world))
@@ -66,10 +67,28 @@ def test_the_leaker_is_held_and_ended_and_the_large_one_never_touched(groups: in
     play(story, LOADED, groups=groups)
 
 
+def test_the_end_of_ram_is_seen_before_the_first_page_goes_to_swap() -> None:
+    async def story(stage: Stage) -> None:
+        await prepared(stage)
+        stage.world.host.memory |= {"SwapTotal": 8 * GIB, "SwapFree": 8 * GIB}
+        await stage.world.run(60)
+        stage.world.kernel.grow("box.leak", 50 * MIB)
+        await stage.until(lambda: stage.ended("freeze"), 200, "freeze")
+        memory = stage.world.kernel.meminfo()
+        assert memory["MemAvailable"] > GIB / 2, "swap is not free memory: RAM was at its end already"
+        assert memory["SwapFree"] == memory["SwapTotal"]
+
+    play(story, LOADED)
+
+
 def test_a_load_by_plan_and_a_swap_of_models_raise_no_alert() -> None:
     async def story(stage: Stage) -> None:
         watcher = await prepared(stage)
         kernel = stage.world.kernel
+        kernel.declare("box.third", SimLoad.loading(GIB, 30.0))
+        stage.image("local/third:1", Behaviour(healthy_after=1.0))
+        await stage.up("third")
+        await stage.world.run(100)
         kernel.declare("box.oracle", SimLoad.loading(9 * GIB, 60.0))
         await stage.ask("restart")
         await stage.world.run(200)

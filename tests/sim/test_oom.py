@@ -7,9 +7,11 @@ import json
 
 import pytest
 
+from supervisor.lab.kernel_load import SimLoad
 from tests.sim.ooms import facts, kill
-from tests.sim.stage import Stage, play
+from tests.sim.stage import OWNED, Stage, compose, play
 
+GIB = 2.0**30
 NAME = "box-oracle-1"
 POINTS = range(1, 9)
 """places at which the daemon may die after the engine told of a kill: commits, before and after"""
@@ -17,6 +19,12 @@ POINTS = range(1, 9)
 
 def rows(stage: Stage) -> list[dict[str, object]]:
     return [row.body for row in stage.rows("container.oom") + stage.rows("daemon.oom")]
+
+
+async def proved(stage: Stage) -> None:
+    """A service that runs well; memory is read often, since what is killed is counted by each reading."""
+    stage.world.every = 15.0
+    await stage.proved()
 
 
 def read_log(stage: Stage, lines: list[str], ago: float = 0.0) -> None:
@@ -27,7 +35,7 @@ def read_log(stage: Stage, lines: list[str], ago: float = 0.0) -> None:
 
 def test_a_killed_child_of_a_living_service_is_told_at_once_and_once() -> None:
     async def story(stage: Stage) -> None:
-        await stage.proved()
+        await proved(stage)
         lines = kill(stage.world, NAME, child=True)
         await stage.world.run(0.1)
         alert = stage.alert("ContainerOOMKilled")
@@ -48,7 +56,7 @@ def test_a_killed_child_of_a_living_service_is_told_at_once_and_once() -> None:
 
 def test_a_first_process_that_is_killed_is_a_death_with_its_cause() -> None:
     async def story(stage: Stage) -> None:
-        await stage.proved()
+        await proved(stage)
         read_log(stage, kill(stage.world, NAME))
         await stage.world.run(60)
         (body,) = rows(stage)
@@ -62,7 +70,7 @@ def test_a_first_process_that_is_killed_is_a_death_with_its_cause() -> None:
 @pytest.mark.parametrize("version", [1, 2])
 def test_the_machine_runs_out_of_memory_and_the_biggest_is_named_as_that(version: int) -> None:
     async def story(stage: Stage) -> None:
-        await stage.proved()
+        await proved(stage)
         lines = kill(stage.world, NAME, whole=True)
         await stage.world.run(1)
         read_log(stage, lines, ago=1)
@@ -78,7 +86,7 @@ def test_the_machine_runs_out_of_memory_and_the_biggest_is_named_as_that(version
 @pytest.mark.parametrize("point", POINTS)
 def test_a_daemon_that_dies_in_between_tells_of_it_once(point: int) -> None:
     async def story(stage: Stage) -> None:
-        await stage.proved()
+        await proved(stage)
         stage.world.kill_at = frozenset({stage.world.points + point})
         lines = kill(stage.world, NAME, child=True)
         await stage.world.run(10)
@@ -89,3 +97,41 @@ def test_a_daemon_that_dies_in_between_tells_of_it_once(point: int) -> None:
         assert len(rows(stage)) == 1
 
     play(story)
+
+
+def test_who_stands_beside_a_leak_below_one_limit_is_left_alone() -> None:
+    """With version 1 the engine tells of every container below the group whose limit was met."""
+
+    async def story(stage: Stage) -> None:
+        stage.world.least = stage.world.every = 5.0
+        stage.world.host.memory |= {"SwapTotal": 0.0, "SwapFree": 0.0}
+        kernel = stage.world.kernel
+        kernel.machine.parent("/box.slice").limit = 2 * GIB
+        kernel.declare("box.oracle", SimLoad(anon=GIB))
+        kernel.declare("box.leak", SimLoad(anon=GIB / 8, child=True))
+        for name in ("oracle", "leak"):
+            stage.image(f"local/{name}:1")
+            labels = {**compose("box", name), **OWNED}
+            host = {"CgroupParent": "/box.slice"}
+            stage.engine.human_run(f"box-{name}-1", f"local/{name}:1", labels, "always", networks=("box",), host=host)
+        await stage.begin()
+        await stage.world.run(60)
+        before = stage.box()
+        kernel.grow("box.leak", GIB)
+        await stage.until(lambda: kernel.machine.log, 30, "kill", step=0.1)
+        await stage.world.run(0.2)
+        assert stage.service("box.leak").trouble == "oom", "the counter tells at once"
+        await stage.world.run(200)
+        assert {row.subject for row in stage.rows("container.oom")} == {"box.leak"}
+        assert {row.subject for row in stage.rows("action.planned") if row.body["verb"] != "protect"} == {"box.leak"}
+        now = stage.box()
+        assert (now.id, now.started_at, now.status) == (before.id, before.started_at, "running")
+        assert stage.service().trouble == ""
+        firing = [one["data"]["labels"] for one in stage.heard("alert.firing")]
+        assert {one["name"] for one in firing if one["alertname"] == "ContainerOOMKilled"} == {"box-leak-1"}
+        stage.engine.human_stop(NAME)
+        stage.engine.human_start(NAME)
+        await stage.world.run(60)
+        assert stage.service().trouble == "", "the engine's flag at its end says no more than its event did"
+
+    play(story, groups=1)

@@ -18,6 +18,7 @@ from tests.sim import test_kill_matrix as matrix
 from tests.sim import test_left_parked as parked
 from tests.sim import test_loops as loops
 from tests.sim import test_memory_kills as memory
+from tests.sim import test_memory_stories as leaking
 from tests.sim import test_probation as watched
 from tests.sim import test_requests as asked
 from tests.sim import test_review as review
@@ -62,6 +63,9 @@ TOLD: dict[str, Callable[[], None]] = {
     ),
     "left parked": parked.test_it_is_warned_of_until_the_next_success_clears_it_up,
     "policy kept": lambda: parked.test_the_restart_policy_comes_back_with_the_next_success("start"),
+    "leaker": lambda: leaking.test_the_leaker_is_held_and_ended_and_the_large_one_never_touched(2),
+    "ram before swap": leaking.test_the_end_of_ram_is_seen_before_the_first_page_goes_to_swap,
+    "load by plan": leaking.test_a_load_by_plan_and_a_swap_of_models_raise_no_alert,
     "rule gone": interrupted.test_an_alert_whose_rule_is_gone_after_a_restart_is_told_as_resolved,
 }
 

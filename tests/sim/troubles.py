@@ -44,15 +44,23 @@ MORE: Mapping[str, Any] = {
 }
 """settings of the worlds of richer.py"""
 
-_LOADED: dict[tuple[bool, bool, bool], Loaded] = {}
+_LOADED: dict[tuple[bool, ...], Loaded] = {}
 
 
-def loaded(without_rules: bool = False, more: bool = False, commands: Mapping[str, Any] | None = None) -> Loaded:
+def loaded(
+    without_rules: bool = False,
+    more: bool = False,
+    commands: Mapping[str, Any] | None = None,
+    services: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Loaded:
     """The shipped rules with quick proof, or no rules at all; read once. `more`: with settings for some services;
-    `commands`: who may command over the bus."""
-    key = (without_rules, more, commands is not None)
+    `commands`: who may command over the bus; `services`: further settings of services."""
+    key = (without_rules, more, commands is not None, services is not None)
     if key not in _LOADED:
         said = {"proof": "60s", "rules": [] if without_rules else ["shipped"], **(MORE if more else {})}
+        entries = said.get("services", {})
+        added = {name: {**entries.get(name, {}), **more_of_it} for name, more_of_it in (services or {}).items()}
+        said["services"] = {**entries, **added}
         said |= {"commands": commands} if commands is not None else {}
         made = validate(Settings, Document("resurgam.yaml", {**said, "state_dir": "/nonexistent"}))
         _LOADED[key] = read_rules(made, None)

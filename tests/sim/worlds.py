@@ -15,6 +15,8 @@ from supervisor.clock import ManualClock
 from supervisor.lab.house import SimWorld
 from supervisor.lab.loop import SimLoop
 from tests.sim.invariants import Watcher, at_rest
+from tests.sim.leaks import SERVICES, Leaks, has, planned
+from tests.sim.leaks import drawn as drawn_leaks
 from tests.sim.ooms import OomTroubles
 from tests.sim.ooms import drawn as drawn_ooms
 from tests.sim.over_bus import BusTroubles, bound, commands, drawn_bus, obeyed
@@ -39,6 +41,8 @@ class Script:
     """who is on call, in the worlds that have more (richer.py)"""
     bus: bool = False
     """something comes over the bus (over_bus.py)"""
+    leaks: bool = False
+    """services have plans, and some leak (leaks.py)"""
 
     @classmethod
     def of(cls, seed: int) -> "Script":
@@ -63,7 +67,10 @@ class Script:
         bus = drawn_bus(seed, script.services)
         script.bus = bool(bus)
         ooms = drawn_ooms(seed, script.services)
-        script.events = sorted([*script.events, *more.events, *bus, *ooms], key=lambda event: event[0])
+        script.leaks = has(seed)
+        script.services = planned(script.services) if script.leaks else script.services
+        leaks = drawn_leaks(seed, script.services)
+        script.events = sorted([*script.events, *more.events, *bus, *ooms, *leaks], key=lambda event: event[0])
         return script
 
     def _trouble(self, chance: random.Random) -> tuple[float, str, tuple[Any, ...]]:
@@ -99,7 +106,7 @@ class Script:
         return at, kind, arguments
 
 
-class Play(MoreTroubles, BusTroubles, OomTroubles):
+class Play(MoreTroubles, BusTroubles, OomTroubles, Leaks):
     """One script being played."""
 
     def __init__(self, script: Script) -> None:
@@ -109,7 +116,10 @@ class Play(MoreTroubles, BusTroubles, OomTroubles):
         self.down = set()
         self.requested = self.said = 0
         self.phoned = set()
-        self.read = partial(loaded, more=bool(script.person), commands=commands() if script.bus else None)
+        services = SERVICES if script.leaks else None
+        self.read = partial(
+            loaded, more=bool(script.person), commands=commands() if script.bus else None, services=services
+        )
         self.world: SimWorld
         self.watcher: Watcher
 
@@ -127,6 +137,10 @@ class Play(MoreTroubles, BusTroubles, OomTroubles):
         self.world = world = SimWorld(self.loop, self.read())
         world.broker.subscribe("everybody")
         self.watcher = Watcher(world)
+        if any(what == "oom" for _at, what, _arguments in self.script.events):
+            world.every = GRID  # what is killed is counted by each reading
+        if self.script.leaks:
+            self.plan_memory()
         self.count_kills()
         for number, service in enumerate(self.script.services):
             self._run_good(service, number)
@@ -143,7 +157,7 @@ class Play(MoreTroubles, BusTroubles, OomTroubles):
         if world.life is not None and world.life.trouble:
             self.watcher.say("edges", f"an edge broke: {world.life.trouble[0]!r}")
         found = [*self.watcher.found, *self.watcher.over_budget(), *at_rest(world, before, since), *self._disobeyed()]
-        found += [*obeyed(world), *bound(world), *self.miscounted()]
+        found += [*obeyed(world), *bound(world), *self.miscounted(), *self.held_too_long()]
         got = world.broker.subscribers["everybody"].got
         found += [f"contract: {text}" for text in breaches(ours((one.topic, one.payload) for one in got))]
         asked = [row for row in world.disk.rows(kinds=("action.rollout",)) if row.body["by"].startswith("request:")]
@@ -168,7 +182,9 @@ class Play(MoreTroubles, BusTroubles, OomTroubles):
         if world.engine.away:
             world.engine.come_back()
         world.broker.start()
-        world.host.memory["MemAvailable"] = 100 * 2.0**30
+        world.host.memory["MemAvailable"] = 376 * 2.0**30
+        if self.script.leaks:
+            self.settle_memory()
 
     def _disobeyed(self) -> list[str]:
         """What a person stopped last stays down, and is known to be meant so."""

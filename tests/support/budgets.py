@@ -41,5 +41,6 @@ def leak() -> MemoryBudget:
         ),
         culprit="qdrant",
         services=(ORACLE, agent),
-        text="qdrant grew from 25.0 GiB to 26.0 GiB in 30s, 6.0 GiB over its plan of 20.0 GiB.",
+        text="Memory runs out in 8m at 24 MiB a second: "
+        "qdrant grew from 25 GiB to 26 GiB in 30s, 6 GiB over its plan of 20 GiB.",
     )

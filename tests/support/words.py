@@ -96,6 +96,7 @@ def told(story: Callable[[Words], Awaitable[T]], playbooks: str = ASKS, rules: s
 
     async def play() -> T:
         world = SimWorld(loop, loaded)
+        world.every = READING - 1
         world.engine.add_image(SimImage(tags=("local/oracle:1",)).full())
         world.engine.human_run("oracle", "local/oracle:1")
         life = await world.begin()

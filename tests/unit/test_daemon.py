@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
@@ -38,3 +39,14 @@ def test_the_log_says_once_that_the_bus_is_away_and_that_it_is_back() -> None:
         ("info", "the bus is connected to mqtt://box"),
         ("info", "the bus is not connected: mqtt.url is none"),
     ]
+
+
+def test_what_came_or_went_is_armed_with_the_snapshot_that_shows_it() -> None:
+    """A container that takes its limit within its first second is not missed."""
+    told: list[str] = []
+    house = SimpleNamespace(
+        telling=SimpleNamespace(show=lambda _snapshot: told.append("bus")),
+        edges=SimpleNamespace(changed=lambda: told.append("edges")),
+    )
+    daemon.House.show(house, box())  # type: ignore[arg-type]
+    assert told == ["bus", "edges"]

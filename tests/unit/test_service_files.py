@@ -93,6 +93,11 @@ def test_the_unit_keeps_what_is_needed_and_drops_the_rest() -> None:
     assert (keys["ProtectSystem"], keys["StateDirectoryMode"], keys["UMask"]) == (["strict"], ["0700"], ["0077"])
 
 
+def test_the_daemon_may_keep_the_files_of_many_containers_open() -> None:
+    """About ten of each container: memory, pressure, events, thresholds. systemd's default is 1024."""
+    assert int(unit()["LimitNOFILE"][0]) >= 500 * 10 + 1024
+
+
 def test_the_broker_is_a_unit_of_its_own_that_needs_no_engine() -> None:
     keys, ours = unit(BROKER), unit()
     assert keys["ExecStart"][0].split("/")[-1] == "resurgam bus serve"

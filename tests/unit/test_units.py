@@ -66,10 +66,35 @@ def test_sizes(text: str, count: int) -> None:
     assert units.size(text) == count
 
 
+@pytest.mark.parametrize("text", ["18446744073709555712", "8EiB", "8192PiB", "9" * 400, "9" * 60 + ".5 PiB"])
+def test_a_size_that_the_kernel_would_wrap_around_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match="size"):
+        units.size(text)
+    assert units.size("8191PiB") < 2**63
+
+
 @pytest.mark.parametrize("text", ["", "GiB", "-1GiB", "1GiBps", "1e3"])
 def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="write it like 90GiB or 512MB"):
         units.size(text)
+
+
+@pytest.mark.parametrize(
+    ("count", "binary", "decimal"),
+    [
+        (0, "0 B", "0 B"),
+        (999, "999 B", "999 B"),
+        (1000, "1000 B", "1 kB"),
+        (1536, "1.5 KiB", "1.5 kB"),
+        (341e9, "317.6 GiB", "341 GB"),
+        (2**30 - 1, "1 GiB", "1.1 GB"),
+        (-(2**20), "-1 MiB", "-1 MB"),
+        (2**52, "4096 TiB", "4503.6 TB"),
+    ],
+)
+def test_sizes_for_people(count: float, binary: str, decimal: str) -> None:
+    assert units.show_size(count) == binary
+    assert units.show_size(count, decimal=True) == decimal
 
 
 def test_a_budget_is_read_and_shown_the_same() -> None:

@@ -42,14 +42,14 @@ async def _reclaim(hand: Hand) -> Ending:
     if hand.phase == "before":
         _box, memory = await look(hand)
         wanted = size(hand, "size") or _over(hand, memory)
-        hand.mark("look", f"It uses {shown(memory.used)}.", wanted=wanted, **before(memory))
+        hand.mark("look", f"It uses {shown(hand, memory.used)}.", wanted=wanted, **before(memory))
     box = await begin(hand)
     wanted, was = float(hand.data["wanted"]), float(hand.data["usage_before"])
     got = max(0.0, was - (await hand.groups.read(box)).usage) if hand.resumed else 0.0
     if got < wanted * ENOUGH:
         got += await hand.groups.reclaim(box, wanted - got, seconds(hand, "within"))
     after = await hand.groups.read(box)
-    text = f"the kernel took {shown(got)} of {shown(wanted)} back; it uses {shown(after.used)} now"
+    text = f"the kernel took {shown(hand, got)} of {shown(hand, wanted)} back; it uses {shown(hand, after.used)} now"
     hand.mark("reclaim", f"{text[:1].upper()}{text[1:]}.")
     data = told(hand, after, expected=wanted, got=got)
     if got < wanted * ENOUGH:
@@ -65,7 +65,8 @@ def _over(hand: Hand, memory: GroupMemory) -> float:
     if not plan:
         raise refused(hand, "nobody knows its plan, so say how much: size=1GiB, or declare `memory`")
     if memory.used <= plan:
-        text = f"{hand.plan.service} keeps to its plan ({shown(memory.used)} of {shown(plan)}), so nothing was taken."
+        figures = f"{shown(hand, memory.used)} of {shown(hand, plan)}"
+        text = f"{hand.plan.service} keeps to its plan ({figures}), so nothing was taken."
         raise Cannot(no(Reason.WITHIN_PLAN, text))
     return memory.used - plan
 
@@ -86,7 +87,7 @@ async def _drop(hand: Hand) -> Ending:
         hand.mark("look", f"It is {box.status}.")
     await hand.step("drop-cache", await see(hand))
     looked = await hand.groups.drop_cache(plan.needs.weights, seconds(hand, "within"))
-    text = f"the page cache of {shown(looked)} in {', '.join(plan.needs.weights[:3])} was given up"
+    text = f"the page cache of {shown(hand, looked)} in {', '.join(plan.needs.weights[:3])} was given up"
     hand.mark("drop-cache", f"{text[:1].upper()}{text[1:]}.")
     return Ending(yes(f"{plan.service}: {text}.", Reason.VERIFIED), (), told(hand, None, expected=looked, got=looked))
 
@@ -107,16 +108,16 @@ async def _unload(hand: Hand) -> Ending:
         if not box.running:
             raise refused(hand, f"{box.name} does not run")
         memory = await _read(hand, box)
-        hand.mark("look", f"It uses {shown(memory.used)}.", **before(memory))
+        hand.mark("look", f"It uses {shown(hand, memory.used)}.", **before(memory))
     box = await begin(hand)
     said = await server.unload(box, seconds(hand, "within"))
     after = await _settled(hand, box)
     got = max(0.0, float(hand.data["used_before"]) - after.used)
-    hand.mark("unload", f"It says: {said}. {shown(got)} came back.")
+    hand.mark("unload", f"It says: {said}. {shown(hand, got)} came back.")
     data = told(hand, after, expected=_A_LOT, got=got)
     if got < _A_LOT and after.used:
-        return Ending(failure(hand, f"it says: {said}; but only {shown(got)} came back").outcome, (), data)
-    text = f"{hand.plan.service} put its model away: {shown(got)} came back. It says: {said}"
+        return Ending(failure(hand, f"it says: {said}; but only {shown(hand, got)} came back").outcome, (), data)
+    text = f"{hand.plan.service} put its model away: {shown(hand, got)} came back. It says: {said}"
     return Ending(yes(text.rstrip(".") + ".", Reason.VERIFIED), (), data)
 
 

@@ -59,8 +59,8 @@ async def unfuse(hand: Hand) -> Ending:
 async def _freeze(hand: Hand) -> Ending:
     if hand.phase == "before":
         box, memory = await look(hand)
-        hand.mark("look", f"It uses {shown(memory.used)}.", **_until(hand, box), **before(memory))
-    box = await begin(hand)
+        hand.mark("look", f"It uses {shown(hand, memory.used)}.", **_until(hand, box), **before(memory))
+    box = await _begin(hand)
     if _late(hand):
         return _over(hand)
     await hand.groups.freeze(box, True)
@@ -68,7 +68,7 @@ async def _freeze(hand: Hand) -> Ending:
     if not after.frozen:
         raise GroupError("the kernel agreed, but it does not stand still")
     hand.mark("freeze", "It stands still.")
-    text = f"{hand.plan.service} stands still with {shown(after.used)}, for {_for(hand)} at most; to end it: "
+    text = f"{hand.plan.service} stands still with {shown(hand, after.used)}, for {_for(hand)} at most; to end it: "
     done = yes(f"{text}resurgam thaw {hand.plan.service}.", Reason.VERIFIED)
     return Ending(done, (), told(hand, after) | {"hold": _hold(hand)})
 
@@ -78,17 +78,21 @@ async def _fuse(hand: Hand) -> Ending:
         box, memory = await look(hand)
         at = _at(hand, memory)
         was = "max" if not memory.high else str(int(memory.high))
-        hand.mark("look", f"It uses {shown(memory.used)}.", at=at, before=was, **_until(hand, box), **before(memory))
-    box = await begin(hand)
+        hand.mark(
+            "look", f"It uses {shown(hand, memory.used)}.", at=at, before=was, **_until(hand, box), **before(memory)
+        )
+    box = await _begin(hand)
     if _late(hand):
         return _over(hand)
     at = float(hand.data["at"])
     await hand.groups.fuse(box, at)
     after = await hand.groups.read(box)
     if not after.high or abs(after.high - at) > CLOSE:
-        raise GroupError(f"the kernel agreed, but its fuse stands at {shown(after.high) if after.high else 'none'}")
-    hand.mark("fuse", f"Its fuse stands at {shown(at)}.")
-    text = f"{hand.plan.service} is slowed down above {shown(at)}, for {_for(hand)} at most; to end it: "
+        raise GroupError(
+            f"the kernel agreed, but its fuse stands at {shown(hand, after.high) if after.high else 'none'}"
+        )
+    hand.mark("fuse", f"Its fuse stands at {shown(hand, at)}.")
+    text = f"{hand.plan.service} is slowed down above {shown(hand, at)}, for {_for(hand)} at most; to end it: "
     done = yes(f"{text}resurgam unfuse {hand.plan.service}.", Reason.VERIFIED)
     return Ending(done, (), told(hand, after, expected=at, got=after.high) | {"hold": _hold(hand)})
 
@@ -98,7 +102,9 @@ def _at(hand: Hand, memory: GroupMemory) -> float:
     fuse would never blow."""
     at = max(size(hand, "at") or planned(hand), memory.used, memory.usage)
     if memory.limit and at >= memory.limit - CLOSE:
-        raise refused(hand, f"its limit of {shown(memory.limit)} is met before a fuse at {shown(at)} would act")
+        raise refused(
+            hand, f"its limit of {shown(hand, memory.limit)} is met before a fuse at {shown(hand, at)} would act"
+        )
     return at
 
 
@@ -106,6 +112,15 @@ def _until(hand: Hand, box: Container) -> Json:
     """What must be known, also by a later process, before it is held."""
     now = hand.clock.wall()
     return {"since": now, "until": now + seconds(hand, "for"), "pid": box.pid, "started_at": box.started_at}
+
+
+async def _begin(hand: Hand) -> Container:
+    """The step that holds it. A later run of it than was looked at is not held: the hold, which is in the journal by
+    now, would be of a run that is over, and nobody would let this one go."""
+    box = await begin(hand)
+    if box.started_at != float(hand.data["started_at"]):
+        raise refused(hand, f"{box.name} was started anew meanwhile")
+    return box
 
 
 def _late(hand: Hand) -> bool:
@@ -150,7 +165,7 @@ async def _thaw(hand: Hand) -> Ending:
     if after.frozen:
         raise GroupError("the kernel agreed, but it still stands still")
     hand.mark("thaw", "It goes on.")
-    text = f"{hand.plan.service} goes on; it uses {shown(after.used)}."
+    text = f"{hand.plan.service} goes on; it uses {shown(hand, after.used)}."
     return Ending(yes(text, Reason.VERIFIED), (), told(hand, after))
 
 
@@ -163,15 +178,17 @@ async def _unfuse(hand: Hand) -> Ending:
     try:
         was = (await hand.groups.read(box)).high
         if not known and was:
-            return Ending(no(Reason.FAILED, f"The fuse of {hand.plan.service} at {shown(was)} is not ours; it stays."))
+            return Ending(
+                no(Reason.FAILED, f"The fuse of {hand.plan.service} at {shown(hand, was)} is not ours; it stays.")
+            )
         await hand.groups.fuse(box, high)
         after = await hand.groups.read(box)
     except NotFound:
         return _gone(hand)
     if abs(after.high - high) > CLOSE:
-        raise GroupError(f"the kernel agreed, but its fuse stands at {shown(after.high)}")
-    hand.mark("unfuse", "Its fuse is gone." if not high else f"Its fuse stands at {shown(high)} as before.")
-    text = f"{hand.plan.service} is not slowed down any more; it uses {shown(after.used)}."
+        raise GroupError(f"the kernel agreed, but its fuse stands at {shown(hand, after.high)}")
+    hand.mark("unfuse", "Its fuse is gone." if not high else f"Its fuse stands at {shown(hand, high)} as before.")
+    text = f"{hand.plan.service} is not slowed down any more; it uses {shown(hand, after.used)}."
     return Ending(yes(text, Reason.VERIFIED), (), told(hand, after))
 
 

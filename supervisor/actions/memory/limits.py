@@ -20,8 +20,8 @@ async def _raise(hand: Hand) -> Ending:
         if not memory.limit:
             raise refused(hand, "it has no limit that could be raised")
         if wanted < memory.limit - CLOSE:
-            raise refused(hand, f"its limit is {shown(memory.limit)} already, and a limit is never lowered")
-        hand.mark("look", f"Its limit is {shown(memory.limit)}.", limit_before=memory.limit, **before(memory))
+            raise refused(hand, f"its limit is {shown(hand, memory.limit)} already, and a limit is never lowered")
+        hand.mark("look", f"Its limit is {shown(hand, memory.limit)}.", limit_before=memory.limit, **before(memory))
     box = await begin(hand)
     if (await hand.groups.read(box)).limit < wanted - CLOSE:
         await hand.groups.raise_limit(box, wanted)
@@ -30,7 +30,9 @@ async def _raise(hand: Hand) -> Ending:
     data = told(hand, after, expected=wanted, got=after.limit)
     data["memory"]["limit_before"] = was
     if after.limit and after.limit < wanted - CLOSE:
-        return Ending(failure(hand, f"the limit is {shown(after.limit)}, not {shown(wanted)}").outcome, (), data)
-    hand.mark("raise-limit", f"Its limit is {shown(after.limit)}.")
-    text = f"{hand.plan.service} may take {shown(wanted)} (it was {shown(was)}) until its next start; to keep it, "
-    return Ending(yes(f"{text}change its compose file.", Reason.VERIFIED), (), data)
+        return Ending(
+            failure(hand, f"the limit is {shown(hand, after.limit)}, not {shown(hand, wanted)}").outcome, (), data
+        )
+    hand.mark("raise-limit", f"Its limit is {shown(hand, after.limit)}.")
+    text = f"{hand.plan.service} may take {shown(hand, wanted)} (it was {shown(hand, was)}) until its next start"
+    return Ending(yes(f"{text}; to keep it, change its compose file.", Reason.VERIFIED), (), data)

@@ -12,6 +12,7 @@ from supervisor.actions.common import must_be, sentence, still_there
 from supervisor.actions.hand import Cannot, Denied, Ending, Hand, LeftOpen, cannot, ended_early
 from supervisor.errors import ResurgamError
 from supervisor.facts import Container, GroupMemory, Json
+from supervisor.memory.words import speaker
 from supervisor.verdicts import Reason, no
 
 SILENT = 10.0
@@ -115,6 +116,6 @@ def told(hand: Hand, after: GroupMemory | None, *, expected: float = 0.0, got: f
     return {"memory": found}
 
 
-def shown(number: float) -> str:
-    """Bytes, for people."""
-    return units.show_size(max(0.0, number))
+def shown(hand: Hand, number: float) -> str:
+    """Bytes, for people, as they write them themselves."""
+    return speaker((float(hand.data.get("sizes_like") or 0.0),))(max(0.0, number))

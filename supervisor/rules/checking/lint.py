@@ -245,7 +245,7 @@ def _patterns(node: Selector) -> Iterator[Said]:
 def _whole_increase(node: Binary) -> Iterator[Said]:
     """increase() compared with a whole number."""
     for side, other, op in ((node.left, node.right, node.op), (node.right, node.left, _MIRROR[node.op])):
-        if not isinstance(other, Number) or other.value <= 0 or other.value != int(other.value):
+        if not isinstance(other, Number) or other.value <= 0 or not other.value.is_integer():
             continue
         call = next((one for one in walk(side) if isinstance(one, Call) and one.function.name == "increase"), None)
         if call is None or isinstance(side, Binary):

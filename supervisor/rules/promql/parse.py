@@ -41,13 +41,18 @@ class CompiledExpr:
     """whether its value moves with time alone"""
     clocked: bool = field(init=False, repr=False, compare=False)
     """whether its value can move with time alone even while nothing is in sight of its selectors"""
+    plain: bool = field(init=False, repr=False, compare=False)
+    """whether a sample with the value of the one before is no news to it: it sees each series' newest value alone, and
+    neither its time nor how many there are"""
 
     def __post_init__(self) -> None:
         # found once, where the expression is read: a reload asks this of ten thousand rules within one turn
-        calls = [node for node in walk(self.node) if isinstance(node, Call)]
+        nodes = tuple(walk(self.node))
+        calls = [node for node in nodes if isinstance(node, Call)]
         object.__setattr__(self, "selectors", tuple(_selectors(self.node, 0)))
         object.__setattr__(self, "flows", any(functions.flows(call) for call in calls))
         object.__setattr__(self, "clocked", any(functions.clocked(call) for call in calls))
+        object.__setattr__(self, "plain", not self.flows and not any(_sees_more(node) for node in nodes))
 
     @property
     def experimental(self) -> tuple[str, ...]:
@@ -60,6 +65,16 @@ class CompiledExpr:
             elif isinstance(node, Aggregate) and aggregate.TABLE[node.op].experimental:
                 found[node.op] = None
         return (*found, *self.extras)
+
+
+def _sees_more(node: Node) -> bool:
+    """Whether more of the samples counts here than the newest value."""
+    match node:
+        case Selector():
+            return node.at is not None or node.offset != 0
+        case Call():
+            return node.function.name == "timestamp"
+    return isinstance(node, Window | Subquery)
 
 
 def _selectors(node: Node, before: int) -> list[tuple[Selector, int]]:

@@ -3,15 +3,20 @@
 From: merge.py, which brings the words of all sources together. To: telling.py and words.py, which tell people.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from supervisor.facts import Json
+from supervisor.facts import GroupMemory, Json
 
 WINDOW = 2.0
 """seconds around a kill in which its sources tell of it, by their own clocks"""
 PATIENCE = 10.0
 """seconds to wait for somebody who says whose process it was, where the machine's counter alone tells of one"""
+DOUBT = 3.0
+"""seconds for which the engine's word alone waits for the counter of the container's group, where that is read: at a
+limit of a group around them, version 1 lets the engine tell of every container below it, of the innocent ones as well.
+A little longer than the group's own watch looks whether something was killed"""
 
 ENGINE, LOG, GROUP, MACHINE, EXIT, FLAG = "engine", "kernel-log", "events", "vmstat", "exit-code", "engine-flag"
 SOURCES = (LOG, GROUP, ENGINE, MACHINE, EXIT, FLAG)
@@ -61,6 +66,42 @@ class Evidence:
     constraint: str = ""
     """as facts.OomSeen has it: memcg | none | cpuset | policy"""
     limit_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What the groups of containers counted when memory was last read."""
+
+    live: bool = False
+    """groups can be read here"""
+    at: float = 0.0
+    """unix seconds of that reading"""
+    mono: float = 0.0
+    groups: Mapping[str, GroupMemory] = field(default_factory=dict)
+    """by container id"""
+
+    def tell_of(self, container: str, since: float) -> bool:
+        """Whether this container's group is read too, or will be: its run (`since` then) may be younger than that."""
+        return self.live and (container in self.groups or not self.groups or self.at < since)
+
+    def kills(self, container: str) -> float:
+        """Processes of it that were killed in the life of its group; 0 where it was not read."""
+        return self.groups[container].oom_kills if container in self.groups else 0.0
+
+
+@dataclass(slots=True)
+class Word:
+    """The engine's word of a container that lives on. It is a kill if anybody else says so."""
+
+    said: Evidence
+    kills: float
+    """what the group's counter showed before"""
+    mono: float
+    """when it came in; a reading since then counts"""
+    until: float
+    """the mono at which nobody is waited for any more"""
+    calm: bool = False
+    """the counter was read since then, and had not risen"""
 
 
 @dataclass(slots=True)

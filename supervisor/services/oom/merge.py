@@ -5,13 +5,28 @@ end tell. To: telling.py again, as `Kill`s that it tells people of.
 
 Every source tells of a kill once, so its second word within the window is of a second kill. Words are brought together
 by when the kill was, as each source says it, and not by when they arrived: a line of the kernel's log may be read long
-after the container ended. Counters are read in intervals: what they tell may have been a while ago.
+after the container ended. Counters are read in intervals: what they tell may have been a while ago. The engine's word
+alone is no kill yet where a counter is to confirm it (`Word`).
 """
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
-from supervisor.services.oom.kill import COUNTERS, ENGINE, GROUP, LOG, MACHINE, PATIENCE, WINDOW, Death, Evidence, Kill
+from supervisor.services.oom.kill import (
+    COUNTERS,
+    DOUBT,
+    ENGINE,
+    GROUP,
+    LOG,
+    MACHINE,
+    PATIENCE,
+    WINDOW,
+    Death,
+    Evidence,
+    Kill,
+    Word,
+)
 
 LOOKBACK = 20.0
 """seconds: so long ago may have been what a counter shows now, since its readings are up to 15 s apart"""
@@ -33,6 +48,8 @@ class Ooms:
         self.kills: list[Kill] = []
         """in the order they became known"""
         self.deaths: list[Death] = []
+        self.words: list[Word] = []
+        """what the engine said and nobody else did yet"""
         self.heard: Counter[tuple[str, str]] = Counter()
         """(scope, source) -> kills it told of; scope: container | host (the source named none)"""
         self.changed = False
@@ -54,6 +71,7 @@ class Ooms:
             if kill is None:
                 kill = self._match(evidence) or self._new(evidence)
                 self._add(kill, evidence)
+                self._confirm(kill)
             if kill not in found:
                 found.append(kill)
         if kills > MOST:  # nobody reads so many: the rest goes on the pile
@@ -61,10 +79,36 @@ class Ooms:
             self._add(found[-1], evidence, kills - MOST)
         return tuple(found)
 
+    def hear(self, said: Evidence, before: float, mono: float) -> tuple[Kill, ...]:
+        """The engine says so (it came in at `mono`) of a container whose counter of kills stood at `before`: the kill,
+        where one is known; none while it waits for the counter."""
+        self._forget(said.mono)
+        known = self._match(said)
+        if known is not None and known.container:
+            return self.take(said)
+        self.words = [*self.words, Word(said, before, mono, said.mono + DOUBT)][-MOST:]
+        self.changed = True
+        return ()
+
+    def believe(self, word: Word) -> tuple[Kill, ...]:
+        """It was a kill."""
+        if all(one is not word for one in self.words):
+            return ()  # somebody confirmed it meanwhile
+        self.drop(word)
+        return self.take(word.said)
+
+    def drop(self, word: Word) -> None:
+        """Nothing more is expected of it."""
+        self.words = [one for one in self.words if one is not word]
+        self.changed = True
+
     def died(self, death: Death) -> Kill | None:
         """A container's run ended. The kill that did it, if one is known."""
         self._forget(death.mono)
         self.deaths = [*self.deaths, death][-MOST:]
+        for word in self._words(death.container) if not death.asked else ():
+            if abs(word.said.at - death.at) <= WINDOW and (death.suspect or not word.calm):
+                self.believe(word)
         near = [kill for kill in self.kills if _whose(kill, death) and _fits(kill, death)]
         for met in self._met if death.suspect and not near else ():
             if met.container == death.container and abs(met.at - death.at) <= WINDOW:
@@ -103,12 +147,18 @@ class Ooms:
 
     def due(self) -> float | None:
         """The mono at which something is to be told."""
-        return min((kill.due for kill in self.kills if kill.told < kill.kills), default=None)
+        dues = [kill.due for kill in self.kills if kill.told < kill.kills]
+        return min(dues + [word.until for word in self.words], default=None)
 
     def ripe(self, mono: float) -> tuple[Kill, ...]:
         """What is to be told now."""
         self._forget(mono)
         return tuple(kill for kill in self.kills if kill.told < kill.kills and kill.due <= mono)
+
+    def waiting(self, mono: float) -> tuple[Word, ...]:
+        """The engine's words that nobody confirmed yet."""
+        self._forget(mono)
+        return tuple(self.words)
 
     def gap(self, seconds: float) -> None:
         """The wall clock was set: what was, was so much later (or earlier)."""
@@ -116,17 +166,23 @@ class Ooms:
             kill.at, kill.last = kill.at + seconds, kill.last + seconds
         for death in self.deaths:
             death.at += seconds
-        self.changed |= bool(self.kills)
+        for word in self.words:
+            word.said = replace(word.said, at=word.said.at + seconds)
+        self.changed |= bool(self.kills or self.words)
 
-    def restore(self, kills: Iterable[Kill]) -> None:
-        """Kills that an earlier process knew of. What it had not told is due at once."""
-        self.kills, self._restored = [*kills], True
+    def restore(self, kills: Iterable[Kill], words: Iterable[Word] = ()) -> None:
+        """Kills that an earlier process knew of. What it had not told is due at once; words wait anew for a reading."""
+        self.kills, self.words, self._restored = [*kills], [*words], True
         for kill in self.kills:
             kill.mono = -PATIENCE
+        for word in self.words:
+            word.until = 0.0
 
     def _forget(self, mono: float) -> None:
         for kill in self.kills if self._restored else ():
             kill.mono = mono - PATIENCE
+        for word in self.words if self._restored else ():
+            word.said, word.mono, word.until = replace(word.said, mono=mono), mono, mono + DOUBT
         self._restored = False
         known = len(self.kills)
         self.kills = [kill for kill in self.kills if kill.mono > mono - REMEMBERED or kill.told < kill.kills]
@@ -198,6 +254,16 @@ class Ooms:
             kill.constraint = new.constraint
         kill.limit_of = kill.limit_of or new.limit_of
 
+    def _words(self, container: str) -> tuple[Word, ...]:
+        return tuple(word for word in self.words if word.said.container == container)
+
+    def _confirm(self, kill: Kill) -> None:
+        """Somebody told of a kill of this container: so did the engine."""
+        for word in self._words(kill.container) if kill.container else ():
+            if (kill.pile or ENGINE not in kill.seen) and _near(kill, word.said):
+                self.drop(word)
+                self._add(kill, word.said)
+
     def _give_back(self, kill: Kill) -> None:
         """The line that was held to be about it was about a process of no container, as its own line shows now."""
         other = Kill("", kill.at, kill.mono, kill.at, {LOG: 1}, kill.process, kill.pid, kill.pids, kill.constraint)
@@ -210,6 +276,8 @@ class Ooms:
     def _spare(self, new: Evidence) -> tuple[Kill, ...]:
         """A limit was met, and nobody saw a kill. If the container ends right now, there was one; else an engine that
         told of it meant no kill."""
+        for word in self._words(new.container):
+            self.believe(word)
         about = [kill for kill in self.kills if kill.container == new.container and _near(kill, new)]
         ends = [one for one in self.deaths if one.container == new.container and abs(one.at - new.at) <= WINDOW]
         if not about and any(one.suspect for one in ends):

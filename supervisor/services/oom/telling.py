@@ -3,9 +3,11 @@
 From: registry.py (facts.OomSeen, timers) and events.py (the engine's word, the end of a container). To: the rows
 `container.oom` and `daemon.oom`, the tally of the service, its trouble. A kill is counted at the first word of it, so
 that rules see it at once; it is told once, with everything that is known: as soon as the kernel's log named it, or
-when the window for other words closes.
+when the window for other words closes. Only the engine's word of a container that lives on is held against the counter
+of its group first, where that is read: an innocent one is neither counted nor told of.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from supervisor import units
@@ -15,8 +17,8 @@ from supervisor.journal.codec import dump, load
 from supervisor.services import trouble
 from supervisor.services.happening import Happening, about
 from supervisor.services.oom import words
-from supervisor.services.oom.kill import ENGINE, Death, Evidence, Kill, Oom, after, flagged, verdict
-from supervisor.services.oom.merge import AFTERMATH
+from supervisor.services.oom.kill import ENGINE, Death, Evidence, Kill, Oom, Word, after, flagged, verdict
+from supervisor.services.oom.merge import AFTERMATH, CLUSTER
 from supervisor.services.record import Held
 from supervisor.services.state import State
 
@@ -32,7 +34,13 @@ _HOST = "host"
 def heard(state: State, held: Held, event: EngineEvent) -> None:
     """The engine says that a container ran out of memory."""
     at = event.time_ns / 1e9 if event.time_ns else event.at
-    _take(state, Evidence(held.container.id, ENGINE, at, max(event.mono, state.mono)), 1)
+    told = Evidence(held.container.id, ENGINE, at, max(event.mono, state.mono))
+    known, since = state.counters(), held.container.started_at
+    if _runs(held, at) and known.tell_of(told.container, since):
+        before = known.kills(told.container) if since <= known.at <= at + CLUSTER else 0.0
+        _follow_all(state, state.ooms.hear(told, before, event.mono))
+    else:
+        _take(state, told, 1)
 
 
 def seen(state: State, fact: OomSeen) -> None:
@@ -48,11 +56,13 @@ def seen(state: State, fact: OomSeen) -> None:
 def died(state: State, held: Held, at: float, code: int | None, asked: bool) -> Oom | None:
     """A container's run ends (it is not shown as ended yet). What is known of a kill that it is due to; None where no
     kill has to do with it."""
+    _check(state)  # it was read while it lived
     container = held.container
     pid = container.pid if container.started_at <= at else 0  # late news of an earlier run, else
     death = Death(container.id, at, state.mono, code, pid, asked or held.killed, about=about(container))
     death.service, death.carries = _carries(state, held)
     kill = state.ooms.died(death)
+    held.spared |= any(word.calm for word in state.ooms.words if word.said.container == container.id)
     if kill is not None:
         state.ooms.changed = True
         _bind(state, kill)
@@ -84,6 +94,7 @@ def document(oom: Oom | None) -> Json:
 
 def tick(state: State) -> None:
     """Tell what nobody will say more about."""
+    _check(state)
     for kill in state.ooms.ripe(state.mono):
         if not kill.container:
             state.ooms.blame(kill)
@@ -93,13 +104,20 @@ def tick(state: State) -> None:
         _tell(state, kill)
 
 
+def due(state: State) -> float | None:
+    """The mono at which `tick` has something to do."""
+    risen = any(_counted(state, word) for word in state.ooms.words)
+    return state.mono if risen else state.ooms.due()
+
+
 # ---------------------------------------------------------------- keeping
 
 
 def restore(state: State, kept: Json) -> None:
     """Kills that the last process knew of."""
     try:
-        state.ooms.restore([load(Kill, value) for value in kept.get("kills", ())])
+        words = [load(Word, value) for value in kept.get("words", ())]
+        state.ooms.restore([load(Kill, value) for value in kept.get("kills", ())], words)
     except JournalError as err:
         state.problems.append(f"{err}; kills for want of memory before this start may be told again.")
 
@@ -113,14 +131,42 @@ def keep(state: State) -> None:
     for kill in latest:
         if kill["told"] and kill["told"] >= kill["counted"]:
             kill["about"] = {}
-    state.put((SPACE, KEY, {"kills": latest} if latest else None))
+    words = [dump(word) for word in state.ooms.words]
+    state.put((SPACE, KEY, {"kills": latest, "words": words} if latest or words else None))
 
 
 # ---------------------------------------------------------------- inside
 
 
+def _check(state: State) -> None:
+    """Hold the engine's words against the counters. One is a kill where its container's has risen, or where nobody
+    could look; it is none where the counter says so and the container lives on."""
+    for word in state.ooms.waiting(state.mono):
+        risen = _counted(state, word)
+        word.calm = risen is False or word.calm
+        if risen or (word.until <= state.mono and not word.calm):
+            _follow_all(state, state.ooms.believe(word))
+        elif word.until <= state.mono:
+            state.ooms.drop(word)
+            held = _held(state, word.said.container)
+            if held is not None and _runs(held, word.said.at):
+                held.spared = True
+
+
+def _counted(state: State, word: Word) -> bool | None:
+    """Whether the container's counter has risen since the engine said so; None where it was not read since."""
+    held, known = _held(state, word.said.container), state.counters()
+    if held is None or not _runs(held, word.said.at) or known.mono < word.mono or held.container.id not in known.groups:
+        return None
+    return known.kills(held.container.id) > word.kills
+
+
 def _take(state: State, told: Evidence, kills: int) -> None:
-    for kill in state.ooms.take(told, kills):
+    _follow_all(state, state.ooms.take(told, kills))
+
+
+def _follow_all(state: State, kills: Iterable[Kill]) -> None:
+    for kill in kills:
         _follow(state, kill)
         if kill.sure:
             _tell(state, kill)
@@ -139,7 +185,7 @@ def _follow(state: State, kill: Kill) -> None:
         if record is not None and latest and latest[0].kill is kill and not latest[0].asked:
             trouble.was_killed(state, record, verdict(kill))
             state.refresh(record)
-    elif held is not None and not kill.spared and _in_this_run(held, kill):
+    elif held is not None and not kill.spared and _runs(held, kill.at):
         held.oom = True
         if record is not None and state.mono - kill.mono <= AFTERMATH:  # later words of it are no new trouble
             trouble.child_killed(state, record, verdict(kill))
@@ -154,7 +200,7 @@ def _bind(state: State, kill: Kill) -> None:
     if held is not None:
         kill.service, kill.carries = _carries(state, held)
         kill.about = about(held.container)
-        if _in_this_run(held, kill):
+        if _runs(held, kill.at):
             kill.main_pid = kill.main_pid or held.container.pid
         return
     for death in state.ooms.deaths:
@@ -170,8 +216,9 @@ def _carries(state: State, held: Held) -> tuple[str, bool]:
     return (plan.service if plan is not None else ""), False
 
 
-def _in_this_run(held: Held, kill: Kill) -> bool:
-    return held.container.status in ("running", "paused") and kill.at >= held.container.started_at
+def _runs(held: Held, at: float) -> bool:
+    """Whether it lives, in the very run it was in then."""
+    return held.container.alive and at >= held.container.started_at
 
 
 def _held(state: State, container: str) -> Held | None:

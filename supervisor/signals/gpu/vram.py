@@ -92,7 +92,7 @@ def doubts(pairs: Pairs, usage: Usage) -> tuple[str, ...]:
 
 
 def short(pairs: Pairs, usage: Usage, naming: Naming) -> str:
-    """`GPU 0 has 12.0 GiB of VRAM free, it needs 90.0 GiB; held by …` for the first that is short; '' if none is."""
+    """`GPU 0 has 12 GiB of VRAM free, it needs 90 GiB; held by …` for the first that is short; '' if none is."""
     taken: dict[int, int] = {}
     for name, amount in pairs:
         if _doubt(name, amount, usage.gpus):

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 from supervisor.clock import Clock
 from supervisor.facts import Container, MemorySource
-from supervisor.kernel.groups import ROOT, Place, find
+from supervisor.kernel.groups import ROOT, Place, find, standing
+from supervisor.kernel.host import SWAPS
 from supervisor.kernel.log import PATH, KernelLog
 from supervisor.kernel.pressure import MACHINE
 from supervisor.kernel.tree import KernelFiles, Tree
 from supervisor.kernel.watches import Cannot
 from supervisor.ports import Submit
 from supervisor.signals.memory.kills import Events, Log
-from supervisor.signals.memory.levels import SWAPS, Pressure, Swaps, Thresholds
+from supervisor.signals.memory.levels import Pressure, Swaps, Thresholds
 from supervisor.signals.memory.sources import Key, Source
 
 EVERY = 1.0
@@ -62,6 +63,7 @@ class Edges:
         self._bell = asyncio.Event()
         self._root, self._group = paths.groups, group
         self._machine: dict[Key, Place] = {}
+        """the group that stands for the machine, as one without an id"""
         self._groups: dict[Key, Place] = {}
         self._unseen: dict[Key, float] = {}
         self.log = KernelLog(clock, paths.log)
@@ -74,16 +76,29 @@ class Edges:
         )
         self._sources = every if sys.platform.startswith("linux") else ()
         self._live: tuple[bool, ...] = ()
-        self.faults = 0
-        """defects of our own that put a source off"""
+        self._seen: dict[Key, None] = {}
+        """the containers there were at the last look"""
+        self._unread, self._woke = False, float("-inf")
+        """whether what one uses was never read (something may be decided about it at once), and when that woke last"""
+        self._failed = 0
 
     def sources(self) -> tuple[MemorySource, ...]:
         """How each is, always the same ones in the same order; none where the kernel is not Linux."""
         return tuple(one.source() for one in self._sources)
 
+    @property
+    def faults(self) -> int:
+        """Defects of our own: they put a source off, or kept a listener of the log from hearing."""
+        return self._failed + self.log.faults
+
     def changed(self) -> None:
-        """Containers came or went: do not wait for the next look."""
-        self._bell.set()
+        """Something became known of containers: where one came or went, do not wait for the next look."""
+        if self._running() != self._seen:
+            self._bell.set()
+
+    def _running(self) -> dict[Key, None]:
+        """The containers that have processes."""
+        return {Key(one.id, one.pid): None for one in self._containers() if one.pid > 0 and one.id}
 
     async def run(self) -> None:
         """Watch for ever; everything is let go of when it is cancelled."""
@@ -104,23 +119,26 @@ class Edges:
 
     def look(self) -> None:
         """One round: what is new is watched, what is gone is let go of. Within a running loop. Where a source came or
-        went, whoever is woken tells people so."""
+        went, or a container came, whoever is woken reads it and tells people so."""
         now = self._clock.mono()
         groups = self._present(now)
         for source in self._sources:
             try:
                 source.look(now, groups)
             except Exception as err:  # noqa: BLE001 - the edge of the loop: counted, told, and tried again
-                self.faults += 1
+                self._failed += 1
                 source.off(Cannot(f"It failed ({type(err).__name__}: {err}); it is tried again."), now)
         live = tuple(one.live for one in self.sources())
-        if live != self._live:
+        new = self._unread and now - self._woke >= EVERY  # many may come and go all the time
+        if new:
+            self._unread, self._woke = False, now
+        if new or live != self._live:
             self._live = live
             self._wake()
 
     def _present(self, now: float) -> dict[Key, Place]:
         """The groups of the containers that have processes."""
-        keys = {Key(one.id, one.pid): None for one in self._containers() if one.pid > 0 and one.id}
+        keys = self._seen = self._running()
         for key in [key for key in self._groups if key not in keys]:
             self._tree.forget(self._groups.pop(key).folders())
         self._unseen = {key: until for key, until in self._unseen.items() if key in keys}
@@ -130,18 +148,10 @@ class Edges:
             place = find(self._tree, key.pid, key.container_id)
             if place is not None:
                 self._groups[key] = place
+                self._unread = True
             else:
                 self._unseen[key] = now + UNSEEN
         if self._group and not self._machine:
-            self._machine = _machine(self._tree, self._root, self._group)
+            place = standing(self._tree, self._group, self._root)
+            self._machine = {Key("", 0): place} if place is not None else {}
         return {**self._machine, **self._groups}
-
-
-def _machine(tree: Tree, root: str, group: str) -> dict[Key, Place]:
-    """The group that stands for the machine, as one without an id."""
-    first, second = f"{root}/memory{group}", f"{root}/unified{group}"
-    if tree.exists(f"{first}/memory.usage_in_bytes"):
-        hybrid = second if tree.exists(f"{second}/memory.pressure") else ""
-        return {Key("", 0): Place(first, "", hybrid, "", 1)}
-    own = f"{root}{group}"
-    return {Key("", 0): Place(own, "", own, own, 2)} if tree.exists(f"{own}/memory.current") else {}

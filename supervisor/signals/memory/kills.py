@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 
 from supervisor.clock import Clock
 from supervisor.facts import OomSeen
-from supervisor.kernel.groups import Place
+from supervisor.kernel.groups import NO_LIMIT, Place
 from supervisor.kernel.log import KernelLog, Line
 from supervisor.kernel.oomlines import Kill, OomLines, container_of
 from supervisor.kernel.tree import Tree
 from supervisor.kernel.watches import IN_IGNORED, IN_Q_OVERFLOW, Cannot, Inotify, Ready, group_events, refused
+from supervisor.kernel.words import pairs
 from supervisor.ports import Submit
 from supervisor.signals.memory.sources import Groups, Key, PerGroup, Source
 from supervisor.units import plain
@@ -186,9 +187,15 @@ class Events(PerGroup):
         if kills > 0:
             self._wake()
             # version 2 counts `oom` where its own limit was met; a kill without one was the machine's, or a parent's
-            own = met or now.get("oom", 0) > before.get("oom", 0)
+            own = (met and self._limited(key)) or now.get("oom", 0) > before.get("oom", 0)
             self._tell(key, kills, "memcg" if own else "")
         return kills > 0
+
+    def _limited(self, key: Key) -> bool:
+        """Whether it has a limit of its own (version 1): what was met may be that of a group around it."""
+        with contextlib.suppress(OSError, ValueError):  # it is gone
+            return int(self._tree.read(f"{self._files[key].rpartition('/')[0]}/memory.limit_in_bytes")) < NO_LIMIT
+        return False
 
     def _tell(self, key: Key, kills: int, constraint: str) -> None:
         if self._cannot is not None:
@@ -258,6 +265,4 @@ class Log(Source):
 
 def counts(raw: bytes) -> Counts:
     """The counters of memory.events and memory.oom_control, by name."""
-    words = raw.split()
-    pairs = zip(words[::2], words[1::2], strict=False)
-    return {name.decode("ascii", "replace"): int(value) for name, value in pairs if value.isdigit()}
+    return {name.decode("ascii", "replace"): int(value) for name, value in pairs(raw).items() if value.isdigit()}

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from supervisor.clock import Clock
 from supervisor.kernel import pressure
 from supervisor.kernel.groups import NO_LIMIT, Place
+from supervisor.kernel.host import SWAPS
 from supervisor.kernel.tree import Tree
 from supervisor.kernel.watches import Cannot, Ready, Urgent, group_events
 from supervisor.signals.memory.sources import Groups, Key, PerGroup, Source
@@ -19,7 +20,6 @@ LIMITS = 5.0
 """seconds between two looks whether a limit was changed"""
 CALM = 0.5
 """seconds in which the same threshold of the same container wakes nobody twice"""
-SWAPS = "/proc/swaps"
 
 
 class Pressure(PerGroup):

@@ -8,6 +8,7 @@ the HostReading itself, and nobody needs fifty containers' page cache four times
 from collections.abc import Iterable, Mapping
 
 from supervisor.facts import Container, GroupMemory, HostReading, Labels, MemorySource, Metric, Sample, labels
+from supervisor.kernel.host import COUNTERS
 from supervisor.services.names import SERIES_LABELS, series_labels
 
 EVERY = 5.0
@@ -43,8 +44,6 @@ MAC_FIELDS = ("wired", "compressed", "free", "active", "inactive", "internal", "
 """what only macOS tells (signals/memory/mac.py)"""
 LEVEL = "resurgam_memory_pressure_level"
 """macOS: 1 normal, 2 warning, 4 critical"""
-VMSTAT = ("oom_kill", "pswpin", "pswpout", "pgmajfault", "workingset_refault_file")
-"""of /proc/vmstat. node_exporter makes them without a type; here they are counters, which they are"""
 _COUNTED = ("HugePages_Total", "HugePages_Free", "HugePages_Rsvd")
 WAITING, STALLED = "node_pressure_memory_waiting_seconds_total", "node_pressure_memory_stalled_seconds_total"
 NUMA_TOTAL, NUMA_FREE = "node_memory_numa_MemTotal", "node_memory_numa_MemFree"
@@ -61,7 +60,7 @@ def meminfo_name(field: str) -> str:
 
 
 def vmstat_name(counter: str) -> str:
-    """`oom_kill` is `node_vmstat_oom_kill`."""
+    """`oom_kill` is `node_vmstat_oom_kill`. node_exporter makes them without a type; here they are counters."""
     return f"node_vmstat_{counter}"
 
 
@@ -69,7 +68,7 @@ MAC = (*(meminfo_name(field) for field in MAC_FIELDS), LEVEL)
 """metrics that only macOS has"""
 METRICS = (
     *(Metric(meminfo_name(field), "gauge", (), EVERY) for field in FIELDS),
-    *(Metric(vmstat_name(counter), "counter", (), EVERY) for counter in VMSTAT),
+    *(Metric(vmstat_name(counter), "counter", (), EVERY) for counter in COUNTERS),
     Metric(WAITING, "counter", (), EVERY),
     Metric(STALLED, "counter", (), EVERY),
     Metric(NUMA_TOTAL, "gauge", ("node",), EVERY),
@@ -85,7 +84,7 @@ _MEMINFO = (
     ("PressureLevel", labels(LEVEL)),
 )
 _URGENT = tuple(pair for pair in _MEMINFO if pair[0] in (*URGENT, "PressureLevel"))
-_VMSTAT = tuple((counter, labels(vmstat_name(counter))) for counter in VMSTAT)
+_VMSTAT = tuple((counter, labels(vmstat_name(counter))) for counter in COUNTERS)
 _WAITING, _STALLED = labels(WAITING), labels(STALLED)
 
 

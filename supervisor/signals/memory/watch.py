@@ -14,7 +14,18 @@ from typing import Protocol
 from supervisor import units
 from supervisor.clock import Clock
 from supervisor.errors import UsageError
-from supervisor.facts import Container, GroupMemory, HostReading, MemorySource, OomSeen, Readings, Sample, Snapshot
+from supervisor.facts import (
+    Container,
+    EngineEvent,
+    Fact,
+    GroupMemory,
+    HostReading,
+    MemorySource,
+    OomSeen,
+    Readings,
+    Sample,
+    Snapshot,
+)
 from supervisor.kernel.host import Swap
 from supervisor.kernel.tree import Tree
 from supervisor.ports import Submit
@@ -26,6 +37,8 @@ from supervisor.signals.memory.series import EVERY
 COLLECTOR = "host"
 GAP = 0.05
 """seconds between two readings at least, however often edges ask"""
+WOKEN = 5.0
+"""times what a reading costs, and no sooner: of a hundred containers that stand at their limits each may ask for one"""
 RARE = 2.0
 """seconds between two looks at what rarely changes: limits, fuses, swap areas"""
 COSTS = 8
@@ -49,10 +62,10 @@ class Machine(Protocol):
 def in_memory(snapshot: Snapshot) -> tuple[Container, ...]:
     """The containers whose memory is looked at: those that run, or stand frozen (a paused one holds what it had)."""
     found = (service.container for service in snapshot.services)
-    return tuple(one for one in found if one is not None and (one.running or one.status == "paused"))
+    return tuple(one for one in found if one is not None and one.alive)
 
 
-class Edges(Protocol):
+class Told(Protocol):
     """What the kernel tells by itself (signals/memory/edges): it calls `wake`."""
 
     def sources(self) -> Sequence[MemorySource]: ...
@@ -69,7 +82,7 @@ class MemoryWatch:
         clock: Clock,
         containers: Callable[[], Iterable[Container]],
         every: float = EVERY,
-        edges: Edges | None = None,
+        edges: Told | None = None,
         least: float = LEAST,
     ) -> None:
         """`containers`: those that run now; `every` and `least`: the longest and the shortest interval in seconds."""
@@ -102,7 +115,7 @@ class MemoryWatch:
                 await self._bell.wait()
             finally:
                 alarm.cancel()
-            early = self._at + GAP - self._clock.mono()
+            early = self._at + max(GAP, WOKEN * min(self._costs, default=0.0)) - self._clock.mono()
             if early > 0:
                 await asyncio.sleep(early)
             self._bell.clear()
@@ -110,6 +123,17 @@ class MemoryWatch:
     def wake(self) -> None:
         """Something happened: read soon."""
         self._bell.set()
+
+    def heard(self, submit: Submit) -> Submit:
+        """The same for who listens to an engine: where it says that a container ran out of memory, the counter of its
+        group is read at once, which tells whether something of it was killed."""
+
+        def told(fact: Fact) -> None:
+            submit(fact)
+            if isinstance(fact, EngineEvent) and fact.kind == "oom":
+                self.wake()
+
+        return told
 
     def sources(self) -> tuple[MemorySource, ...]:
         """How each way to hear about memory is. What is both read and watched by the kernel lives while both do."""

@@ -65,7 +65,7 @@ def test_every_class_is_told_and_the_worst_comes_first():
     assert order == sorted(order)
     lost, ambiguous, changed, image, kept = (of(kind, traits) for kind in KINDS)
     assert set(lost) == {"port 81/tcp", "its own writable layer", "its log so far"}
-    assert "3.0 GiB" in lost["its own writable layer"].before
+    assert "3 GiB" in lost["its own writable layer"].before
     assert "parked" in lost["its own writable layer"].how
     assert set(ambiguous) == {"env FOO", "its compose file"}
     assert "keep-env: [FOO]" in ambiguous["env FOO"].how

@@ -89,7 +89,7 @@ def test_ports_of_an_old_one_that_did_not_run_are_looked_for(box):
 
 def test_room_is_waited_for_beside_the_writes_and_holds_up_no_way_back(box):
     service = running(box)
-    box.core.room.wanting = "1.0 GiB of memory are free, it needs 90.0 GiB"
+    box.core.room.wanting = "1 GiB of memory are free, it needs 90 GiB"
     plan = box.plan("phoenix", service, box.new)
 
     def thief(op, _key, when):
@@ -118,10 +118,10 @@ def test_no_room_until_the_deadline(box, verb):
         box.engine.human_stop("app")
         box.let(11.0)
         service = box.service("app", healthy=False)
-    box.core.room.wanting = "1.0 GiB of memory are free, it needs 90.0 GiB"
+    box.core.room.wanting = "1 GiB of memory are free, it needs 90 GiB"
     began = box.clock.mono()
     ended = box.run(box.core.run(box.plan(verb, service, box.new if verb == "phoenix" else "")))
-    assert "1.0 GiB of memory are free" in ended.outcome.text
+    assert "1 GiB of memory are free" in ended.outcome.text
     assert ROOM <= box.clock.mono() - began < ROOM + 40
     seen = box.engine.container("app")
     if verb == "start":  # left as it was found

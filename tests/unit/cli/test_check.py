@@ -150,11 +150,12 @@ def test_a_wrong_step_of_a_playbook_is_not_taken_for_a_missing_one(folder: Path)
 
 def test_what_a_configuration_says_without_effect_is_a_hint(folder: Path) -> None:
     (folder / "resurgam.yaml").write_text(
-        "services:\n  x:\n    enable: true\n    priority: 3\n    probe-method: /skills.Health/Check\n  y: {}\n"
+        "services:\n  x:\n    enable: true\n    priority: 3\n"
+        "    metrics: http://:8000/metrics\n    probe-method: /skills.Health/Check\n  y: {}\n"
     )
     found = [(one.line, one.text) for one in inspect([]).of("hint") if one.line]
-    assert [line for line, _text in found] == [4, 5]
-    assert found[0][1] == "services.x.priority: this key has no effect yet in this version"
+    assert [line for line, _text in found] == [5, 6], "priority counts: who is named first to make place, or to blame"
+    assert found[0][1] == "services.x.metrics: this key has no effect yet in this version"
     assert found[1][1].startswith("services.x.probe-method: only a grpc:// probe calls it; write probe: grpc://")
 
 

@@ -142,6 +142,8 @@ def test_another_killer_is_named_with_how_to_spare_the_model() -> None:
     [(0, 0, "ok"), (0, 64, "ok"), (64, 64, "ok"), (64, 62, "ok"), (64, 32, "finding"), (64, 0, "finding")],
 )
 def test_swap_is_compared_with_what_was_declared(declared: float, total: float, level: str) -> None:
+    assert "are declared" not in doctor_machine.swap(0.0, 0.0).text
+    assert "64 GB are declared" in doctor_machine.swap(64e9, 0.0).text, "as it was written"
     found = doctor_machine.swap(declared * GIB, total * GIB)
     assert found.level == level
     assert bool(found.cure) == (level == "finding")
@@ -201,9 +203,18 @@ def test_with_a_daemon_its_own_word_counts() -> None:
     tree = Files(SECOND | {"/proc/77/status": status(990, EVERYTHING)})
     found = doctor.look(Settings(), told, 77, tree)
     seen = levels(found)
-    assert [check for check in seen if check.startswith("source")] == ["source kernel-log"]
+    assert [check for check in seen if check.startswith("source")] == ["source kernel-log", "source docker"]
     assert (seen["daemon"], seen["source kernel-log"], seen["swap"]) == ("ok", "finding", "finding")
     assert (seen["rights"], seen["fuse, unfuse"]) == ("ok", "ok")
+
+
+def test_the_engines_own_word_of_kills_is_a_source_like_any_other() -> None:
+    up = box().engines[0]
+    for state, level in ((up, "ok"), (replace(up, up=False, text="The engine docker does not answer."), "note")):
+        told: Json = views.status_document(box(engines=(state,)))
+        (said,) = [one for one in doctor.look(Settings(), told, 0, Files({})) if one.check == "source docker"]
+        assert said.level == level
+        assert "killed" in said.text
 
 
 def test_what_the_daemon_says_is_wrong_is_a_finding() -> None:

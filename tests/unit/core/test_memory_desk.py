@@ -10,10 +10,12 @@ import pytest
 from supervisor.config import Settings
 from supervisor.core.assembling import assemble
 from supervisor.core.decider import Decider
+from supervisor.core.previewing import wished
 from supervisor.core.standing import Loaded
 from supervisor.facts import (
     Command,
     Container,
+    EngineEvent,
     EngineState,
     GroupMemory,
     HostReading,
@@ -29,7 +31,6 @@ from supervisor.facts import (
 from supervisor.journal import Journal
 from supervisor.lab.loop import SimLoop
 from supervisor.verdicts import Reason
-from tests.support.incidents import plan
 from tests.support.rules import rule, ruleset
 
 GIB, MIB = float(1 << 30), float(1 << 20)
@@ -165,17 +166,33 @@ def test_a_start_that_does_not_fit_is_refused_and_looked_at_again_once_it_does()
     assert desk.core.decisions[0].verdict.ok
 
 
-def test_a_container_that_a_plan_makes_counts_for_its_service() -> None:
-    """Until it takes the name no service carries it; its load would look like a leak of nobody."""
-    desk = model()
-    desk.turn(Looked(0, 0, "docker", "id-model", box("model", status="exited")))
-    made = plan(1, "phoenix", "model", begun=("create",), marks=(("create", True, {"new_id": "id-new"}),))
-    desk.core.admission.plans = lambda: (made,)  # type: ignore[method-assign]
-    desk.core.memory.read(
-        desk.core, replace(reading({"id-new": GroupMemory(anon=10 * GIB)}, 50 * GIB), mono=desk.mono + 1), desk.wall
-    )
-    part = desk.part("model")
-    assert (part.running, part.used, part.loading) == (True, 10 * GIB, True)
+def test_a_reading_before_the_first_sweep_hides_no_leak() -> None:
+    """It knows no service: what they hold would be missing twice, and no fall after it would be new."""
+    told = []
+    for early in (0, 2):
+        desk = Desk(model={"memory": "40GiB"}, sidecar={"memory": "1GiB"})
+        for _ in range(early):
+            desk.read(held(model=40, sidecar=1), 22 * GIB, seconds=1.0)
+        desk.listed(box("model"), box("sidecar"))
+        for number in range(80):
+            grown = max(0, number - 50) * 0.75
+            desk.read(held(model=40, sidecar=1 + grown), (22 - grown) * GIB, seconds=1.0)
+            if desk.budget.culprit:
+                break
+        told.append(number)
+    assert told[0] == told[1] < 79
+
+
+def test_a_preview_knows_the_plan_that_was_learned() -> None:
+    """As the plan itself does: nobody is told that nobody knows it."""
+    desk = Desk(model={"memory": "40GB"}, web={})
+    desk.listed(box("model"), box("web"))
+    for _ in range(20):
+        desk.read(held(model=30, web=2), 30 * GIB)
+    (ahead,) = wished(desk.core, Command(0, 0, "freeze", "web", {}, "uid:0", "socket")).ahead
+    assert ahead.plan is not None
+    assert ahead.plan.found["memory_plan"] == pytest.approx(2.2 * GIB)
+    assert ahead.plan.found["sizes_like"] == 40e9
 
 
 def test_a_leak_is_told_by_series_and_the_snapshot() -> None:
@@ -230,12 +247,12 @@ def test_figures_that_are_none_are_left_out(bad: float) -> None:
     assert desk.budget == before
 
 
-def test_a_machine_that_cannot_be_read_keeps_its_samples() -> None:
-    """On a system without /proc the samples come all the same, and there is no budget."""
+def test_of_a_machine_that_cannot_be_read_the_samples_count_and_there_is_no_budget() -> None:
     desk = model()
-    desk.turn(Readings(0, 0, "host", (Sample(labels("node_memory_MemTotal_bytes"), TOTAL),)))
+    desk.turn(Readings(0, 0, "host", (Sample(labels("resurgam_memory_source_live", source="meminfo"), 0.0),)))
     assert desk.core.memory.budget(desk.core) is None
-    assert desk.core.snapshot({}).host_memory["MemTotal"] == TOTAL
+    assert desk.core.snapshot({}).host_memory == {}
+    assert desk.value("resurgam_memory_source_live", source="meminfo") == 0.0
 
 
 def test_twenty_minutes_of_readings_leave_little_behind() -> None:
@@ -246,3 +263,30 @@ def test_twenty_minutes_of_readings_leave_little_behind() -> None:
         desk.core.memory.read(desk.core, replace(fact, mono=desk.mono + 5 * number), desk.wall)
     history = desk.core.memory._before.history
     assert len(history.fresh) + len(history.near) + len(history.far) < 100
+
+
+def test_an_engines_word_of_a_kill_is_held_against_the_last_reading() -> None:
+    """At a limit around them the engine tells of the innocent as well; what cannot be read is believed."""
+    desk = Desk(a={}, b={})
+    desk.listed(box("a"), box("b"))
+    live = MemorySource("groups", True, "…")
+
+    def read(**kills: float) -> None:
+        groups = {f"id-{name}": GroupMemory(oom_kills=number) for name, number in kills.items()}
+        desk.turn(replace(reading(groups, 30 * GIB), sources=(live,)), seconds=0.1)
+
+    def oom(name: str) -> None:
+        stamp = round((desk.wall + 0.1) * 1e9)
+        desk.turn(EngineEvent(0, 0, "docker", "container", f"id-{name}", "oom", stamp), seconds=0.1)
+
+    read(a=0, b=0)
+    oom("a")
+    oom("b")
+    read(a=0, b=1)
+    desk.turn(seconds=0.1)
+    assert [one.trouble for one in desk.core.registry.services()] == ["", "oom"]
+    desk.turn(seconds=10)
+    assert desk.rows.count("container.oom") == 1
+    read(b=1)
+    oom("a")
+    assert [one.trouble for one in desk.core.registry.services()] == ["oom", "oom"]

@@ -61,6 +61,9 @@ def test_a_rule_freezes_twice_within_ten_minutes_and_then_something_else_is_done
     refused = holding.enough(intent("freeze", RULE), with_freezes(500.0, 200.0))
     assert refused.reason is Reason.NO_USE
     assert holding.enough(intent("stop", RULE), with_freezes(500.0, 200.0)) is None
+    by_hand = with_freezes(500.0, 200.0).spent
+    tried = replace(world, spent=(*(replace(one, asked=True) for one in by_hand), by_hand[0]))
+    assert holding.enough(intent("freeze", RULE), tried) is None, "what a person froze was no try of the ladder"
 
 
 @pytest.mark.parametrize(

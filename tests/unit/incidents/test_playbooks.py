@@ -189,3 +189,14 @@ def test_the_shipped_ones() -> None:
     assert mistakes == ()
     assert "restart-loop" in [book.name for book in books]
     assert all(book.origin == "shipped" for book in books)
+
+
+def test_the_shipped_ladder_for_memory_goes_from_cheap_to_harsh_and_looks_after_each_rung() -> None:
+    books, _ = load([(shipped_folder(), "shipped")])
+    ladder = [rung for book in books if book.file.endswith("oom-risk.playbooks.yaml") for rung in book.steps]
+    assert [rung.verb for rung in ladder] == ["unload", "drop-cache", "reclaim", "fuse", "freeze", "stop"]
+    for rung in ladder:
+        assert rung.verify.expr is not None, f"{rung.verb}: whether the risk is over is looked at"
+        assert 'resurgam_memory_at_risk{resource="ram"} == 0' in str(rung.verify.expr.text)
+        assert rung.verify.within > 0
+    assert dict(ladder[-1].params) == {"over_plan": "true"}, "only who is above its plan is ended"

@@ -190,7 +190,7 @@ def test_a_heavy_service_that_hangs_is_restarted_once_an_hour() -> None:
 def test_the_refusal_has_the_figures() -> None:
     needs = Needs(memory=281 * GIB, startup=1500, startup_declared=True)
     found = may_run(Intent("restart", ORACLE, {}, "", "rule:x"), box_with(sick("killed", needs=needs)).world())
-    assert "281.0 GiB of memory (heavy from 64.0 GiB) and 25m to load (heavy from 2m)" in found.text
+    assert "281 GiB of memory (heavy from 64 GiB) and 25m to load (heavy from 2m)" in found.text
     assert "died 3 times in a row" in found.text
     light = Settings.model_validate({"heavy": {"memory": "512GiB", "startup": "1h"}})
     assert said(box_with(sick("killed", needs=needs), settings=light), "restart") is Reason.ALLOWED

@@ -206,6 +206,51 @@ def test_a_blocked_call_is_not_waited_for_and_not_doubled(monkeypatch: pytest.Mo
     hands.close()
 
 
+def test_containers_whose_calls_are_blocked_hold_up_neither_another_one_nor_our_own_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("supervisor.kernel.hands._LATE", 0.01)
+    kernel = Stuck()
+    boxes = [Container(f"{n:0>64}", "", "", "", status="running", pid=100 + n) for n in range(4)]
+    for box in boxes:
+        kernel.add(box.id, box.pid, LOAD)
+    hands = ControlGroups(kernel, SystemClock(), lambda _paths, _late: 7.0)
+
+    async def story() -> None:
+        for box in boxes:
+            assert await hands.reclaim(box, 10 * MIB, 0.01) == 0.0
+        assert await hands.drop_cache(("/models/oracle",), 60.0) == 7.0
+        blocked = [one for one in threading.enumerate() if one.name.startswith("groups")]
+        assert len(blocked) == 4
+        assert all(one.daemon for one in blocked), "a process waits at its end for any other"
+        kernel.go.set()
+        while hands._blocked:
+            await asyncio.sleep(0.001)
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+    hands.close()
+
+
+def test_a_machine_that_has_no_thread_left_is_named_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def none_left(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def story() -> None:
+        hands = ControlGroups(SimKernel(ManualClock(), {}, 2), SystemClock(), lambda _paths, _late: 7.0)
+        monkeypatch.setattr(threading.Thread, "start", none_left)
+        with pytest.raises(GroupError, match="thread"):
+            await hands.drop_cache(("/models/oracle",), 60.0)
+        monkeypatch.setattr(threading.Thread, "start", start)
+        assert await hands.drop_cache(("/models/oracle",), 60.0) == 7.0
+        hands.close()
+        with pytest.raises(GroupError, match="thread"):
+            await hands.drop_cache(("/models/oracle",), 60.0)
+
+    asyncio.run(story())
+
+
 def test_files_that_take_too_long_are_given_up() -> None:
     async def story() -> None:
         hands = ControlGroups(

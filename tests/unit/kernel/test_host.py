@@ -6,7 +6,8 @@ import pytest
 
 from supervisor.errors import UsageError
 from supervisor.kernel.groups import ROOT
-from supervisor.kernel.host import COUNTERS, MEMINFO, NODES, PRESSURE, SWAPS, VMSTAT, Machine, Swap, parse
+from supervisor.kernel.host import COUNTERS, MEMINFO, NODES, SWAPS, VMSTAT, Machine, Swap, parse
+from supervisor.kernel.pressure import MACHINE as PRESSURE
 from supervisor.kernel.tree import KernelFiles
 from tests.support.kernel_files import RECORDED, Files
 
@@ -50,8 +51,8 @@ def test_counters_that_the_kernel_does_not_have_are_left_out() -> None:
     found = Machine(files).vmstat()
     assert set(found) == set(COUNTERS)
     assert (found["oom_kill"], found["pswpin"]) == (26.0, 0.0)
-    files.files[VMSTAT] = "pgfault 7\noom_kill_other 5\n"
-    assert Machine(files).vmstat() == {"pgfault": 7.0}
+    files.files[VMSTAT] = "pswpin 7\noom_kill_other 5\n"
+    assert Machine(files).vmstat() == {"pswpin": 7.0}
     del files.files[VMSTAT]
     with pytest.raises(UsageError, match=r"cannot read /proc/vmstat .* give it the machine's own"):
         Machine(files).vmstat()
@@ -204,5 +205,5 @@ def test_this_machine_can_be_read() -> None:
     machine = Machine(tree)
     found = machine.meminfo()
     assert found["MemTotal"] > found["MemAvailable"] > 0
-    assert machine.vmstat()["pgfault"] > 0
+    assert machine.vmstat()["pgmajfault"] > 0
     tree.close()

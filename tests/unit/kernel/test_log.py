@@ -158,6 +158,7 @@ async def test_a_right_that_is_missing_is_named(number: int) -> None:
     why = KernelLog(ManualClock(), opened=refuses).open()
     assert why is not None
     assert "CAP_SYSLOG and ProtectKernelLogs=no" in why.cure
+    assert "watch-only.conf" in why.cure, "the drop-in that takes them away"
 
 
 async def test_it_can_be_closed_and_opened_again(kernel: Kernel) -> None:

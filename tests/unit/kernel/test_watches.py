@@ -240,6 +240,7 @@ def test_a_group_without_events_leaves_nothing_open(tmp_path: Path) -> None:
     ("number", "cure"),
     [
         (errno.EACCES, "ProtectControlGroups=no"),
+        (errno.EACCES, "watch-only.conf"),
         (errno.EROFS, "ProtectControlGroups=no"),
         (errno.EMFILE, "LimitNOFILE="),
         (errno.ENOSPC, "max_user_watches"),

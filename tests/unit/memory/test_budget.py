@@ -91,6 +91,17 @@ def test_the_service_that_matters_least_is_to_make_place():
     assert "Even alone it has only 96 GiB here" in fits("new", 97 * GIB, box).text
 
 
+def test_what_is_to_be_spared_longer_does_not_make_place_while_others_can():
+    parts = tuple(
+        ServiceMemory(name, size * GIB, "declared", used=size * GIB, running=True, priority=priority)
+        for name, size, priority in (("model", 60, 100), ("agent", 8, 0), ("store", 10, 0))
+    )
+    box = MemoryBudget(0.0, 100 * GIB, 4 * GIB, 78 * GIB, 10 * GIB, 6 * GIB, services=parts)
+    assert "Stop store and agent first" in fits("new", 32 * GIB, box).text
+    assert "Stop store first" in fits("new", 27 * GIB, box).text
+    assert "Stop model first" in fits("new", 60 * GIB, box).text
+
+
 def test_nobody_knows_what_it_needs_so_it_may_start():
     assert fits("omni.small", 0.0, budget()).ok
 
@@ -168,27 +179,20 @@ def test_it_loads_until_it_is_healthy_and_older_than_its_startup():
     assert not loads(service(healthy=False), 9000.0, well=True), "it stands frozen, or is sick: that is no load"
 
 
-def test_a_part_is_what_its_groups_hold_and_page_cache_is_not():
-    groups = [
-        GroupMemory(anon=5 * GIB, shmem=GIB, locked=GIB, kernel=GIB, swap=2 * GIB, file=100 * GIB, usage=108 * GIB)
-    ]
-    part = part_of(service(), groups, {}, 9000.0)
+def test_a_part_is_what_its_group_holds_and_page_cache_is_not():
+    group = GroupMemory(anon=5 * GIB, shmem=GIB, locked=GIB, kernel=GIB, swap=2 * GIB, file=100 * GIB, usage=108 * GIB)
+    part = part_of(service(), group, {}, 9000.0)
     assert (part.used, part.resident, part.swap) == (10 * GIB, 8 * GIB, 2 * GIB)
-
-
-def test_two_containers_of_one_service_count_together():
-    part = part_of(service(), [GroupMemory(anon=GIB), GroupMemory(anon=2 * GIB, nodes={1: GIB})], {}, 9000.0)
-    assert part.used == 3 * GIB
-    assert part.nodes == {1: GIB}
 
 
 def test_what_cannot_be_read_is_not_taken_for_nothing():
     """With 0 in its place, everything planned would still have to come, and the box would seem to be out of memory."""
-    part = part_of(service(needs=Needs(memory=int(300 * GIB))), [], {}, 9000.0)
+    part = part_of(service(needs=Needs(memory=int(300 * GIB))), None, {}, 9000.0)
     assert part.unread
     assert part.remaining == 0.0
     assert part.claim == 300 * GIB
-    told = part_of(service(needs=Needs(memory=int(300 * GIB))), [], {}, 9000.0, otherwise=250 * GIB)
+    told = part_of(service(needs=Needs(memory=int(300 * GIB))), None, {}, 9000.0, otherwise=250 * GIB)
+    assert told.resident == 250 * GIB
     assert not told.unread
     assert told.remaining == 50 * GIB
 
@@ -197,7 +201,7 @@ def test_what_cannot_be_read_is_not_taken_for_nothing():
     ("status", "runs"), [("exited", False), ("created", False), ("paused", True), ("restarting", True)]
 )
 def test_what_holds_memory_or_takes_it_again_counts(status, runs):
-    part = part_of(service(box(status=status), needs=Needs(memory=10)), [], {}, 9000.0)
+    part = part_of(service(box(status=status), needs=Needs(memory=10)), None, {}, 9000.0)
     assert part.running is runs
     assert part.claim == (10 if runs else 0)
 

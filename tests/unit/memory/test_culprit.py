@@ -82,6 +82,23 @@ def test_the_sentence_has_the_figures():
     assert sentence(budget, replace(ram, certain=False), Standing(), None, history) == ""
 
 
+def test_what_is_over_is_not_looked_for_any_more():
+    calm = MemoryBudget(0.0, 64 * GIB, GIB, 0.0, 30 * GIB, 29 * GIB, services=(part("a", used=GIB),))
+    over = Standing(Outlook(), certain=True)
+    text = sentence(calm, over, Standing(), None, grew(a=0.0))
+    assert text == "Memory was about to run out, and does not fall any more."
+
+
+def test_the_time_that_is_left_is_told_though_all_of_it_is_planned():
+    spent = MemoryBudget(0.0, 64 * GIB, GIB, 0.0, 8 * GIB, 0.0, services=(part("a"),))
+    for seconds, begins in (
+        (7.6, "Memory runs out in 8s at 1 GiB a second: "),
+        (0.0, "All memory is taken or planned: "),
+    ):
+        ram = Standing(Outlook(seconds, 0.0, GIB), certain=True)
+        assert sentence(spent, ram, Standing(), None, grew(a=0.0)).startswith(begins)
+
+
 def test_one_without_a_plan_is_told_to_declare_it():
     one = part(plan=0.0, source="")
     budget = MemoryBudget(0.0, 64 * GIB, GIB, 0.0, 50 * GIB, 6 * GIB, services=(one,))

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from supervisor.memory import forecast
+from supervisor.memory.forecast import SPENT_HOLD
 from supervisor.memory.foresight import Foresight, foresee
 from supervisor.memory.trend import History, Mark
 from tests.support import traces
@@ -157,6 +158,27 @@ def test_the_named_one_stays_named_until_it_is_over():
     assert seen.culprits[1][0] == seen.ram[1][0]
 
 
+def test_what_was_frozen_stays_named_while_the_end_is_near():
+    """It grows no more, more is planned than there is, and readings scatter: that is not somebody else's leak."""
+    held = 40 + 29.0
+
+    def at(t: float) -> traces.Instant:
+        grown = max(0.0, min(t, held) - 40) * 2 * GIB
+        return traces.Instant({"model": 180 * GIB + traces.noise(t, 50 * MIB), "sidecar": 4 * GIB + grown})
+
+    parts = {"model": traces.Part(200 * GIB), "sidecar": traces.Part(4 * GIB)}
+    trace = Trace(parts, at, held + 70, every=0.25)
+    state, names = Foresight(), []
+    for t in trace.instants():
+        sums = trace.sums(t)
+        frozen = tuple(replace(one, frozen=one.service == "sidecar" and t > held) for one in sums.services)
+        state, made = foresee(state, replace(sums, services=frozen), t, HORIZON)
+        if made.exhaustion[0].certain:
+            names.append(made.culprit)
+    assert len(names) > 100
+    assert set(names) == {"sidecar"}
+
+
 def _through(trace: Trace, skip: tuple[float, float]) -> Seen:
     """Play it without the readings between these seconds."""
     whole = list(trace.instants())
@@ -195,6 +217,23 @@ def test_a_new_start_says_nothing_until_it_knows_enough():
         state, made = foresee(state, trace.sums(t), t, HORIZON)
         assert not made.exhaustion[0].certain
         assert math.isinf(made.exhaustion[0].seconds)
+
+
+@pytest.mark.parametrize("blind", [(0.0,), (60.0,), (0.0, 2.0, 4.0)])
+def test_a_reading_that_knew_no_service_hides_no_leak(blind: tuple[float, ...]):
+    """The first one after a start: what it did not know is not nothing, or less was never left than at that moment."""
+    trace = traces.leak(500 * MIB, 220 * GIB, every=2.0)
+    state, foreseen = Foresight(), {False: 0, True: 0}
+    for part in (False, True):
+        for t in trace.instants():
+            sums = trace.sums(t)
+            if part and t in blind:
+                gone = tuple(replace(one, used=0.0, resident=0.0, unread=one.running) for one in sums.services)
+                sums = replace(sums, services=gone)
+            state, made = foresee(state, sums, t, HORIZON)
+            foreseen[part] += made.exhaustion[0].certain
+        state = Foresight()
+    assert foreseen[True] >= foreseen[False] > 0
 
 
 def test_a_limit_that_is_moved_is_no_fall():
@@ -236,6 +275,22 @@ def test_it_is_certain_after_a_quarter_of_the_time_that_is_left(left: float):
     waited = (certain - began) * 0.25
     remains = found[certain].outlook.seconds
     assert remains / 4 - 0.5 <= waited <= remains / 4 + 0.5
+
+
+@pytest.mark.parametrize(("rate", "least", "most"), [(60 * MIB, 1.5, 3.5), (MIB, SPENT_HOLD, SPENT_HOLD + 1)])
+def test_once_the_reserve_is_eaten_the_hold_follows_what_is_really_left(rate: float, least: float, most: float):
+    """No time is left by the plan then, but the kernel kills later: with nine seconds of real memory there is no time
+    to look on for ten; where it is minutes, scatter is not to be taken for a fall."""
+    history, standing, since, reserve = History(), forecast.Standing(), math.inf, 512 * MIB
+    for number in range(120):
+        t = number * 0.25
+        history = history.under({}, reserve).then(Mark(t, reserve + 0.8 * rate - rate * t, 0.0, {}))
+        standing = forecast.ram(standing, history, HORIZON)
+        since = min(since, t) if standing.since is not None else math.inf
+        if standing.certain:
+            break
+    assert standing.certain
+    assert least <= t - since <= most
 
 
 def test_one_break_and_it_begins_again():

@@ -9,11 +9,11 @@ from supervisor.memory import learned
 from supervisor.memory.learned import Footprints, Learned
 from supervisor.verdicts import yes
 
-GIB, PROOF = float(1 << 30), 600.0
+GIB, PROOF, AT = float(1 << 30), 600.0, 1_760_000_000.0
 
 
 def service(image: str = "sha256:a", name: str = "oracle", **more: object) -> Service:
-    box = Container("c1", name, image, "img", **({"status": "running", "started_at": 1000.0} | more))
+    box = Container("c1", name, image, "img", **({"status": "running", "started_at": AT} | more))
     return Service(name, "docker", box, yes(), healthy=True)
 
 
@@ -21,7 +21,7 @@ def watched(known: Learned, one: Service, *sizes: float, begins: float = 0.0, ev
     found = False
     for number, size in enumerate(sizes):
         mono = begins + number * every
-        found = known.saw(one, size * GIB, 1_760_000_000.0 + mono, mono, PROOF) or found
+        found = known.saw(one, size * GIB, AT + mono, mono, PROOF) or found
     return found
 
 
@@ -59,7 +59,7 @@ def test_one_that_stands_still_was_well_before_and_a_new_run_was_not_yet():
     watched(known, replace(service(status="paused"), healthy=False), 9, begins=100.0)
     watched(known, replace(service(), healthy=False), 9, begins=200.0)
     assert known.was_well("oracle")
-    watched(known, replace(service(started_at=2000.0), healthy=False), 9, begins=300.0)
+    watched(known, replace(service(started_at=AT + 300), healthy=False), 9, begins=300.0)
     assert not known.was_well("oracle")
     watched(known, service(status="exited"), 9, begins=400.0)
     assert not known.was_well("oracle")
@@ -76,13 +76,28 @@ def test_where_only_running_can_be_seen_a_declared_load_is_waited_for():
 def test_each_image_by_itself_and_a_new_load_is_learned_anew():
     known = Learned({})
     watched(known, service(), *[9] * 7)
-    watched(known, service("sha256:b", started_at=5000.0), *[20] * 7, begins=1000.0)
-    watched(known, service("sha256:a", started_at=9000.0), *[5] * 7, begins=3000.0)
+    watched(known, service("sha256:b", started_at=AT + 1000), *[20] * 7, begins=1000.0)
+    watched(known, service("sha256:a", started_at=AT + 3000), *[5] * 7, begins=3000.0)
     assert known.plans("oracle")["sha256:b"] == pytest.approx(22 * GIB)
     assert known.plans("oracle")["sha256:a"] == pytest.approx(9.9 * GIB), "the largest of the last loads"
     for number in range(3):
-        watched(known, service(started_at=10_000.0 + number), *[5] * 7, begins=5000.0 + 1000 * number)
+        watched(known, service(started_at=AT + 5000 + 1000 * number), *[5] * 7, begins=5000.0 + 1000 * number)
     assert known.plans("oracle")["sha256:a"] == pytest.approx(5.5 * GIB)
+
+
+def test_a_leak_that_was_not_seen_from_its_start_is_not_learned_as_a_load():
+    known = Learned({})
+    watched(known, service(), *[9] * 7)
+    kept = {name: value for name, value in known.take_puts().items() if value is not None}
+    for begins in (90_000.0, 190_000.0, 290_000.0):  # three starts of ours, while it leaks for days
+        again = Learned(kept)
+        assert not watched(again, service(), *[30] * 9, begins=begins)
+        assert again.plans("oracle") == {"sha256:a": pytest.approx(9.9 * GIB)}
+        assert again.take_puts() == {}
+    first = Learned({})
+    assert watched(first, service(), *[30] * 9, begins=90_000.0), "nothing better is known"
+    soon = Learned(kept)
+    assert watched(soon, service(started_at=AT + 800), *[12] * 9, begins=900.0), "we came back while it loaded"
 
 
 def test_it_outlives_a_restart_and_what_cannot_be_read_is_dropped():

@@ -74,6 +74,24 @@ def test_between_two_full_rounds_only_those_come_that_matter_at_once():
         assert ("resurgam_memory_at_risk", "ram") in found
 
 
+def test_what_stands_still_is_told_once_a_minute_and_at_once_where_it_changes_or_its_series_may_have_ended():
+    series, plan, fuse = Series(), "resurgam_service_memory_plan_bytes", "resurgam_service_fuse_bytes"
+
+    def told(seconds, box=BOX, about=NAMES):
+        found = values(series.samples(replace(box, at=1000.0 + seconds), about))
+        assert ("resurgam_service_memory_used_bytes", "b") in found
+        return {metric: value for (metric, name), value in found.items() if name == "a" and metric in (plan, fuse)}
+
+    loose = replace(BOX, services=(replace(ONE, fuse=0.0), TWO))
+    assert told(0) == {plan: 4.0, fuse: 7.0}
+    assert told(5) == {}
+    assert told(10, loose) == {fuse: 0.0}
+    assert told(55, loose) == {}
+    assert told(60, loose) == {plan: 4.0, fuse: 0.0}
+    assert told(65, loose, dict(NAMES)) == {plan: 4.0, fuse: 0.0}
+    assert told(10, loose) == {plan: 4.0, fuse: 0.0}, "a clock that is set back silences nobody"
+
+
 def test_what_nobody_knows_is_not_said():
     unread = replace(BOX, services=(replace(ONE, unread=True),))
     found = values(Series().samples(unread, NAMES))

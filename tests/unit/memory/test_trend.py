@@ -80,6 +80,16 @@ def test_a_new_plan_counts_for_all_readings():
     assert found.under({}, 0.0).fresh[-1].level == 100 * GIB
 
 
+def test_what_was_not_read_is_taken_as_it_was_read_next():
+    found = History().under({"big": 40 * GIB}, 0.0)
+    found = found.then(Mark(1.0, 90 * GIB, 0.0, {}, unread=("big", "other")))
+    found = found.then(Mark(2.0, 90 * GIB, 0.0, {"big": 30 * GIB}, unread=("other",)))
+    assert {mark.level for mark in (*found.near, *found.fresh, *found.far)} == {80 * GIB}
+    later = found.then(Mark(3.0, 60 * GIB, 0.0, {"big": 30 * GIB, "other": GIB}))
+    assert [mark.used.get("other") for mark in later.fresh] == [GIB] * 3
+    assert not any(mark.unread for mark in (*later.fresh, *later.near, *later.far))
+
+
 def test_only_depths_that_were_never_seen_are_new():
     falls = [100 * GIB - n * GIB for n in range(60)]
     assert new_low(history(falls), level)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from supervisor.memory.words import listed, speaker
+from supervisor.facts import MemoryBudget, ServiceMemory
+from supervisor.memory.words import like, listed, speaker, speaking
 
 GIB = float(1 << 30)
 
@@ -32,3 +33,10 @@ def test_the_largest_are_listed_and_the_rest_counted():
     assert listed(parts, say) == "b 5 GiB, f 4 GiB, c 3 GiB, 2 more 3 GiB"
     assert listed(parts[:4], say) == "b 5 GiB, c 3 GiB, d 2 GiB, a 1 GiB", "one more is named, not counted"
     assert listed([], say) == ""
+
+
+@pytest.mark.parametrize(("declared", "swap"), [((341e9,), 0.0), ((90 * GIB,), 64e9), ((90 * GIB,), 0.0), ((), 0.0)])
+def test_who_has_no_budget_writes_sizes_as_who_has_it(declared, swap):
+    parts = tuple(ServiceMemory(f"s{size}", size, "declared") for size in declared)
+    budget = MemoryBudget(0.0, 384e9, 0.0, 0.0, 0.0, 0.0, swap_declared=swap, services=parts)
+    assert speaker((like(budget),))(123.4e9) == speaking(budget)(123.4e9)

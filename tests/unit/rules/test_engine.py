@@ -40,6 +40,63 @@ def test_only_rules_that_select_the_series_are_looked_at() -> None:
     assert box.engine.evaluate(box.now).evaluated == 2
 
 
+@pytest.mark.parametrize(
+    ("expr", "again"),
+    [
+        ("streak > 3", 0),
+        ("streak + other > 9", 0),
+        ("absent(gone) and streak > 3", 0),
+        ("changes(streak[1m]) > 3", 1),
+        ("count_over_time(streak[1m]) > 3", 1),
+        ("timestamp(streak) > 5000", 1),
+        ("streak offset 1m > 3", 1),
+        ("max_over_time(streak[1m:15s]) > 3", 1),
+        ("streak < 3", 1),  # one with an alert is looked at each time: annotations may ask for more
+    ],
+)
+def test_a_sample_with_the_value_of_the_one_before_is_news_only_where_more_than_that_counts(
+    expr: str, again: int
+) -> None:
+    box = Box(rule(expr))
+    box.put(streak=1, other=1)
+    box.wait(70)
+    box.put(streak=1)
+    box.now += 5
+    box.engine.arrived("c", box.store.append(box.now, [Sample(labels("streak"), 1.0)]), box.now)
+    assert box.engine.evaluate(box.now).evaluated == again
+
+
+def test_samples_without_news_keep_an_alert_from_being_missed_and_its_end_from_coming_late() -> None:
+    box = Box(rule("x unless y > 5", for_="0s"))
+    box.put(x=9, y=9)
+    for _ in range(100):  # y goes on telling the same, so it never expires
+        box.wait(5)
+        box.put(x=9, y=9)
+    assert box.log == []
+    for _ in range(100):
+        box.wait(5)
+        box.put(x=9)
+    assert [(at, state) for at, _name, _before, state in box.log] == [(1800.0, "firing")]
+
+
+def test_of_a_burst_the_first_may_be_the_news_and_after_a_gap_the_same_value_is() -> None:
+    box = Box(rule("x > 5"))
+    box.put(x=1)
+    box.wait(5)
+    box.engine.arrived("c", box.store.append(box.now, [Sample(labels("x"), 9.0)] * 2), box.now)
+    assert [change.alert.state for change in box.engine.evaluate(box.now).changes] == ["firing"]
+    box = Box(rule("absent(x)"))
+    box.put(x=1)
+    box.wait(400)
+    box.put(x=1)
+    assert [(at, state) for at, _name, _before, state in box.log] == [(1300.0, "firing"), (1400.0, "resolved")]
+    box = Box(rule("x > 5"))
+    box.put(x=9)
+    box.wait(400)
+    box.put(x=9)
+    assert [state for _at, _name, _before, state in box.log] == ["firing", "resolved", "firing"]
+
+
 def test_for_fires_at_its_very_deadline_and_lookback_resolves_at_its_very_end() -> None:
     box = Box(rule("x > 5", for_="90s"))
     box.put(x=9)

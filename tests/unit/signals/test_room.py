@@ -130,7 +130,8 @@ def test_a_held_port_is_named_with_its_process(proc):
 
 def test_memory_is_waited_for_only_where_it_is_declared(proc):
     room = HostRoom(Machine(MemAvailable=40.0 * GIB), proc)
-    assert held(room, Needs(memory=90 * GIB)) == "40.0 GiB of memory are free, it needs 90.0 GiB"
+    assert held(room, Needs(memory=90 * GIB)) == "40 GiB of memory are free, it needs 90 GiB"
+    assert held(room, Needs(memory=90 * 10**9)) == "42.9 GB of memory are free, it needs 90 GB", "as it was declared"
     assert held(room, Needs(memory=40 * GIB)) == ""
     assert held(room) == ""
     assert held(HostRoom(Machine(), proc), Needs(memory=90 * GIB)) == ""

@@ -31,7 +31,7 @@ def test_what_runs_out_says_when_and_by_whom() -> None:
     document = views.host_document(box(budget=leak()))["budget"]
     assert document["lasts"] == {"ram": 480, "swap": None}
     assert (document["at_risk"], document["culprit"]) == (["ram"], "qdrant")
-    assert "over its plan of 20.0 GiB" in document["text"]
+    assert "over its plan of 20 GiB" in document["text"]
     json.dumps(document, allow_nan=False)
 
 
@@ -52,6 +52,19 @@ def test_what_is_done_to_it_says_until_when() -> None:
     document = views.container_document(qdrant(), box(budget=budget, holds=held))["budget"]
     assert (document["frozen"], document["frozen_until"]) == (True, views.iso(NOW + 120))
     assert (document["fuse"], document["fuse_until"]) == (21 * GIB, views.iso(0.0)), "a fuse that is not ours"
+
+
+def test_what_we_hold_is_told_before_the_next_reading_sees_it() -> None:
+    held = (Hold("qdrant", "d" * 64, "freeze", NOW + 120),)
+    document = views.container_document(qdrant(), box(budget=owners(), holds=held))["budget"]
+    assert (document["frozen"], document["frozen_until"]) == (True, views.iso(NOW + 120))
+
+
+@pytest.mark.parametrize("used", [123.456e6, 724.4e6])
+def test_what_is_left_or_over_is_what_a_person_reckons_from_the_rest(used: float) -> None:
+    budget = replace(owners(), services=(replace(AGENT, plan=700e6, used=used),))
+    document = views.container_document(qdrant(), box(budget=budget))["budget"]
+    assert document["left"] - document["over"] == document["plan"] - document["used"]
 
 
 def test_nothing_is_said_where_nothing_is_known() -> None:

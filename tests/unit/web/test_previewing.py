@@ -139,9 +139,9 @@ def test_what_would_be_done_to_its_memory_is_said_with_its_figures() -> None:
         frozen = (await look("freeze", **{"for": "1m"}))["stages"][0]
         assert [step["name"] for step in frozen["steps"]] == ["look", "freeze"]
         assert frozen["refused"] is None
-        assert frozen["notes"][0] == "It uses 3.0 GiB, nobody knows its plan."
+        assert frozen["notes"][0] == "It uses 3 GiB, nobody knows its plan."
         assert "stand still for 1m at most" in frozen["notes"][1]
-        assert "Above 4.0 GiB" in (await look("fuse", at="4GiB"))["stages"][0]["notes"][1]
+        assert "Above 4 GiB" in (await look("fuse", at="4GiB"))["stages"][0]["notes"][1]
         assert "does not stand still" in (await look("thaw"))["stages"][0]["notes"][1]
         refused = await look("drop-cache")
         assert (refused["allowed"], refused["reason"]) == (False, "unsupported")

@@ -25,7 +25,7 @@ def test_reclaim_without_swap_gives_what_there_is_and_says_so(box):
     ended = box.done("reclaim")
     assert ended.outcome.reason is Reason.FAILED
     assert ended.data["memory"]["got"] == GIB
-    assert "1.0 GiB of 2.0 GiB" in ended.outcome.text
+    assert "1 GiB of 2 GiB" in ended.outcome.text
 
 
 def test_reclaim_leaves_alone_what_keeps_to_its_plan(box):

@@ -186,3 +186,18 @@ def test_stop_over_plan_leaves_alone_what_keeps_to_its_plan_by_now(box):
 def test_stop_over_plan_of_what_has_no_plan_is_as_it_was_decided(box):
     assert box.done("stop", needs=Needs(), over_plan="true").outcome.ok
     assert not box.alive("leak")
+
+
+@pytest.mark.parametrize("verb", ["freeze", "fuse"])
+def test_a_run_that_nobody_looked_at_is_not_held(box, verb):
+    """Its hold would be of the earlier run, and be forgotten as over: nobody would let the new one go."""
+
+    def anew(step):
+        if step == "look":
+            box.engine.world.find("leak").started += 0.5
+
+    box.box.core.at_step = anew
+    ended = box.done(verb)
+    assert ended.outcome.reason is Reason.FAILED
+    assert "started anew" in ended.outcome.text
+    assert box.wrote == []

@@ -146,6 +146,11 @@ def test_findings_say_what_to_do() -> None:
     assert text.endswith("which come every 15s; use [30s] or more")
 
 
+@pytest.mark.parametrize("number", ["Inf", "-Inf", "NaN"])
+def test_what_is_no_number_is_no_whole_number(number: str) -> None:
+    assert not [said for said in lints(alert(f"increase(deaths_total[10m]) == {number}")) if "whole-increase" in said]
+
+
 def test_a_seconds_counter_has_no_whole_steps() -> None:
     assert lints(alert("increase(cpu_seconds_total[10m]) >= 3")) == ["hint unmade-metrics"]
 

@@ -382,7 +382,7 @@ def budget(culprit: str = "", text: str = "") -> MemoryBudget:
 @pytest.mark.parametrize(
     ("said", "constraint", "words"),
     [
-        ({}, "own_limit", "its own limit of memory was met (64.0 MiB); give it more memory"),
+        ({}, "own_limit", "its own limit of memory was met (64 MiB); give it more memory"),
         ({"limit_of": "/ai.slice"}, "parent_limit", "the limit of the control group /ai.slice around it was met"),
         (
             {"constraint": "none", "limit_of": ""},

@@ -94,7 +94,7 @@ def test_a_card_with_two_users(read):
 def test_an_amount_between_what_it_has_and_what_it_ever_has_free_is_a_doubt(read):
     usage = read(Card())
     assert doubts((("0", IDLE_FREE),), usage) == ()
-    said = "GPU 0 never has more than 139.8 GiB free, and it needs 140.0 GiB: it is not waited for."
+    said = "GPU 0 never has more than 139.8 GiB free, and it needs 140 GiB: it is not waited for."
     assert doubts((("0", 140 * GIB),), usage) == (said,)
 
 

@@ -38,17 +38,17 @@ def wants(*pairs):
         (wants(("0", 12)), ""),
         (
             wants(("0", 90)),
-            "GPU 0 has 12.0 GiB of VRAM free, it needs 90.0 GiB; held by python3 (pid 4711, 70.0 GiB), Xorg (pid 12)",
+            "GPU 0 has 12 GiB of VRAM free, it needs 90 GiB; held by python3 (pid 4711, 70 GiB), Xorg (pid 12)",
         ),
         (wants(("1", 90)), ""),
-        (wants(("0", 10), ("1", 95)), "GPU 1 has 94.0 GiB of VRAM free, it needs 95.0 GiB"),
-        (wants(("GPU-00", 13)), "GPU 0 has 12.0 GiB of VRAM free, it needs 13.0 GiB; held by"),
+        (wants(("0", 10), ("1", 95)), "GPU 1 has 94 GiB of VRAM free, it needs 95 GiB"),
+        (wants(("GPU-00", 13)), "GPU 0 has 12 GiB of VRAM free, it needs 13 GiB; held by"),
         (wants(("", 90)), ""),  # there is one that has it
-        (wants(("", 95)), "no GPU has enough free: GPU 1 has 94.0 GiB of VRAM free, it needs 95.0 GiB"),
-        (wants(("1", 90), ("", 20)), "no GPU has enough free: GPU 0 has 12.0 GiB of VRAM free, it needs 20.0 GiB"),
+        (wants(("", 95)), "no GPU has enough free: GPU 1 has 94 GiB of VRAM free, it needs 95 GiB"),
+        (wants(("1", 90), ("", 20)), "no GPU has enough free: GPU 0 has 12 GiB of VRAM free, it needs 20 GiB"),
         (wants(("7", 1)), ""),  # no waiting makes it appear
         (wants(("0", 97)), ""),
-        (wants(("7", 1), ("0", 13)), "GPU 0 has 12.0 GiB"),
+        (wants(("7", 1), ("0", 13)), "GPU 0 has 12 GiB"),
     ],
 )
 def test_what_is_short_is_named_with_its_holders(pairs, said):
@@ -62,7 +62,7 @@ def test_only_the_largest_holders_are_named():
     usage = Usage((gpu(0, 0, *((pid, pid) for pid in range(1, 8))),))
     said = short(wants(("", 1)), usage, name)
     assert said.startswith("GPU 0 has 0 B of VRAM free")
-    held = "held by a process (pid 7, 7.0 GiB), a process (pid 6, 6.0 GiB), a process (pid 5, 5.0 GiB), 4 more"
+    held = "held by a process (pid 7, 7 GiB), a process (pid 6, 6 GiB), a process (pid 5, 5 GiB), 4 more"
     assert said.endswith(held)
 
 
@@ -71,11 +71,11 @@ def test_only_the_largest_holders_are_named():
     [
         (("0", 90), ""),
         (("", 96), ""),
-        (("7", 1), "There is no GPU 7 on this machine, and it needs 1.0 GiB on it: it is not waited for."),
+        (("7", 1), "There is no GPU 7 on this machine, and it needs 1 GiB on it: it is not waited for."),
         (("GPU-ff", 1), "There is no GPU GPU-ff on this machine"),
-        (("1", 1), "GPU 1 does not say what it has free (GPU is lost), and it needs 1.0 GiB: it is not waited for."),
-        (("0", 97), "GPU 0 never has more than 96.0 GiB free, and it needs 97.0 GiB"),
-        (("", 97), "No GPU of this machine ever has more than 96.0 GiB free, and it needs 97.0 GiB"),
+        (("1", 1), "GPU 1 does not say what it has free (GPU is lost), and it needs 1 GiB: it is not waited for."),
+        (("0", 97), "GPU 0 never has more than 96 GiB free, and it needs 97 GiB"),
+        (("", 97), "No GPU of this machine ever has more than 96 GiB free, and it needs 97 GiB"),
         (("MIG-0", 1), "MIG-0 is a slice of a GPU"),
     ],
 )
@@ -90,17 +90,17 @@ def test_what_cannot_be_waited_for_is_a_doubt_and_nothing_waits(pair, said):
 def test_what_the_driver_keeps_for_itself_is_never_free(which):
     usage = Usage((gpu(0, 95, total=96, reserved=1),))
     assert doubts(wants((which, 95)), usage) == ()
-    said = "more than 95.0 GiB free, and it needs 96.0 GiB: it is not waited for."
+    said = "more than 95 GiB free, and it needs 96 GiB: it is not waited for."
     assert doubts(wants((which, 96)), usage)[0].endswith(said)
     assert short(wants((which, 96)), usage, name) == ""
 
 
 def test_memory_that_nobody_holds_by_name_is_said_to_be_so():
     usage = Usage((gpu(0, 12, total=96, reserved=1),))
-    nobody = "it needs 90.0 GiB; the driver names nobody who holds the rest"
+    nobody = "it needs 90 GiB; the driver names nobody who holds the rest"
     assert short(wants(("0", 90)), usage, name).endswith(nobody)
     reserved_only = Usage((gpu(0, 12, total=13, reserved=1),))
-    assert short(wants(("0", 5), ("", 8)), reserved_only, name).endswith("it needs 8.0 GiB")
+    assert short(wants(("0", 5), ("", 8)), reserved_only, name).endswith("it needs 8 GiB")
 
 
 def test_without_a_driver_one_sentence_says_why():
@@ -154,7 +154,7 @@ def held(driver, proc, needs=None, before=OLD, *, asks=True):
 
 def test_a_container_that_asks_for_a_gpu_waits_for_the_processes_of_the_one_before(proc):
     driver = Driver(gpu(0, 9, (12, 1), (13, 1), (4711, 70)))
-    said = "GPU 0 is still used by the container before: python3 (pid 4711, 70.0 GiB)"
+    said = "GPU 0 is still used by the container before: python3 (pid 4711, 70 GiB)"
     assert held(driver, proc) == said
     assert held(driver, proc, before=OTHER) == "", "whose they are is not known: nothing is waited for"
     assert held(Driver(gpu(0, 9, (12, 1))), proc) == ""

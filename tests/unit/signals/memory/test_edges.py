@@ -4,23 +4,17 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from pathlib import Path
-
-import pytest
 
 from supervisor.facts import Container
 from supervisor.kernel.tree import KernelFiles
 from supervisor.signals.memory.edges import Edges, Paths
 from supervisor.signals.memory.kills import Events
 from supervisor.signals.memory.sources import AGAIN
-from tests.support.memory_news import KEY, OWN, Heard, second, soon
+from tests.support.memory_news import OWN, Heard, second, soon
 
 NOWHERE = Paths("/proc/none/memory", "/proc/none/swaps", "/proc/none/kmsg", "/proc/none")
-
-
-@pytest.fixture
-def heard() -> Heard:
-    return Heard()
 
 
 @contextlib.asynccontextmanager
@@ -31,6 +25,10 @@ async def running(edges: Edges) -> AsyncIterator[None]:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+def said(edges: Edges, name: str) -> str:
+    return next(one.text for one in edges.sources() if one.name == name)
 
 
 async def test_without_anything_every_source_says_why(heard: Heard) -> None:
@@ -53,8 +51,8 @@ async def test_the_group_that_stands_for_the_machine_is_watched_once_it_is_there
         assert edges._machine == {}
         (tmp_path / "box").mkdir()
         (tmp_path / "box" / "memory.current").write_text("5\n")
-        edges.changed()
-        await soon(lambda: bool(edges._machine))
+        edges.look()
+        assert bool(edges._machine)
         events = next(one for one in edges._sources if isinstance(one, Events))
         assert events.watches == {}, "it counts what its containers count"
         assert "0 containers" in events.source().text
@@ -76,6 +74,64 @@ async def test_one_that_breaks_takes_no_other_down(heard: Heard) -> None:
         edges.look()
         assert edges.faults == 2
         assert found["events"].live
+
+
+async def test_a_container_that_came_is_armed_at_once_and_other_news_of_containers_cost_no_look(heard: Heard) -> None:
+    there: list[Container] = []
+    looks: list[int] = []
+
+    class Kernel(KernelFiles):
+        def read(self, path: str) -> bytes:
+            looks.append(len(there))
+            return super().read(path)
+
+    edges = Edges(heard.submit, heard.clock, heard.wake, lambda: there, tree=Kernel(), paths=NOWHERE)
+    async with running(edges):
+        there.append(Container(OWN, "one", "", "", pid=7, status="running"))
+        edges.changed()
+        await soon(lambda: looks == [1])
+        there[0] = replace(there[0], name="renamed")
+        edges.changed()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        heard.clock.advance(AGAIN)
+        there.append(Container("b2" * 32, "two", "", "", pid=8, status="running"))
+        edges.changed()
+        await soon(lambda: looks == [1, 2, 2])
+
+
+async def test_a_container_that_came_is_read_at_once_and_many_that_come_once_a_second(heard: Heard) -> None:
+    class Kernel(KernelFiles):
+        """Every process is in a container's group of version 1, of which nothing can be watched."""
+
+        def read(self, path: str) -> bytes:
+            return f"4:memory:/docker/{path.split('/')[2]:0>64}\n".encode()
+
+        def exists(self, path: str) -> bool:
+            return path.endswith("memory.usage_in_bytes")
+
+    there: list[Container] = []
+    edges = Edges(heard.submit, heard.clock, heard.wake, lambda: there, tree=Kernel(), paths=NOWHERE)
+    edges._sources = ()
+    edges.look()
+    assert heard.wakes == 0
+    for pid in range(1, 101):
+        there.append(Container(f"{pid:0>64}", "", "", "", pid=pid, status="running"))
+        edges.look()
+        assert heard.wakes > 0, "the first one at once"
+        heard.clock.advance(0.1)
+    assert len(edges._groups) == 100
+    assert 9 <= heard.wakes <= 11, "each is read within a second"
+    heard.clock.advance(5.0)
+    edges.look()
+    edges.look()
+    assert heard.wakes <= 12
+
+
+async def test_a_listener_of_the_log_that_fails_is_counted(heard: Heard) -> None:
+    edges = Edges(heard.submit, heard.clock, heard.wake, tuple, paths=NOWHERE)
+    edges.log.faults = 3
+    assert edges.faults == 3
 
 
 async def test_containers_come_and_go_and_nothing_stays_open(heard: Heard, tmp_path: Path) -> None:
@@ -107,11 +163,10 @@ async def test_containers_come_and_go_and_nothing_stays_open(heard: Heard, tmp_p
         there.append(Container(OWN, "one", "", "", pid=7, status="running"))
         there.append(Container("b2" * 32, "stopped", "", ""))
         edges.changed()
-        await soon(lambda: set(edges._groups) == {KEY})
-        assert edges._groups[KEY].version == 2
+        await soon(lambda: f"There is no /sys/fs/cgroup/docker/{OWN}/memory.events." == said(edges, "events"))
         there.clear()
         edges.changed()
-        await soon(lambda: edges._groups == {})
+        await soon(lambda: "; 0 containers." in said(edges, "events"))
         assert len(os.listdir("/proc/self/fd")) == before + 1, "only the one inotify of all"
     tree.close()
     assert len(os.listdir("/proc/self/fd")) == before

@@ -2,7 +2,6 @@
 
 import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,23 +12,13 @@ from supervisor.kernel.log import KernelLog
 from supervisor.kernel.tree import KernelFiles
 from supervisor.signals.memory.kills import LOOKS, Events, Log, counts
 from supervisor.signals.memory.sources import AGAIN, Key
-from tests.support.memory_news import KEY, OWN, First, Heard, first_group, second, soon
+from tests.support.memory_news import KEY, OWN, First, Heard, second, soon
 
 LINES = (
     f"oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset={OWN},mems_allowed=0,oom_memcg=/docker/{OWN},"
     f"task_memcg=/docker/{OWN},task=awk,pid=99,uid=0",
     "Memory cgroup out of memory: Killed process 99 (awk) total-vm:1kB, anon-rss:1kB, file-rss:1kB",
 )
-
-
-@pytest.fixture
-def heard() -> Heard:
-    return Heard()
-
-
-@pytest.fixture
-def first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[First]:
-    yield from first_group(tmp_path, monkeypatch)
 
 
 async def test_a_kill_is_told_once_though_the_edge_comes_before_it(heard: Heard, first: First) -> None:
@@ -57,6 +46,19 @@ async def test_a_kill_without_an_edge_is_found_by_the_round(heard: Heard, first:
     source.look(1.0, {KEY: first.place})
     assert heard.ooms == [("events", OWN, 2, "")]
     assert heard.wakes == 1
+    source.close()
+
+
+async def test_a_limit_that_is_not_its_own_is_not_said_to_be(heard: Heard, first: First) -> None:
+    """Version 1 signals a group whose limit was met to everything below it, with a limit or without."""
+    source = Events(heard.clock, heard.submit, heard.wake, KernelFiles())
+    first.says(limit=0x7FFFFFFFFFFFF000)
+    source.look(0.0, {KEY: first.place})
+    ((number, _file),) = first.asked()
+    first.counts(under=1, kills=1)
+    os.eventfd_write(number, 1)
+    await heard.until(lambda: bool(heard.facts))
+    assert heard.ooms == [("events", OWN, 1, "")]
     source.close()
 
 

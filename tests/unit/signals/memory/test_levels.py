@@ -1,7 +1,6 @@
 """Levels of limits, pressure and swap as sources, on files in a folder."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,17 +10,7 @@ from supervisor.kernel.tree import KernelFiles
 from supervisor.signals.memory import levels
 from supervisor.signals.memory.levels import Pressure, Swaps, Thresholds
 from supervisor.signals.memory.sources import AGAIN
-from tests.support.memory_news import KEY, First, Heard, first_group, soon
-
-
-@pytest.fixture
-def heard() -> Heard:
-    return Heard()
-
-
-@pytest.fixture
-def first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[First]:
-    yield from first_group(tmp_path, monkeypatch)
+from tests.support.memory_news import KEY, First, Heard, soon
 
 
 async def test_thresholds_wake_on_the_way_up_once_each(heard: Heard, first: First) -> None:

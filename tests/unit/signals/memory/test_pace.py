@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.signals.memory.pace import LEAST, SHARE, STILL, Margin, interval
+from supervisor.signals.memory.pace import FASTEST, LEAST, SHARE, STILL, Margin, interval
 
 CALM = 5.0
 GIB = 2.0**30
@@ -39,9 +39,18 @@ def test_one_container_at_its_limit_is_no_alarm_while_it_stands_still() -> None:
 def test_it_gets_shorter_at_once_and_longer_slowly() -> None:
     fast = interval([Margin(2 * GIB, 8 * GIB, GIB, machine=True)], CALM, 0.001, CALM)
     assert fast == LEAST
-    calm = Margin(8 * GIB, 8 * GIB, machine=True)
+    calm = Margin(80 * GIB, 80 * GIB, machine=True)
     assert interval([calm], fast, 0.001, CALM) < 2 * fast
     assert settled(calm, before=fast) == CALM
+
+
+@pytest.mark.parametrize("left", [1.0, 2 * GIB, 10 * GIB, 25 * GIB])
+def test_no_machine_is_filled_between_two_readings(left: float) -> None:
+    """A program that takes memory as fast as the kernel gives it, out of the calm: the next reading comes before it
+    has everything. (A third of a small machine is gone in less than five seconds.)"""
+    pause = settled(Margin(left, 2.5 * left, machine=True))
+    assert pause <= max(LEAST, left / FASTEST)
+    assert settled(Margin(left, 2.5 * left)) == CALM, "a container at its limit fails alone"
 
 
 @pytest.mark.parametrize("cost", [0.0, 0.002, 0.05, 60.0])

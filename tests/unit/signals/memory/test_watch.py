@@ -2,14 +2,15 @@
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 import pytest
 
-from supervisor.facts import Container, Fact, MemorySource, OomSeen, Readings, labels
+from supervisor.facts import Container, EngineEvent, Fact, MemorySource, OomSeen, Readings, labels
 from supervisor.kernel.groups import ROOT
-from supervisor.kernel.host import MEMINFO, NODES, PRESSURE, SWAPS, VMSTAT, Machine
+from supervisor.kernel.host import MEMINFO, NODES, SWAPS, VMSTAT, Machine
+from supervisor.kernel.pressure import MACHINE as PRESSURE
 from supervisor.lab.loop import SimLoop
 from supervisor.signals.memory import series
 from supervisor.signals.memory.watch import GAP, MemoryWatch, in_memory
@@ -42,8 +43,8 @@ class Bench:
         return container
 
     def left(self, share: float) -> None:
-        """So much of the memory is available."""
-        self.files.files[MEMINFO] = f"MemTotal: 1000000 kB\nMemAvailable: {int(1e6 * share)} kB\nSwapTotal: 0 kB\n"
+        """So much of the memory of a machine of 100 GB is available."""
+        self.files.files[MEMINFO] = f"MemTotal: 100000000 kB\nMemAvailable: {int(1e8 * share)} kB\nSwapTotal: 0 kB\n"
 
     def kills(self, machine: int, **groups: int) -> None:
         """What the counters of kills say."""
@@ -177,7 +178,7 @@ def test_each_source_fails_alone(bench: Bench) -> None:
 def test_swap_is_named(bench: Bench) -> None:
     assert "No swap is switched on." in [one.text for one in bench.read().sources]
     bench.files.files[SWAPS] = "Filename Type Size Used Priority\n/swapfile file 67108860 0 -2\n"
-    assert "Swap: /swapfile (64.0 GiB)." in [one.text for one in bench.read().sources]
+    assert "Swap: /swapfile (64 GiB)." in [one.text for one in bench.read().sources]
 
 
 def test_groups_that_cannot_be_seen_are_said_so_with_the_cure(bench: Bench) -> None:
@@ -372,6 +373,28 @@ def test_an_edge_has_it_read_at_once_but_not_more_than_twenty_times_a_second(ben
     assert all(b.mono - a.mono >= GAP - 1e-9 for a, b in zip(bench.readings, bench.readings[1:], strict=False))
 
 
+def test_whoever_wakes_it_again_and_again_gets_no_more_than_a_part_of_the_time(bench: Bench) -> None:
+    class Slow(Machine):
+        """A machine of so many containers that one look takes 100 ms."""
+
+        def vmstat(self) -> Mapping[str, float]:
+            bench.loop.clock.advance(0.1)
+            return super().vmstat()
+
+    bench.watch._machine = Slow(bench.files)
+
+    async def story() -> None:
+        task = asyncio.ensure_future(bench.watch.run())
+        for _ in range(200):
+            await asyncio.sleep(0.05)
+            bench.watch.wake()
+        task.cancel()
+
+    bench.play(story)
+    assert len(bench.readings) * 0.1 <= 0.25 * bench.loop.clock.mono()
+    assert len(bench.readings) > 10, "and it is read all the same"
+
+
 def test_a_fuse_or_a_limit_near_its_end_is_looked_at_more_often(bench: Bench) -> None:
     bench.left(0.8)
     bench.add(ONE, 7)
@@ -389,3 +412,23 @@ def test_swap_that_is_going_is_looked_at_more_often(bench: Bench) -> None:
         )
         bench.read()
     assert bench.watch.pause < 1.0
+
+
+def test_what_an_engine_says_of_memory_is_read_at_once(bench: Bench) -> None:
+    def event(kind: str) -> EngineEvent:
+        return EngineEvent(bench.loop.clock.wall(), bench.loop.clock.mono(), "docker", "container", ONE, kind, 1)
+
+    async def story() -> None:
+        heard = bench.watch.heard(bench.facts.append)
+        running = asyncio.ensure_future(bench.watch.run())
+        await asyncio.sleep(1)
+        bench.facts.clear()
+        heard(event("die"))
+        await asyncio.sleep(1)
+        assert bench.readings == []
+        heard(event("oom"))
+        await asyncio.sleep(GAP)
+        assert [type(fact) for fact in bench.facts] == [EngineEvent, EngineEvent, Readings], "handed on, and first"
+        running.cancel()
+
+    bench.play(story)

@@ -7,6 +7,9 @@ import asyncio
 
 import pytest
 
+from supervisor.actions.memory import holding
+from supervisor.facts import EngineEvent
+from supervisor.journal import Journal
 from supervisor.lab.engine import Behaviour
 from supervisor.lab.kernel_load import SimLoad
 from tests.sim.memory import MemoryWatcher, held
@@ -185,6 +188,22 @@ def test_after_a_kill_an_engine_that_is_not_there_holds_nobody_up():
     tell(story)
 
 
+def test_where_the_journal_was_lost_people_are_told_what_stands_still_and_can_end_it():
+    async def story(stage):
+        await stage.ask("freeze", **{"for": "2m"})
+        await stage.world.run(5)
+        await stage.kill()
+        stage.world.disk = Journal.open(None, stage.clock)
+        await stage.begin()
+        await stage.until(lambda: stage.alert("ServiceFrozen"), 900, "ServiceFrozen")
+        assert frozen(stage), "nobody knows who let it stand still: a person, perhaps"
+        await stage.ask("thaw")
+        await stage.world.run(5)
+        assert not frozen(stage)
+
+    tell(story)
+
+
 def test_an_orderly_end_of_ours_lets_go_and_says_so():
     async def story(stage):
         await stage.ask("freeze", **{"for": "1h"})
@@ -233,6 +252,78 @@ def test_a_kernel_that_does_not_let_go_is_asked_again():
         await stage.world.run(90)
         assert frozen(stage)
         stage.world.kernel.fault = lambda operation, path: 0
+        await stage.world.run(60)
+        assert not frozen(stage)
+
+    tell(story)
+
+
+@pytest.mark.parametrize("verb", ["freeze", "fuse"])
+def test_a_mistake_of_our_own_right_after_it_leaves_nothing_held(monkeypatch, verb):
+    before = holding.told
+
+    def mistaken(hand, *memory, **figures):
+        if hand.plan.verb == verb:
+            raise KeyError("a defect")
+        return before(hand, *memory, **figures)
+
+    monkeypatch.setattr(holding, "told", mistaken)
+
+    async def story(stage):
+        await stage.ask(verb, **{"for": "1h"})
+        await stage.world.run(15)
+        assert stage.outcome(verb).body["reason"] == "degraded"
+        assert not frozen(stage)
+        assert high(stage) == float("inf")
+
+    tell(story)
+
+
+def test_after_a_clock_that_was_put_back_a_docker_stop_is_heard_all_the_same():
+    async def story(stage):
+        await stage.ask("freeze", **{"for": "1h"})
+        await stage.world.run(5)
+        stage.clock.jump(-28800.0)
+        await stage.world.run(5)
+        stage.engine.human_stop("box-oracle-1", grace=600.0)
+        await stage.world.run(5)
+        assert not frozen(stage)
+
+    tell(story, groups=1)
+
+
+def test_a_clock_that_is_put_back_in_the_midst_of_it_makes_it_no_longer():
+    async def story(stage):
+        def back(operation, path):
+            writes.append(path) if operation == "write" else None
+            if len(writes) == 3:  # asked twice whether it may be written, then it is
+                writes.append("")
+                stage.clock.jump(-28800.0)
+            return 0
+
+        begun, writes = stage.clock.wall(), []
+        stage.world.kernel.fault = back
+        await stage.ask("freeze", **{"for": "1m"})
+        await stage.world.run(5)
+        assert stage.clock.wall() < begun
+        assert frozen(stage)
+        await stage.world.run(70)
+        assert not frozen(stage)
+
+    tell(story)
+
+
+def test_late_news_of_the_start_of_this_very_run_ends_no_hold():
+    async def story(stage):
+        await stage.ask("freeze", **{"for": "1m"})
+        await stage.world.run(5)
+        box = stage.box()
+        at = round((box.started_at + 0.2) * 1e9)
+        now, mono = stage.clock.wall(), stage.clock.mono()
+        stage.life.core.submit(EngineEvent(now, mono, "sim", "container", box.id, "start", at))
+        await stage.world.run(5)
+        assert frozen(stage)
+        assert len(stage.snapshot.holds) == 1
         await stage.world.run(60)
         assert not frozen(stage)
 
