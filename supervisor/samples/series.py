@@ -116,9 +116,10 @@ class Series:
     def put(self, ms: int, value: float, force: bool = False) -> bool:
         """Append one sample; False if it is older than what was already asked for. Several in one millisecond are
         spread over the next ones, so that a burst of events keeps every value."""
-        if ms < self._asked and not force:
+        if ms >= self._asked:
+            self._asked = ms
+        elif not force:
             return False
-        self._asked = max(ms, self._asked)
         last = self.times[-1] if self.times else ms - 1
         self.times.append(ms if ms > last else last + 1)
         self.values.append(value)

@@ -129,7 +129,8 @@ class Store:
     def _took(self, series: Series, touched: list[Series]) -> None:
         touched.append(series)
         time = series.times[-1]
-        self.newest = max(self.newest, time)
+        if time > self.newest:
+            self.newest = time
         if len(self._unread) >= _UNREAD:
             self._unread.popleft()
             self.counts["samples_unrecorded"] += 1

@@ -61,7 +61,7 @@ def test_a_sample_with_the_value_of_the_one_before_is_news_only_where_more_than_
     box.put(streak=1, other=1)
     box.wait(70)
     box.put(streak=1)
-    box.now += 5
+    box.now += 4
     box.engine.arrived("c", box.store.append(box.now, [Sample(labels("streak"), 1.0)]), box.now)
     assert box.engine.evaluate(box.now).evaluated == again
 
@@ -90,11 +90,12 @@ def test_of_a_burst_the_first_may_be_the_news_and_after_a_gap_the_same_value_is(
     box.wait(400)
     box.put(x=1)
     assert [(at, state) for at, _name, _before, state in box.log] == [(1300.0, "firing"), (1400.0, "resolved")]
-    box = Box(rule("x > 5"))
-    box.put(x=9)
-    box.wait(400)
-    box.put(x=9)
-    assert [state for _at, _name, _before, state in box.log] == ["firing", "resolved", "firing"]
+    for hold, states in (("0s", ["firing", "resolved", "firing"]), ("10m", ["pending", "dropped", "pending"])):
+        box = Box(rule("x > 5", for_=hold))
+        box.put(x=9)
+        box.wait(330)  # expired, and not forgotten yet
+        box.put(x=9)
+        assert [state for _at, _name, _before, state in box.log] == states
 
 
 def test_for_fires_at_its_very_deadline_and_lookback_resolves_at_its_very_end() -> None:
