@@ -27,9 +27,9 @@ from supervisor.kernel.host import Machine
 from supervisor.kernel.tree import Tree
 from supervisor.lab.broker import SimBrokerWorld
 from supervisor.lab.engine import SimEngine
-from supervisor.lab.kernel import SimKernel
-from supervisor.lab.kernel_dockerd import KernelDockerd
-from supervisor.lab.kernel_machine import Version
+from supervisor.lab.kernel.dockerd import KernelDockerd
+from supervisor.lab.kernel.machine import Version
+from supervisor.lab.kernel.sim import SimKernel
 from supervisor.lab.loop import SimLoop
 from supervisor.lab.prober import SimProber
 from supervisor.lab.requests import SimFolder

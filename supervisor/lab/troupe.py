@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from supervisor.facts import Decision
 from supervisor.lab.engine import Behaviour, SimImage
 from supervisor.lab.house import SimWorld
-from supervisor.lab.kernel_load import SimLoad
+from supervisor.lab.kernel.load import SimLoad
 
 WELL = Behaviour(healthy_after=1.0)
 """a container that runs, and passes its health check a second after each start"""

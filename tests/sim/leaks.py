@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from supervisor.lab.house import SimWorld
-from supervisor.lab.kernel_load import SimLoad
+from supervisor.lab.kernel.load import SimLoad
 from tests.sim.memory import MemoryWatcher, held
 from tests.sim.troubles import Service
 

@@ -12,7 +12,7 @@ from supervisor.incidents import guard
 from supervisor.journal.codec import load
 from supervisor.lab.engine import SimContainer
 from supervisor.lab.house import SimWorld
-from supervisor.lab.kernel_group import SimGroup
+from supervisor.lab.kernel.group import SimGroup
 from supervisor.services import OP_LABEL
 from supervisor.verbs import GENTLE
 

@@ -14,9 +14,9 @@ from unittest.mock import patch
 from supervisor.facts import OomSeen
 from supervisor.kernel.oomlines import OomLines, container_of
 from supervisor.lab.house import SimWorld
-from supervisor.lab.kernel_load import SimLoad
-from supervisor.lab.kernel_machine import Death
-from supervisor.lab.kernel_reclaim import oom
+from supervisor.lab.kernel.load import SimLoad
+from supervisor.lab.kernel.machine import Death
+from supervisor.lab.kernel.reclaim import oom
 from supervisor.services.oom.merge import Ooms
 from tests.sim.troubles import Service
 

@@ -20,7 +20,7 @@ from supervisor.facts import Alert, Container, Decision, Json, Plan, Service, Sn
 from supervisor.journal import Row
 from supervisor.lab.engine import Behaviour, SimImage
 from supervisor.lab.house import Life, SimWorld
-from supervisor.lab.kernel_machine import Version
+from supervisor.lab.kernel.machine import Version
 from supervisor.lab.loop import SimLoop
 from supervisor.services import is_temp
 from tests.sim.invariants import Watcher, at_rest, budget

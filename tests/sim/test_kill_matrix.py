@@ -21,7 +21,7 @@ NAME = "box-oracle-1"
 ENDS = ("action.verified", "action.rolled_back", "action.degraded", "action.failed")
 EARLY = ("action.ended_early",)
 SLICES = 6
-DOUBLES = 60
+DOUBLES = 40
 """pairs of points, spread evenly over all pairs, that are tried for each story"""
 FAULTS = (
     Fault.refuse(),

@@ -11,7 +11,7 @@ from supervisor.actions.memory import holding
 from supervisor.facts import EngineEvent
 from supervisor.journal import Journal
 from supervisor.lab.engine import Behaviour
-from supervisor.lab.kernel_load import SimLoad
+from supervisor.lab.kernel.load import SimLoad
 from tests.sim.memory import MemoryWatcher, held
 from tests.sim.stage import Stage, play, read
 

@@ -13,7 +13,7 @@ from functools import cache
 import pytest
 
 from supervisor.lab.engine import Behaviour
-from supervisor.lab.kernel_load import SimLoad
+from supervisor.lab.kernel.load import SimLoad
 from tests.sim.memory import MemoryWatcher, held
 from tests.sim.stage import Stage, play, read
 

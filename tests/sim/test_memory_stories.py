@@ -4,7 +4,7 @@ to the end. The large one is never touched, and the kernel never has to kill any
 import pytest
 
 from supervisor.lab.engine import Behaviour
-from supervisor.lab.kernel_load import SimLoad
+from supervisor.lab.kernel.load import SimLoad
 from tests.sim.memory import MemoryWatcher, held
 from tests.sim.stage import Stage, play, read
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from supervisor.lab.kernel_load import SimLoad
+from supervisor.lab.kernel.load import SimLoad
 from tests.sim.ooms import facts, kill
 from tests.sim.stage import OWNED, Stage, compose, play
 

@@ -7,10 +7,10 @@ from supervisor.facts import Container  # noqa: E402 - after its asserts were ma
 from supervisor.kernel.hands import ControlGroups  # noqa: E402
 from supervisor.lab.engine import SimEngine  # noqa: E402
 from supervisor.lab.images import Behaviour, SimImage  # noqa: E402
-from supervisor.lab.kernel import SimKernel  # noqa: E402
-from supervisor.lab.kernel_dockerd import KernelDockerd  # noqa: E402
-from supervisor.lab.kernel_load import SimLoad  # noqa: E402
-from supervisor.lab.kernel_machine import Version  # noqa: E402
+from supervisor.lab.kernel.dockerd import KernelDockerd  # noqa: E402
+from supervisor.lab.kernel.load import SimLoad  # noqa: E402
+from supervisor.lab.kernel.machine import Version  # noqa: E402
+from supervisor.lab.kernel.sim import SimKernel  # noqa: E402
 from supervisor.lab.loop import SimLoop  # noqa: E402
 from tests.support.groups_suite import CHECKS, MIB, Check  # noqa: E402
 

@@ -11,9 +11,9 @@ from supervisor.clock import ManualClock, SystemClock
 from supervisor.errors import GroupError, NotFound
 from supervisor.facts import Container
 from supervisor.kernel.hands import ControlGroups, owned
-from supervisor.lab.kernel import SimKernel
-from supervisor.lab.kernel_load import SimLoad
-from supervisor.lab.kernel_machine import Version
+from supervisor.lab.kernel.load import SimLoad
+from supervisor.lab.kernel.machine import Version
+from supervisor.lab.kernel.sim import SimKernel
 from supervisor.lab.loop import SimLoop
 
 MIB = 2.0**20

@@ -12,9 +12,9 @@ from supervisor.facts import GroupMemory
 from supervisor.kernel import groups
 from supervisor.kernel.host import Machine
 from supervisor.kernel.oomlines import Kill, OomLines
-from supervisor.lab.kernel import SimKernel
-from supervisor.lab.kernel_load import SimLoad
-from supervisor.lab.kernel_machine import Death, Version
+from supervisor.lab.kernel.load import SimLoad
+from supervisor.lab.kernel.machine import Death, Version
+from supervisor.lab.kernel.sim import SimKernel
 
 MIB, GIB = 2.0**20, 2.0**30
 A, B, C = "a" * 64, "b" * 64, "c" * 64

@@ -9,10 +9,10 @@ import pytest
 from supervisor.facts import EngineEvent
 from supervisor.lab.engine import SimEngine
 from supervisor.lab.images import Behaviour, SimImage
-from supervisor.lab.kernel import SimKernel
-from supervisor.lab.kernel_dockerd import KernelDockerd
-from supervisor.lab.kernel_load import SimLoad
-from supervisor.lab.kernel_machine import Version
+from supervisor.lab.kernel.dockerd import KernelDockerd
+from supervisor.lab.kernel.load import SimLoad
+from supervisor.lab.kernel.machine import Version
+from supervisor.lab.kernel.sim import SimKernel
 from supervisor.lab.loop import SimLoop
 
 MIB, GIB = 2.0**20, 2.0**30

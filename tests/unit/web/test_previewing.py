@@ -9,7 +9,7 @@ from supervisor.facts import Command, Json
 from supervisor.kernel.hands import ControlGroups
 from supervisor.lab.boxes import SimImage
 from supervisor.lab.house import Life, SimWorld
-from supervisor.lab.kernel_load import SimLoad
+from supervisor.lab.kernel.load import SimLoad
 from supervisor.lab.loop import SimLoop
 from supervisor.rules import RuleSet
 from supervisor.web.previewing import Foresight

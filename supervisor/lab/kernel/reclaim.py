@@ -1,14 +1,14 @@
 """What the simulated kernel does when memory is short: drop page cache, swap out, throttle, and kill the biggest.
 
-From: lab/kernel.py, after each step of time and each write. To: the groups' pages and counters, and `on_death`.
+From: sim.py, after each step of time and each write. To: the groups' pages and counters, and `on_death`.
 """
 
 import math
 
-from supervisor.lab.kernel_group import NEAR, SimGroup
-from supervisor.lab.kernel_load import SimLoad
-from supervisor.lab.kernel_machine import Death, SimMachine
-from supervisor.lab.kernel_text import PAGE, oom_log
+from supervisor.lab.kernel.group import NEAR, SimGroup
+from supervisor.lab.kernel.load import SimLoad
+from supervisor.lab.kernel.machine import Death, SimMachine
+from supervisor.lab.kernel.text import PAGE, oom_log
 
 LEFT = 5.0 * 2**20
 """bytes that a container still has whose child was killed"""

@@ -1,6 +1,6 @@
 """A simulated engine whose containers have control groups in a simulated kernel: both obey each other.
 
-From: lab/dockerd.py (containers that begin, end and are paused) and lab/kernel.py (kills, freezes). To: the same two.
+From: lab/dockerd.py (containers that begin, end and are paused) and sim.py (kills, freezes). To: the same two.
 What stands frozen does not end, answers nothing and fails its health check; version 1's freezer holds even SIGKILL.
 Who is told of a kill was tried out with a real engine (`_told`).
 """
@@ -11,10 +11,10 @@ from collections.abc import Callable
 from supervisor.clock import Clock
 from supervisor.lab.boxes import SimContainer
 from supervisor.lab.dockerd import SimDockerd
-from supervisor.lab.kernel import SimKernel
-from supervisor.lab.kernel_load import SimLoad
-from supervisor.lab.kernel_machine import Death
-from supervisor.lab.kernel_writes import freeze
+from supervisor.lab.kernel.load import SimLoad
+from supervisor.lab.kernel.machine import Death
+from supervisor.lab.kernel.sim import SimKernel
+from supervisor.lab.kernel.writes import freeze
 from supervisor.lab.timers import Timer
 
 _NS = 1e9

@@ -1,6 +1,6 @@
 """What a simulated container does with memory: how much it has, of what kind, and how it grows.
 
-From: tests and simulated worlds. To: lab/kernel_group.py, which lives by it under the kernel's rules.
+From: tests and simulated worlds. To: group.py, which lives by it under the kernel's rules.
 """
 
 import math

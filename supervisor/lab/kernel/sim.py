@@ -1,6 +1,6 @@
 """A simulated Linux kernel: kernel.tree.Tree over /proc and control groups, with the kernel's rules about memory.
 
-From: containers with a SimLoad each (lab/kernel_dockerd.py brings those of a simulated engine), and what is written
+From: containers with a SimLoad each (dockerd.py brings those of a simulated engine), and what is written
 to its files. To: whoever reads the files, and `machine.on_death` for what it kills. Nothing runs by itself: it is
 brought up to the clock's present whenever it is looked at, through every instant at which something changes.
 
@@ -13,12 +13,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 
 from supervisor.clock import Clock
-from supervisor.lab import kernel_files as files
-from supervisor.lab.kernel_group import NEAR, SOON, SimGroup
-from supervisor.lab.kernel_load import SimLoad
-from supervisor.lab.kernel_machine import Memory, SimMachine, Version
-from supervisor.lab.kernel_reclaim import reclaimable, settle
-from supervisor.lab.kernel_writes import write
+from supervisor.lab.kernel import files
+from supervisor.lab.kernel.group import NEAR, SOON, SimGroup
+from supervisor.lab.kernel.load import SimLoad
+from supervisor.lab.kernel.machine import Memory, SimMachine, Version
+from supervisor.lab.kernel.reclaim import reclaimable, settle
+from supervisor.lab.kernel.writes import write
 
 SYSTEM = 2.0 * 2**30
 """bytes that everything takes that is in no container"""

@@ -1,6 +1,6 @@
 """Which files the simulated kernel has, and what they show.
 
-From: lab/kernel.py (a path). To: lab/kernel_text.py, and the groups. Version 1 has a tree per controller, version 2
+From: sim.py (a path). To: text.py, and the groups. Version 1 has a tree per controller, version 2
 one, and a hybrid host version 1's and a second one without controllers, in which a group can be frozen all the same.
 """
 
@@ -9,9 +9,9 @@ import math
 import os
 from collections.abc import Callable, Mapping
 
-from supervisor.lab import kernel_text as text
-from supervisor.lab.kernel_group import SimGroup
-from supervisor.lab.kernel_machine import SimMachine, Version
+from supervisor.lab.kernel import text
+from supervisor.lab.kernel.group import SimGroup
+from supervisor.lab.kernel.machine import SimMachine, Version
 
 FS = "/sys/fs/cgroup"
 NODES = "/sys/devices/system/node"

@@ -1,6 +1,6 @@
 """What writing to a file of a simulated control group does, and how the kernel refuses it.
 
-From: lab/kernel.py. To: the groups. As in the kernel, version 1 refuses a limit below what is used (EBUSY), and
+From: sim.py. To: the groups. As in the kernel, version 1 refuses a limit below what is used (EBUSY), and
 version 2 takes it and kills.
 """
 
@@ -9,11 +9,11 @@ import math
 import re
 from collections.abc import Callable
 
-from supervisor.lab.kernel_files import no, place
-from supervisor.lab.kernel_group import NEAR, SimGroup
-from supervisor.lab.kernel_machine import Death, SimMachine
-from supervisor.lab.kernel_reclaim import settle, take
-from supervisor.lab.kernel_text import PAGE
+from supervisor.lab.kernel.files import no, place
+from supervisor.lab.kernel.group import NEAR, SimGroup
+from supervisor.lab.kernel.machine import Death, SimMachine
+from supervisor.lab.kernel.reclaim import settle, take
+from supervisor.lab.kernel.text import PAGE
 
 _SIZES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 Write = Callable[[SimMachine, SimGroup, str, float], int]

@@ -1,13 +1,13 @@
 """The simulated kernel's files as text: /proc, and both versions of control groups, in the kernel's own words.
 
-From: lab/kernel_group.py. To: lab/kernel.py, which serves them under their paths. Pure. The shapes were copied from a
+From: group.py. To: sim.py, which serves them under their paths. Pure. The shapes were copied from a
 6.18 kernel (version 1, and the version 2 part of a hybrid host) and a 6.12 one (version 2).
 """
 
 import math
 from collections.abc import Mapping
 
-from supervisor.lab.kernel_group import SimGroup, Stall
+from supervisor.lab.kernel.group import SimGroup, Stall
 
 PAGE = 4096
 NO_LIMIT = 9223372036854771712

@@ -1,7 +1,7 @@
 """The simulated machine: its control groups, its memory and swap, and what was counted.
 
-From: lab/kernel.py, which owns one. To: lab/kernel_reclaim.py (limits), kernel_files.py (what is shown) and
-kernel_writes.py (what is written).
+From: sim.py, which owns one. To: reclaim.py (limits), files.py (what is shown) and
+writes.py (what is written).
 """
 
 import math
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from supervisor.lab.kernel_group import SimGroup
+from supervisor.lab.kernel.group import SimGroup
 
 Version = Literal[1, 2, "hybrid"]
 Memory = Mapping[str, float] | Callable[[], Mapping[str, float]]

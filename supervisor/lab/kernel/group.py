@@ -1,6 +1,6 @@
 """One simulated control group: its pages, its limits, its counters, and how its processes grow.
 
-From: lab/kernel_load.py (what the process does) and lab/kernel.py (time, reclaim, kills). To: lab/kernel_text.py,
+From: load.py (what the process does) and sim.py (time, reclaim, kills). To: text.py,
 which shows it as the kernel's files.
 """
 
@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from supervisor.lab.kernel_load import KINDS, Ramp, SimLoad
+from supervisor.lab.kernel.load import KINDS, Ramp, SimLoad
 
 NEAR = 1.0
 """bytes: amounts that differ by less are the same"""
