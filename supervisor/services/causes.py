@@ -96,6 +96,11 @@ def of_death(code: int | None) -> Cause:
     return Cause(APP, f"It ended by itself with an error: {how}; see its last lines.")
 
 
+def of_death_unseen() -> Cause:
+    """It died while nobody looked, and runs again: its exit code is lost."""
+    return Cause(ENDED, "It ended by itself while nobody looked, and the engine started it again; see its last lines.")
+
+
 def of_oom(service: str, oom: Oom, budget: MemoryBudget | None = None) -> Cause:
     """The kernel killed it, or a process in it, for want of memory: by the verdict on that kill."""
     return Cause(OOM, words.of_trouble(service, oom, budget))

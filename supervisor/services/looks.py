@@ -131,6 +131,8 @@ def _catch_up(state: State, held: Held, record: Record, missed: int, log: tuple[
         state.tell("container.died", record, container, missed=missed, exit_code=code, **totals, text=text)
         if container.status == "restarting":  # what has ended otherwise may have been stopped
             trouble.died(state, record, code, telling.of_last(state, held, container))
+        elif container.running:
+            trouble.died_unseen(state, record)
     unseen = not held.start_seen and (first or 0 < held.run < container.started_at)
     if container.running and (unseen or missed):
         record.tally.started()

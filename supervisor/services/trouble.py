@@ -27,6 +27,13 @@ def died(state: State, record: Record, code: int | None, oom: Oom | None) -> Non
     record.tally.trouble_at, record.trouble_since = state.at, state.mono
 
 
+def died_unseen(state: State, record: Record) -> None:
+    """It died while nobody looked, and the engine has started it again: what is known of an earlier death says more."""
+    if not record.tally.trouble_told:
+        _set(state, record, causes.of_death_unseen())
+        record.tally.trouble_at, record.trouble_since = state.at, state.mono
+
+
 def was_killed(state: State, record: Record, oom: Oom) -> None:
     """More became known of the kill that its latest death was due to."""
     if record.tally.trouble_told in causes.DEATHS:

@@ -38,6 +38,20 @@ def fails_to_start(world: World, cid: str, error: str) -> None:
     world.look(cid)
 
 
+def test_deaths_that_nobody_saw_are_a_trouble_too(world: World) -> None:
+    """The engine started it again meanwhile: how it ended nobody knows, that it did is certain."""
+    cid = world.run()
+    world._set(cid, restart_count=3, started_at=world.now)
+    world.look(cid)
+    assert told(world) == ("ended", "ended")
+    assert "nobody looked" in world.service().trouble_text
+    world.crash(cid, 139)
+    assert told(world) == ("crash", "crash"), "what is known goes first"
+    world._set(cid, status="running", restart_count=6, started_at=world.now + 1)
+    world.look(cid)
+    assert told(world) == ("crash", "crash")
+
+
 def test_a_death_is_told_at_once_and_forgotten_once_it_ran_well(world: World) -> None:
     cid = world.run()
     assert told(world) == ("", "")
