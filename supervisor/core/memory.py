@@ -183,7 +183,9 @@ def sane(reading: HostReading | None) -> HostReading | None:
     memory = {name: size for name, size in reading.memory.items() if math.isfinite(size)}
     if not memory.get("MemTotal") or "MemAvailable" not in memory:
         return None
-    groups = {one: group for one, group in reading.groups.items() if _finite(group)}
+    groups = reading.groups
+    if not all(map(_finite, groups.values())):
+        groups = {one: group for one, group in groups.items() if _finite(group)}
     return replace(reading, memory=memory, groups=groups)
 
 

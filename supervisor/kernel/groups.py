@@ -6,7 +6,7 @@ takes mapped weights for nothing on one kernel and for everything on the next.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from supervisor.facts import GroupMemory
@@ -136,6 +136,13 @@ class Group:
         self._limit_file = memory + ("max" if second else "limit_in_bytes")
         self._kills_file = memory + ("events" if second else "oom_control")
         self._swap_file = memory + "swap.current"
+        self._high_file = memory + "high" if second else ""
+        self._freezer_file = f"{place.freezer}/freezer.state" if place.freezer else ""
+        self._events_file = f"{place.unified}/cgroup.events" if place.unified else ""
+        self._seen: dict[str, tuple[bytes, float]] = {}
+        """file -> what stood in it, and what that means: it is taken apart where it has changed, which is seldom"""
+        self._told: tuple[object, ...] = ()
+        """all that `_last` was made of"""
         self._last = GroupMemory()
         self._slow: tuple[float, float, float, bool, Mapping[int, float]] = (0.0, 0.0, 0.0, False, {})
         self._known = False
@@ -148,19 +155,22 @@ class Group:
             self._slow = self._rare()
         elif usage == self._last.usage and not self._at_the_wall(usage):
             return self._last  # nothing was taken or given back
-        anon, shmem, cache, unevictable, active, inactive, _idle, *more = self._figures()
-        if self.place.version == 2:
-            kernel, swapped = self._kernel(more), self._swapped() if swap else 0.0
-        else:
-            kernel, swapped = 0.0, more[0]  # kmem.usage_in_bytes says not how much of it could be given up
+        raw, second = self._tree.read(self._stat_file), self.place.version == 2
+        own = self._swapped() if second and swap else 0.0
+        told = (raw, usage, own, self._slow)
+        if told == self._told:
+            return self._last  # word for word as before: one that idles, as most do
+        anon, shmem, cache, unevictable, active, inactive, _idle, *more = self._stat.pick(raw)
+        # version 1: kmem.usage_in_bytes says not how much of it could be given up
+        kernel, swapped = (self._kernel(more), own) if second else (0.0, more[0])
         files = max(0.0, cache - shmem)
         hidden = max(0.0, anon + shmem - active - inactive)  # of its own pages: locked ones, not on those two lists
         locked = min(files, max(0.0, unevictable - hidden))
-        limit, high, kills, frozen, nodes = self._slow
+        limit, high, kills, still, nodes = self._slow
         self._last = GroupMemory(
-            anon, shmem, locked, kernel, swapped, files - locked, usage, limit, high, kills, frozen, nodes
+            anon, shmem, locked, kernel, swapped, files - locked, usage, limit, high, kills, still, nodes
         )
-        self._known = True
+        self._known, self._told = True, told
         return self._last
 
     def working_set(self) -> tuple[float, float]:
@@ -195,15 +205,28 @@ class Group:
 
     def _rare(self) -> tuple[float, float, float, bool, Mapping[int, float]]:
         tree, place = self._tree, self.place
-        high = _limit(_maybe(tree, f"{place.memory}/memory.high")) if place.version == 2 else 0.0
         nodes = _spread(_maybe(tree, f"{place.memory}/memory.numa_stat"), place.version) if self._nodes else {}
         return (
-            _limit(tree.read(self._limit_file)),
-            high,
-            float(pairs(_maybe(tree, self._kills_file)).get(b"oom_kill", 0)),
-            frozen(tree, place),
+            self._meant(self._limit_file, tree.read(self._limit_file), _limit),
+            self._meant(self._high_file, _maybe(tree, self._high_file), _limit) if self._high_file else 0.0,
+            self._meant(self._kills_file, _maybe(tree, self._kills_file), _kills),
+            self._frozen(),
             nodes,
         )
+
+    def _frozen(self) -> bool:
+        """As `frozen` says of its place."""
+        if self._freezer_file and _maybe(self._tree, self._freezer_file).startswith(b"FROZEN"):
+            return True
+        file = self._events_file
+        return bool(file and self._meant(file, _maybe(self._tree, file), _stands))
+
+    def _meant(self, file: str, raw: bytes, mean: Callable[[bytes], float]) -> float:
+        """What the text of a file means."""
+        seen = self._seen.get(file)
+        if seen is None or seen[0] != raw:
+            seen = self._seen[file] = raw, mean(raw)
+        return seen[1]
 
 
 def read(tree: Tree, place: Place, nodes: bool = False) -> GroupMemory:
@@ -215,7 +238,7 @@ def frozen(tree: Tree, place: Place) -> bool:
     """Whether all its processes stand still, whoever let them. False where the kernel does not tell."""
     if place.freezer and _maybe(tree, f"{place.freezer}/freezer.state").startswith(b"FROZEN"):
         return True
-    return pairs(_maybe(tree, f"{place.unified}/cgroup.events")).get(b"frozen") == b"1" if place.unified else False
+    return _stands(_maybe(tree, f"{place.unified}/cgroup.events")) if place.unified else False
 
 
 def cpu_seconds(tree: Tree, place: Place) -> float:
@@ -232,6 +255,15 @@ def _limit(raw: bytes) -> float:
         return 0.0
     found = float(text)
     return 0.0 if found >= NO_LIMIT else found
+
+
+def _kills(raw: bytes) -> float:
+    return float(pairs(raw).get(b"oom_kill", 0))
+
+
+def _stands(raw: bytes) -> bool:
+    """Whether cgroup.events says that everything in the group stands still."""
+    return pairs(raw).get(b"frozen") == b"1"
 
 
 def _maybe(tree: Tree, path: str) -> bytes:

@@ -48,12 +48,13 @@ class KernelFiles:
         number = self._open.get(path)
         if number is not None:
             try:
-                return _whole(number)
+                found = os.pread(number, PIECE, 0)
+                return found if len(found) < NEARLY else _rest(number, found)
             except OSError:
                 os.close(self._open.pop(path))  # the control group is gone (ENODEV); another may be there by now
         number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            found = _whole(number)
+            found = _rest(number, b"")
         except OSError:
             os.close(number)
             raise
@@ -86,12 +87,11 @@ class KernelFiles:
         self.forget(("",))
 
 
-def _whole(number: int) -> bytes:
-    found = os.pread(number, PIECE, 0)
-    if len(found) < NEARLY:
-        return found
-    more = found
+def _rest(number: int, found: bytes) -> bytes:
+    """The whole file, of which this is read already."""
+    more = True
     while more and len(found) < MOST:
-        more = os.pread(number, PIECE, len(found))
-        found += more
+        piece = os.pread(number, PIECE, len(found))
+        more = bool(piece) and len(found) + len(piece) >= NEARLY
+        found += piece
     return found

@@ -52,16 +52,21 @@ def part_of(
     container = service.container
     plan, source = plan_of(service.needs, container.image_id if container is not None else "", learned)
     running = container is not None and container.living
-    known = group.used if group is not None else otherwise
-    if group is None and (container is None or not container.alive):
-        known = 0.0  # one that is about to be started again holds nothing until then
-    found = group if group is not None else GroupMemory(anon=known or 0.0)
+    if group is not None:
+        resident = group.resident
+        known: float | None = resident + group.swap
+        found = group
+    else:
+        # one that is about to be started again holds nothing until then
+        known = otherwise if container is not None and container.alive else 0.0
+        resident = known or 0.0
+        found = GroupMemory(anon=resident)
     return ServiceMemory(
         service.id,
         plan,
         source,
         used=known or 0.0,
-        resident=found.resident,
+        resident=resident,
         swap=found.swap,
         limit=found.limit,
         loading=running and loads(service, now, well),

@@ -89,12 +89,13 @@ def lived(
     if life.settled:
         return life, False
     healthy = (life.healthy if life.healthy is not None else mono) if service.healthy else None
-    life = replace(life, peak=max(life.peak, used), healthy=healthy, well=life.well or healthy is not None)
+    if used > life.peak or healthy != life.healthy:  # else it goes on as it was, and most do
+        life = replace(life, peak=max(life.peak, used), healthy=healthy, well=life.well or healthy is not None)
     # where plainly running is all that can be seen, a declared long load is no proof: the time counts from its end
     blind = container.health == "none" and service.needs.startup > Needs().startup
     wanted = proof + (service.needs.startup if blind else 0.0)
     good = healthy is not None and mono - healthy >= wanted and life.peak > 0
-    return replace(life, settled=good), good
+    return (replace(life, settled=True) if good else life), good
 
 
 class Learned:

@@ -232,6 +232,10 @@ def _is_still(far: Sequence[Mark], newest: Mark, pick: Pick) -> bool:
 def growth(marks: Sequence[Mark], service: str) -> tuple[float, float, float]:
     """(bytes per second, from how much, in how many seconds) a service grew from one end of these marks to the other;
     each end is the middle of up to three readings. Zeroes where too little is known."""
+    if len(marks) >= 6:
+        found = _ends(marks, service)
+        if found is not None:
+            return found
     begins, ends = _end(marks, service), _end(marks[::-1], service)
     if not begins or not ends or begins[0][0] >= ends[0][0]:
         return 0.0, 0.0, 0.0
@@ -240,6 +244,21 @@ def growth(marks: Sequence[Mark], service: str) -> tuple[float, float, float]:
         begins, ends = begins[:1], ends[:1]  # so few that both ends would be the same ones
     (since, low), (until, high) = _middle(begins), _middle(ends)
     return (high - low) / (until - since) if until > since else 0.0, first[1], last[0] - first[0]
+
+
+def _ends(marks: Sequence[Mark], service: str) -> tuple[float, float, float] | None:
+    """`growth` where the three readings at either end all know of it, which is nearly always; else None."""
+    one, two, three = marks[0], marks[1], marks[2]
+    four, five, six = marks[-3], marks[-2], marks[-1]
+    try:
+        first, low, other = one.used[service], two.used[service], three.used[service]
+        then, high, last = four.used[service], five.used[service], six.used[service]
+    except KeyError:
+        return None
+    if first == low == other == then == high == last:  # it stands still, as most do
+        return 0.0, first, six.at - one.at
+    rise = sorted((then, high, last))[1] - sorted((first, low, other))[1]
+    return rise / (five.at - two.at), first, six.at - one.at
 
 
 def _end(marks: Sequence[Mark], service: str) -> list[tuple[float, float]]:

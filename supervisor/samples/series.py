@@ -120,8 +120,9 @@ class Series:
             self._asked = ms
         elif not force:
             return False
-        last = self.times[-1] if self.times else ms - 1
-        self.times.append(ms if ms > last else last + 1)
+        times = self.times
+        last = times[-1] if times else ms - 1
+        times.append(ms if ms > last else last + 1)
         self.values.append(value)
         if value != value and is_stale(value):
             self.holes.append(self.gone + len(self.values) - 1)

@@ -70,17 +70,22 @@ class Store:
         what they make never keeps out what is read."""
         ms = to_ms(at)
         touched: list[Series] = []
+        known, took = self._series, self._took
         for sample in samples:
-            series = self._series.get(sample.labels) or self._make(sample.labels, made)
+            labels, value = sample.labels, sample.value
+            series = known.get(labels)
             if series is None:
-                continue
-            if not series.put(ms, sample.value):
+                series = self._make(labels, made)
+                if series is None:
+                    continue
+            if not series.put(ms, value):
                 self.counts["samples_out_of_order"] += 1
                 continue
             if made and not series.made:
                 series.made = True
                 self._made += 1
-            self._took(series, touched)
+            touched.append(series)
+            took(series)
         if ms - self._pruned >= _PRUNE_EVERY:
             self.prune(at)
         return tuple(touched)
@@ -96,7 +101,8 @@ class Store:
         for series in pool.values():
             if series.live and not series.made and all(pair in series.labels for pair in wanted):
                 series.put(ms, STALE, force=True)
-                self._took(series, touched)
+                touched.append(series)
+                self._took(series)
         return tuple(sorted(touched, key=lambda series: series.labels))
 
     def restore(self, rows: Iterable[tuple[Labels, int, float]]) -> int:
@@ -126,16 +132,18 @@ class Store:
         self.newest += ms
         self._pruned += ms
 
-    def _took(self, series: Series, touched: list[Series]) -> None:
-        touched.append(series)
-        time = series.times[-1]
+    def _took(self, series: Series) -> None:
+        """A series took a sample: for the recorder, and within bounds. Done for every sample there is."""
+        times = series.times
+        time = times[-1]
         if time > self.newest:
             self.newest = time
-        if len(self._unread) >= _UNREAD:
-            self._unread.popleft()
+        unread = self._unread
+        if len(unread) >= _UNREAD:
+            unread.popleft()
             self.counts["samples_unrecorded"] += 1
-        self._unread.append((series.labels, time, series.values[-1]))
-        if len(series.times) > self.max_points:
+        unread.append((series.labels, time, series.values[-1]))
+        if len(times) > self.max_points:
             gone = self.max_points // 10 or 1
             series.cut(gone)
             self.counts["samples_truncated"] += gone
