@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from supervisor.facts import Exhaustion, MemoryBudget, ServiceMemory
 from supervisor.memory import culprit, forecast
+from supervisor.memory.budget import total
 from supervisor.memory.trend import History, Mark, growth
 
 
@@ -26,12 +27,9 @@ class Foresight:
 def foresee(before: Foresight, sums: MemoryBudget, mono: float, horizon: float) -> tuple[Foresight, MemoryBudget]:
     """One more reading. `sums`: its budget without any forecast. `horizon`: seconds within which an end counts."""
     parts = sums.services
-    plans = {part.service: part.plan for part in parts if part.running and part.plan and not part.unread}
-    used = {part.service: part.used for part in parts if not part.unread}
-    unread = tuple(part.service for part in parts if part.unread and part.running)
-    mark = Mark(mono, sums.available, sums.swap_free, used, sums.foreign, unread=unread)
+    plans = {part.service: 0.0 if part.unread else part.plan for part in parts if part.running}
     history = before.history if before.total == sums.total else History()  # its limit was moved: another machine
-    history = history.under(plans, sums.reserve).then(mark)
+    history = history.under(plans, sums.reserve).then(_mark(sums, mono))
     ram = forecast.ram(before.ram, history, horizon)
     swap = forecast.swap(before.swap, history, horizon) if sums.swap_total else forecast.Standing()
     line = history.line()
@@ -39,7 +37,7 @@ def foresee(before: Foresight, sums: MemoryBudget, mono: float, horizon: float) 
         sums,
         services=tuple(_growing(part, growth(line, part.service)) for part in parts),
         # the memory of a large container is given back for seconds after its group is gone: that is no program's use
-        foreign=min(mark.foreign for mark in line),
+        foreign=min(one.foreign for one in line),
         exhaustion=(_shown("ram", ram, sums.at, mono), _shown("swap", swap, sums.at, mono)),
     )
     grown = _blamed(before, made, history, ram if ram.certain else swap, mono)
@@ -49,6 +47,17 @@ def foresee(before: Foresight, sums: MemoryBudget, mono: float, horizon: float) 
         text=culprit.sentence(made, ram, swap, grown, history),
     )
     return Foresight(history, ram, swap, sums.total, made.culprit), made
+
+
+def _mark(sums: MemoryBudget, mono: float) -> Mark:
+    parts = [part for part in sums.services if not part.unread]
+    used = {part.service: part.used for part in parts}
+    swapped = {part.service: part.swap for part in parts if part.swap}
+    unread = tuple(part.service for part in sums.services if part.unread and part.running)
+    # the groups' own sum is what is in use less what is foreign: the rest has only the engine's word, which may be old
+    told = total(used.values()) - total(swapped.values())
+    unproved = max(0.0, told - max(0.0, sums.total - sums.available - sums.foreign))
+    return Mark(mono, sums.available, sums.swap_free, used, sums.foreign, 0.0, unread, swapped, unproved)
 
 
 def _blamed(

@@ -6,11 +6,13 @@ lowest points (truth: a program that fills its heap and cleans it up again falls
 lowest points tell the two apart).
 
 What is left depends on the plans (`Mark.level`), so it is computed anew for all marks when a plan changes: a service
-that starts would look like a cliff otherwise.
+that starts would look like a cliff otherwise. It is what is left for those that run now, so who is gone takes its own
+past along: what it held counts as free, as far as it came back, and the rest still as planned. Else the load of one
+that was stopped would be a fall from then on, since no plan accounts for it any more.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 FRESH = 5
 """readings that are kept as they came"""
@@ -45,6 +47,35 @@ class Mark:
     than there is"""
     unread: tuple[str, ...] = ()
     """services that ran, and whose use was not read"""
+    swapped: Mapping[str, float] = field(default_factory=dict)
+    """service id -> what of `used` is in swap; those that have something there"""
+    unproved: float = 0.0
+    """what of `used` is not in use any more: no control group said so, but the engine, a while ago"""
+
+    def held(self, service: str) -> float:
+        """What a service held in RAM."""
+        return self.used.get(service, 0.0) - self.swapped.get(service, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Services that went at about the same time, and run no more."""
+
+    at: float
+    plans: Mapping[str, tuple[float, float]]
+    """service id -> (its plan, 0 where nobody knew; when it ran last)"""
+    held: float
+    """what they held in RAM when they were read last"""
+    foreign: float
+    """what was no service's then"""
+    back: float = 0.0
+    """part of it that came back so far: a large container's memory takes seconds, and shared memory may stay"""
+
+    def then(self, mark: Mark) -> "Gone":
+        """With one more reading."""
+        owed = max(0.0, mark.foreign - self.foreign)
+        back = max(self.back, 1 - owed / self.held) if self.held > 0 else 1.0
+        return self if back == self.back else replace(self, back=back)
 
 
 Pick = Callable[[Mark], float]
@@ -60,6 +91,7 @@ class History:
     far: tuple[Mark, ...] = ()
     plans: Mapping[str, float] | None = None
     reserve: float = 0.0
+    gone: tuple[Gone, ...] = ()
 
     @property
     def newest(self) -> Mark | None:
@@ -67,15 +99,10 @@ class History:
         return self.fresh[-1] if self.fresh else None
 
     def under(self, plans: Mapping[str, float], reserve: float) -> "History":
-        """The same readings under these plans (service id -> bytes, of what runs)."""
+        """The same readings under these plans (service id -> bytes, of what runs; 0 where nobody knows)."""
         if plans == self.plans and reserve == self.reserve:
             return self
-        known = dict(plans)
-
-        def anew(marks: tuple[Mark, ...]) -> tuple[Mark, ...]:
-            return tuple(_levelled(mark, known, reserve) for mark in marks)
-
-        return History(anew(self.fresh), anew(self.near), anew(self.far), known, reserve)
+        return replace(self, plans=dict(plans), reserve=reserve, gone=self._left(plans))._levelled()
 
     def then(self, mark: Mark) -> "History":
         """With one more reading; the same where its time is not later than the last one's."""
@@ -84,10 +111,47 @@ class History:
             return self
         if last is not None and mark.at - last.at > GAP:
             return History(plans=self.plans, reserve=self.reserve).then(mark)
-        mark = _levelled(mark, self.plans or {}, self.reserve)
-        if any(one.unread for one in self._all()):
-            return self._filled(mark.used)._with(mark)
-        return self._with(mark)
+        found = self
+        gone = tuple(one.then(mark) for one in self.gone)
+        if gone != self.gone:
+            found = replace(self, gone=gone)._levelled()
+        mark = found._level(mark)
+        if any(one.unread for one in found._all()):
+            found = found._filled(mark.used)
+        return found._with(mark)
+
+    def _level(self, mark: Mark) -> Mark:
+        return _levelled(mark, self.plans or {}, self.reserve, self.gone)
+
+    def _levelled(self) -> "History":
+        return self._each(self._level)
+
+    def _each(self, made: Callable[[Mark], Mark]) -> "History":
+        return replace(
+            self, fresh=tuple(map(made, self.fresh)), near=tuple(map(made, self.near)), far=tuple(map(made, self.far))
+        )
+
+    def _left(self, plans: Mapping[str, float]) -> tuple[Gone, ...]:
+        """Who is gone under these plans."""
+        newest, before = self.newest, self.plans or {}
+        if newest is None or not (self.gone or any(name not in plans for name in before)):
+            return ()
+        last = {name: mark for mark in (*self.far, *self.near, *self.fresh) for name in mark.used}
+        found = []
+        for one in self.gone:
+            still = {name: plan for name, plan in one.plans.items() if name in last and name not in plans}
+            if still:
+                found.append(one if len(still) == len(one.plans) else replace(one, plans=still))
+        went = {name: (plan, newest.at) for name, plan in before.items() if name in last and name not in plans}
+        if not went:
+            return tuple(found)
+        held = sum(last[name].held(name) for name in went)
+        foreign = min(last[name].foreign for name in went)
+        if found and found[-1].back < 1 and newest.at - found[-1].at <= NEAR:
+            # what these give back cannot be told from what the ones before still have to
+            one = found.pop()
+            went, held, foreign = {**one.plans, **went}, one.held + held, min(one.foreign, foreign)
+        return (*found, Gone(newest.at, went, held, foreign))
 
     def _all(self) -> tuple[Mark, ...]:
         return (*self.fresh, *self.near, *self.far)
@@ -95,21 +159,15 @@ class History:
     def _filled(self, used: Mapping[str, float]) -> "History":
         """With what was not read at the time taken as it is read now: not known is not nothing, and a reading that
         counted it so would be the deepest of all, beside which no fall is ever new."""
-        plans = self.plans or {}
 
         def known(mark: Mark) -> Mark:
             now = {name: used[name] for name in mark.unread if name in used}
             if not now:
                 return mark
             rest = tuple(name for name in mark.unread if name not in now)
-            return _levelled(replace(mark, used={**mark.used, **now}, unread=rest), plans, self.reserve)
+            return self._level(replace(mark, used={**mark.used, **now}, unread=rest))
 
-        return replace(
-            self,
-            fresh=tuple(map(known, self.fresh)),
-            near=tuple(map(known, self.near)),
-            far=tuple(map(known, self.far)),
-        )
+        return self._each(known)
 
     def _with(self, mark: Mark) -> "History":
         fresh = tuple(one for one in (*self.fresh, mark)[-FRESH:] if mark.at - one.at <= NEAR)
@@ -124,12 +182,20 @@ class History:
         return self.near if newest is None or self.near[-1].at == newest.at else (*self.near, newest)
 
 
-def _levelled(mark: Mark, plans: Mapping[str, float], reserve: float) -> Mark:
+def _levelled(mark: Mark, plans: Mapping[str, float], reserve: float, gone: Sequence[Gone] = ()) -> Mark:
     level = mark.available - reserve
     for service, plan in plans.items():
         used = mark.used.get(service, 0.0)
         if used < plan and service not in mark.unread:
             level -= plan - used
+    back = 0.0
+    for one in gone:
+        for service, (plan, until) in one.plans.items():
+            used = mark.used.get(service, 0.0)
+            back += one.back * mark.held(service)
+            if mark.at <= until and used < plan and service not in mark.unread:
+                level -= (1 - one.back) * (plan - used)
+    level += max(0.0, back - mark.unproved)
     return replace(mark, level=level)
 
 

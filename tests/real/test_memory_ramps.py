@@ -6,6 +6,7 @@ was touched, what was said and in which order; a rate only decides how much time
 """
 
 import contextlib
+import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -76,6 +77,14 @@ def memory(daemon: Daemon) -> dict[str, Any]:
     """What its status says of the machine's memory."""
     found: dict[str, Any] = (daemon.status() or {}).get("host", {}).get("budget") or {}
     return found
+
+
+def ever_at_risk(daemon: Daemon) -> dict[str, float]:
+    """Kind of memory -> 1 if it was at risk at any time of this story, however shortly."""
+    done = daemon.cli("query", "-o", "json", "max_over_time(resurgam_memory_at_risk[10m])")
+    assert done.returncode == 0, done
+    (found,) = json.loads(done.stdout)
+    return {one["metric"]["resource"]: float(one["value"][1]) for one in found["data"]["result"]}
 
 
 def uses(daemon: Daemon, box: Box, word: str, mib: float) -> None:
@@ -216,6 +225,7 @@ def quiet(stage: Stage) -> None:
             assert fired(daemon) == [], story(daemon)
             assert touched(daemon) == [], story(daemon)
             assert memory(daemon)["at_risk"] == []
+            assert ever_at_risk(daemon) == {"ram": 0, "swap": 0}
             assert told(daemon, "container.oom", "container.died") == []
 
 

@@ -77,7 +77,7 @@ def test_a_new_plan_counts_for_all_readings():
     found = history([100 * GIB] * 30, big=[n * GIB for n in range(30)]).under({"big": 40 * GIB}, 5 * GIB)
     assert [mark.level for mark in found.fresh] == [100 * GIB - 5 * GIB - (40 - n) * GIB for n in range(25, 30)]
     assert found.under({"big": 40 * GIB}, 5 * GIB) is found
-    assert found.under({}, 0.0).fresh[-1].level == 100 * GIB
+    assert found.under({"big": 0.0}, 0.0).fresh[-1].level == 100 * GIB
 
 
 def test_what_was_not_read_is_taken_as_it_was_read_next():
