@@ -37,6 +37,8 @@ bench: parts ## the figures of docs/performance.md
 	$(BIN)/python -m tests.bench.bus
 	$(BIN)/python -m tests.bench.downtime
 	$(BIN)/python -m tests.bench.footprint
+	$(BIN)/python -m tests.bench.gpu_fault
+	$(BIN)/python -m tests.bench.gpu_poll
 	$(BIN)/python -m tests.bench.memory_events
 	$(BIN)/python -m tests.bench.memory_tick
 	$(BIN)/python -m tests.bench.memory_victims

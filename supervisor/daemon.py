@@ -23,9 +23,10 @@ from supervisor.clock import Clock, SystemClock
 from supervisor.config import Settings, waits_for_start
 from supervisor.config import load as load_settings
 from supervisor.core import Core
-from supervisor.core.assembling import assemble, permit_from
+from supervisor.core.assembling import assemble, caution, permit_from
 from supervisor.core.decider import Decider
 from supervisor.core.holds import let_go
+from supervisor.core.made import ours
 from supervisor.core.reading import Reader, read_rules, rule_folders
 from supervisor.core.standing import Loaded
 from supervisor.core.tape import Tape
@@ -40,21 +41,25 @@ from supervisor.facts import (
     Snapshot,
     Stopping,
 )
+from supervisor.incidents.locks import GPU_TURN
 from supervisor.journal import Journal, JournalThread, Row, lock_state
 from supervisor.journal.recorder import Recorder
 from supervisor.kernel.hands import ControlGroups
+from supervisor.kernel.hardware import MachineHardware
 from supervisor.kernel.host import Machine
 from supervisor.kernel.tree import KernelFiles
 from supervisor.ports import Engine
 from supervisor.rules.promql.evaluate import Options
 from supervisor.signals import pause_file
 from supervisor.signals.docker import Watch
-from supervisor.signals.gpu import GpuReader, VramGate
+from supervisor.signals.elsewhere import Elsewhere
+from supervisor.signals.gpu import VramGate
+from supervisor.signals.gpu.edge import GpuEdge
 from supervisor.signals.machine import boot_id
 from supervisor.signals.memory.edges import Edges
 from supervisor.signals.memory.mac import MacMachine
 from supervisor.signals.memory.watch import MemoryWatch, in_memory
-from supervisor.signals.probes import ServiceProber
+from supervisor.signals.probes import ProbeWatch, ServiceProber
 from supervisor.signals.request_file import RequestWatch, SharedFolder
 from supervisor.signals.room import HostRoom
 from supervisor.signals.rule_folders import watch as watch_folders
@@ -87,16 +92,21 @@ class House:
         machine = MacMachine() if sys.platform == "darwin" else Machine(self.tree, settings.memory.group)
         self.engines: dict[str, Engine] = {"docker": DockerEngine(settings.docker.endpoint, clock, tree=self.tree)}
         self.host = MemoryWatch(machine, self.tree, submit, clock, self._running)
-        heard = self.host.heard(submit)
-        self.watches = {name: Watch(engine, heard, clock) for name, engine in self.engines.items()}
         group = settings.memory.group
         self.edges = Edges(submit, clock, self.host.wake, self._running, group=group, tree=self.tree)
         self.host.edges = self.edges
+        about = (submit, clock, lambda: self.core.snapshot, settings, lambda: decider.loaded.xids)
+        self.gpu = GpuEdge(self.tree, self.edges.log, *about, since=decider.gpu.faults.sequence, turn=GPU_TURN)
+        heard = self.gpu.heard(self.host.heard(submit))
+        self.watches = {name: Watch(engine, heard, clock) for name, engine in self.engines.items()}
         self.prober = ServiceProber(clock, self.engines)
-        self.gpu = GpuReader()
-        permit, room = permit_from(self.core.ask, clock), HostRoom(machine, vram=VramGate(self.gpu))
+        self.elsewhere = Elsewhere(settings, self.engines, submit, clock, lambda: self.core.snapshot, ours)
+        self.probes = ProbeWatch(self.prober, submit, clock, lambda: self.core.snapshot, settings.probes)
+        decider.registry.asked()
+        permit, room = permit_from(self.core.ask, clock), HostRoom(machine, vram=VramGate(self.gpu.reader))
         self.groups = None if sys.platform == "darwin" else ControlGroups(KernelFiles(), clock)
-        self.runner = Runner(self.engines, self.prober, room, permit, submit, clock, self.groups)
+        ports = (permit, submit, clock, self.groups, None, MachineHardware(boot_id), self.gpu.reader)
+        self.runner = Runner(self.engines, self.prober, room, *ports)
         look = self.engines["docker"].gateway
         self.telling = Telling(settings, self.thread, clock, submit, self.core.ask, look=look)
         tape = Recording(recorder, self.thread)
@@ -137,6 +147,9 @@ class House:
         if engine in self.watches:
             self.watches[engine].resweep()
 
+    def drill(self, text: str, until: float) -> None:
+        self.gpu.faults.drill(text, until)
+
     def publish(self, rows: Sequence[Row]) -> None:
         self.telling.publish(rows)
         for row in rows:
@@ -145,6 +158,9 @@ class House:
     def show(self, snapshot: Snapshot) -> None:
         self.telling.show(snapshot)
         self.edges.changed()
+        self.probes.changed()
+        self.elsewhere.changed()
+        self.gpu.watch.changed()
 
     def remember(self) -> None:
         if self._remembering is None or self._remembering.done():
@@ -176,6 +192,9 @@ class House:
         self.telling.open(self._keep)
         self._keep("host", self.host.run)
         self._keep("memory edges", self.edges.run)
+        self._keep("probes", self.probes.run)
+        self.elsewhere.open(self._keep)
+        self.gpu.open(self._keep)
         for name, watch in self.watches.items():
             self._keep(f"engine {name}", watch.run)
         self._keep("pause file", self._watch_pause_file)
@@ -211,7 +230,7 @@ class House:
         counted: dict[str, int] = {}
         bus = ""
         while True:
-            now = {"host": self.host.problem, "recorder": self.recorder.trouble}
+            now = {"host": self.host.problem, "recorder": self.recorder.trouble, "disk": self.elsewhere.trouble}
             now |= self.telling.troubles()
             now |= {f"request {one.folder.name}": one.trouble for one in self.requests}
             for part, text in now.items():
@@ -228,7 +247,8 @@ class House:
     def _counts(self) -> dict[str, int]:
         found = {"runner_crashes": self.runner.crashes, "recorder_dropped": self.recorder.dropped}
         found |= {f"engine_{name}_faults": watch.faults for name, watch in self.watches.items()}
-        found["memory_edges_faults"] = self.edges.faults
+        found |= {"memory_edges_faults": self.edges.faults, "probes_faults": self.probes.faults}
+        found["scrapes_faults"] = self.elsewhere.faults
         return found | self.telling.counts()
 
     async def _watch_pause_file(self) -> None:
@@ -283,7 +303,7 @@ class House:
             await self.server.close()
         await self.telling.close()
         await self.prober.close()
-        await self.gpu.close()
+        await self.gpu.reader.close()
         for engine in self.engines.values():
             await engine.close()
         if self.groups is not None:
@@ -308,18 +328,6 @@ def bus_words(snapshot: Snapshot, said: Iterable[str], before: str) -> str:
     elif before and bus.connected:
         log.info("bus", subject="daemon", text=f"the bus is {bus.text}")
     return now
-
-
-def caution(journal: Journal, clock: Clock) -> None:
-    """After a journal was lost nobody knows what was done and how often: from then on only observe, until a person
-    says `resume`. Kept in the new journal, so that a restart does not forget it."""
-    if journal.set_aside is None:
-        return
-    batch = journal.batch()
-    text = f"{journal.why} Nothing disruptive is done until you say `resurgam resume`."
-    batch.put("meta", "confirm", {"text": text})
-    batch.row("daemon.mode", "daemon", {"text": text}, clock.wall(), True)
-    journal.commit(batch)
 
 
 async def run(settings: Settings, config_path: Path | None, options: Options = Options()) -> int:

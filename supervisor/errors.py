@@ -8,6 +8,7 @@ ResurgamError
 ├── AlreadyRunning          another daemon holds the state folder
 ├── JournalError            the journal cannot be written; nothing may be done
 ├── GroupError              the kernel refused something about a control group, or cannot do it here
+├── HardwareError           the machine refused something beyond containers (a card's reset), or cannot do it here
 ├── EngineError             the engine refused a call
 │   ├── EngineGone          it does not answer at all
 │   ├── EngineTimeout       it answered too late; what it did is not known
@@ -89,6 +90,10 @@ class JournalError(ResurgamError):
 
 class GroupError(ResurgamError):
     """The kernel refused something about a control group, or cannot do it here; the text names the cure."""
+
+
+class HardwareError(ResurgamError):
+    """The machine refused something beyond containers, or cannot do it here; the text names the cure."""
 
 
 class EngineError(ResurgamError):

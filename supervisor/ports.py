@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from supervisor.facts import Container, EngineEvent, Fact, GroupMemory, Image, Json, Needs
+from supervisor.facts import Container, EngineEvent, Fact, GpuReading, GroupMemory, Image, Json, Needs
 from supervisor.verdicts import Verdict
 
 Submit = Callable[[Fact], None]
@@ -40,6 +40,8 @@ class EngineInfo:
     """it knows CDI devices"""
     local: bool = False
     """it runs on this very machine: the paths it binds can be looked at"""
+    root: str = ""
+    """the folder in which it keeps everything"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,16 @@ class Usage:
     memory: float
     memory_limit: float
     cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DiskUse:
+    """What an engine keeps on disk, in bytes."""
+
+    used: Mapping[str, float]
+    """images | containers | volumes | build_cache -> bytes"""
+    reclaimable: Mapping[str, float]
+    """the same kinds -> bytes of it that nothing uses now"""
 
 
 class Engine(Protocol):
@@ -159,6 +171,10 @@ class Engine(Protocol):
         """Run a command inside, for probes and `before:` only; argv comes from the configuration or the image's health
         check."""
 
+    async def disk(self) -> "DiskUse":
+        """What its images, containers, volumes and build cache take, and how much of it could be given back. It walks
+        through everything the engine has: seconds to minutes, so ask seldom. Deletes nothing."""
+
     def events(self, since_ns: int = 0) -> AsyncIterator[EngineEvent]:
         """Events as they happen, after those kept since `since_ns`. The first item is yielded only once the
         subscription stands, and is an event of kind `subscribed`. Ends or raises EngineGone when the engine goes."""
@@ -170,9 +186,12 @@ class Engine(Protocol):
 class Prober(Protocol):
     """Asks a service whether it is well (real: signals/probes, simulated: lab)."""
 
-    async def probe(self, needs: Needs, container: Container, timeout: float) -> "ProbeResult":
+    async def probe(
+        self, needs: Needs, container: Container | None, timeout: float, *, gentle: bool = False
+    ) -> "ProbeResult":
         """One probe, as the service declares it (`needs.probe`, `probe_argv` …). A host left out means the container
-        itself; for a probe from a label any other host is refused as broken."""
+        itself; for a probe from a label any other host is refused as broken. `container`: None for an endpoint outside.
+        `gentle`: as it is asked for ever. A model that is not in memory is not woken or loaded for it."""
 
     async def benchmark(self, needs: Needs, container: Container) -> "ProbeResult":
         """One completion of `needs.benchmark.tokens` tokens; `rate` says how fast. Broken where it cannot run."""
@@ -221,6 +240,50 @@ class Groups(Protocol):
         were looked through. Mapped pages stay."""
 
 
+class Hardware(Protocol):
+    """The hands on the machine beyond containers (real: kernel/hardware, simulated: lab). Each is switched off unless
+    resurgam.yaml switches it on. Raises errors.HardwareError, a sentence with the cure."""
+
+    def cannot(self, verb: str, bus_id: str) -> str:
+        """Why `gpu-reset` (of the card there) or `reboot` cannot be done here, with the cure; '' if it can. Cheap."""
+
+    async def users(self, bus_id: str) -> tuple[str, ...]:
+        """Who has the card open, each as `python3 (pid 812)`; without our own process that asks the driver."""
+
+    async def reset_gpu(self, bus_id: str, within: float) -> str:
+        """Reset one card, which nobody may use; one sentence on what was said. Returns once it is done."""
+
+    async def reboot(self) -> None:
+        """Ask the system to restart the machine. Returns when it was asked."""
+
+    def boot(self) -> str:
+        """Which boot of the machine this is; '' where nobody knows."""
+
+
+class GpuDriver(Protocol):
+    """Asks the driver of the GPUs, and lets go of it (real: signals/gpu/reader, simulated: lab/gpu). Never raises."""
+
+    @property
+    def held(self) -> str:
+        """Why it is not asked, '' while it may be."""
+
+    @property
+    def running(self) -> bool:
+        """Whether we have it open, so that a question does not open it."""
+
+    async def snapshot(self, depth: str) -> GpuReading:
+        """How the cards are now; `depth`: fast | slow | rare. What went wrong is its `trouble`."""
+
+    def hold(self, why: str) -> None:
+        """Let go of the driver, and ask it no more until `resume`: whoever has it open is in the way of a reset."""
+
+    async def release(self, why: str) -> bool:
+        """Hold, and wait until we have it open no more, some seconds at most. False: our own process hangs in it."""
+
+    def resume(self) -> None:
+        """It may be asked again."""
+
+
 class ModelServer(Protocol):
     """The hands on a model server that can put its model away and get it back (adapters come with model swaps)."""
 
@@ -237,7 +300,9 @@ class ProbeResult:
     seconds: float = 0.0
     broken: bool = False
     rate: float = 0.0
-    """tokens per second, of a benchmark"""
+    """tokens per second, of a benchmark or a completion"""
+    asleep: bool = False
+    """its model is not in memory, and was not woken for this: says nothing either"""
 
 
 @dataclass(frozen=True, slots=True)

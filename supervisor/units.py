@@ -2,10 +2,14 @@
 
 import math
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 import re2
+
+Say = Callable[[float], str]
+"""bytes -> text"""
 
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?")
 _LONGEST_TEXT, _LONGEST = 100, 292 * 365 * 86400.0
@@ -76,6 +80,34 @@ def show_size(count: float, *, decimal: bool = False) -> str:
         count, place = count / base, place + 1
     number = f"{count:.1f}".removesuffix(".0") if place else f"{count:.0f}"
     return f"{number} {('B', *names)[place]}"
+
+
+def speaker(declared: Iterable[float]) -> Say:
+    """How sizes are written beside these declared ones: in powers of 1000 where one of them is round in those and not
+    in powers of 1024. A sum is followed only where all its figures are of one family."""
+    return _decimal if any(is_decimal(size) for size in declared) else show_size
+
+
+def listed_sizes(parts: Iterable[tuple[str, float]], say: Say, most: int = 3) -> str:
+    """`oracle 341 GB, qdrant 4 GB, 6 more 16 GB`: the largest first; '' for none."""
+    ordered = sorted(((name, size) for name, size in parts if size > 0), key=lambda part: (-part[1], part[0]))
+    if len(ordered) == most + 1:
+        most += 1
+    rest = 0.0
+    for _name, size in ordered[most:]:
+        rest += size
+    shown = [f"{name} {say(size)}" for name, size in ordered[:most]]
+    return ", ".join((*shown, f"{len(ordered) - most} more {say(rest)}") if rest else shown)
+
+
+def is_decimal(size: float) -> bool:
+    """Whether a size is round in powers of 1000 only."""
+    whole = int(size)
+    return whole >= 10**6 and whole % 10**6 == 0 and whole % (1 << 20) != 0
+
+
+def _decimal(size: float) -> str:
+    return show_size(size, decimal=True)
 
 
 NEVER = "0001-01-01T00:00:00Z"

@@ -74,6 +74,7 @@ _TABLE = (
         "recreate the container from an image, verified, or put it back",
         {
             "image": Param("image", "last-known-good", "last-known-good, current, or an image reference"),
+            "profile": Param("text", "", "safe: with its safe profile; normal: without; left out: as it is"),
             "within": Param("duration", "", "how long it may take to become healthy"),
         },
     ),
@@ -151,6 +152,25 @@ _TABLE = (
         _SERVICE,
         "give a running container a higher memory limit",
         {"to": Param("size", "", "the new limit")},
+    ),
+    Verb(
+        "quiesce",
+        Disturbance.EMERGENCY,
+        ("service", "gpu"),
+        "stop what uses a GPU until that is well again; it is started again by itself then",
+        {"gpu": Param("text", "", "the card it is stopped for: an index or a UUID; left out: the target's")},
+    ),
+    Verb(
+        "gpu-reset",
+        Disturbance.DISRUPTIVE,
+        ("gpu",),
+        "reset a GPU that nobody uses; only where resurgam.yaml switches it on",
+    ),
+    Verb(
+        "reboot",
+        Disturbance.DISRUPTIVE,
+        ("host", "gpu"),
+        "restart the machine (for a card that needs it); only where resurgam.yaml switches it on",
     ),
     Verb(
         "notify",

@@ -1,7 +1,8 @@
 """Asks a container that is being watched whether it is well, one question at a time, and keeps count of the answers.
 
 From: the probation, at every look. To: the Prober, in a task beside the watch, so that a death is seen while a question
-waits for its answer; the answer wakes the watch.
+waits for its answer; the answer wakes the watch. Meanwhile the permanent probes leave the service alone, so the core is
+told from here when the answers turn.
 """
 
 import asyncio
@@ -10,12 +11,10 @@ from dataclasses import dataclass, replace
 
 from supervisor import units
 from supervisor.actions.hand import Hand
-from supervisor.facts import Container, Json, Needs
+from supervisor.facts import Container, Json, Probed
 from supervisor.ports import ProbeResult
+from supervisor.signals.probes.questions import kind_of, timeout_of
 
-TIMEOUT = 5.0
-"""seconds one question may take"""
-_TIMEOUTS = {"completion": 30.0, "exec": 10.0}
 QUICK, SLOW, QUICK_FOR = 0.5, 2.0, 15.0
 """seconds between two questions: at first, and later"""
 _HUNG = 30.0
@@ -60,11 +59,6 @@ class Asked:
         return asked | ({"first_ok_after": self.first_ok} if self.ok else {})
 
 
-def kind_of(needs: Needs) -> str:
-    """How a service is asked: the scheme of its probe, `exec`, or '' where nothing is declared."""
-    return "exec" if needs.probe_argv else needs.probe.partition(":")[0]
-
-
 class Asker:
     """The questions of one watch. Close it at the end."""
 
@@ -96,8 +90,8 @@ class Asker:
         """Put the next question, if it is time for it."""
         if self.last is None or self.waiting or not seen.running or self._hand.clock.mono() < self._due:
             return
-        timeout = _TIMEOUTS.get(self.asked.kind, TIMEOUT)
-        self._put(self._answered(self._hand.prober.probe(self._needs, seen, timeout), timeout))
+        timeout = timeout_of(self._needs)
+        self._put(self._answered(self._hand.prober.probe(self._needs, seen, timeout), timeout, seen))
 
     def measure(self, seen: Container) -> None:
         """Let the benchmark run, once."""
@@ -125,15 +119,28 @@ class Asker:
 
         self._task = asyncio.get_running_loop().create_task(wait(), name="probe")
 
-    async def _answered(self, question: Awaitable[ProbeResult], timeout: float) -> None:
+    async def _answered(self, question: Awaitable[ProbeResult], timeout: float, seen: Container) -> None:
         clock = self._hand.clock
         began = clock.mono()
         result = await _safely(question)
         now = clock.mono()
+        self._tell(seen, self.last, result)
         self.last, self.asked = result, self.asked.counting(result, now - self._began)
         step = QUICK if now - self._began < QUICK_FOR else SLOW
         hung = self.asked.kind == "exec" and not result.ok and now - began >= timeout
         self._due = max(began + step, now + (now - began), now + (_HUNG if hung else 0.0))
+
+    def _tell(self, seen: Container, before: ProbeResult | None, result: ProbeResult) -> None:
+        """Tell the core of the first answer, and of each that says something else than the one before."""
+        if before is not _NOT_YET and before is not None and (before.ok, before.broken) == (result.ok, result.broken):
+            return
+        clock, service = self._hand.clock, self._hand.plan.service
+        self._hand.submit(
+            Probed(
+                clock.wall(), clock.mono(), service, result.ok, result.text, result.seconds, service, seen.id,
+                seen.started_at, result.broken, result.asleep, result.rate if result.ok else 0.0,
+            )
+        )  # fmt: skip
 
     async def _measured(self, question: Awaitable[ProbeResult]) -> None:
         self.speed = await _safely(question)

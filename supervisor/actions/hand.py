@@ -18,12 +18,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from supervisor import units
+from supervisor.actions.gpu.absent import NoDriver, NoHardware
 from supervisor.actions.memory.absent import NoGroups
 from supervisor.actions.memory.loosen import loosen
 from supervisor.clock import Clock
 from supervisor.errors import EngineError, EngineGone, EngineTimeout, NotFound, ResurgamError
 from supervisor.facts import Container, EngineEvent, Json, Plan, StepEnded
-from supervisor.ports import Engine, Groups, ModelServer, Permit, Prober, Room, Submit
+from supervisor.ports import Engine, GpuDriver, Groups, Hardware, ModelServer, Permit, Prober, Room, Submit
 from supervisor.verdicts import Reason, Verdict, no
 
 T = TypeVar("T")
@@ -86,11 +87,15 @@ class Hand:
         clock: Clock,
         groups: Groups | None = None,
         servers: Mapping[str, ModelServer] | None = None,
+        hardware: Hardware | None = None,
+        driver: GpuDriver | None = None,
     ) -> None:
         self.plan, self.engine, self.prober, self.room, self.clock = plan, engine, prober, room, clock
         self.groups: Groups = groups or NoGroups()
         self.servers = servers or {}
-        self._permit, self._submit = permit, submit
+        self.hardware: Hardware = hardware or NoHardware()
+        self.driver: GpuDriver = driver or NoDriver()
+        self._permit, self.submit = permit, submit
         self._phases = {step.name: step.phase for step in plan.steps}
         self._backs = {step.name for step in plan.steps if step.back}
         self.begun: list[str] = list(plan.begun)
@@ -206,7 +211,7 @@ class Hand:
         """Hand over the marks now, rather than with the next step."""
         unsaid, self._unsaid = self._unsaid, []
         for fact in unsaid:
-            self._submit(fact)
+            self.submit(fact)
 
     def _obey(self) -> None:
         if self.wish is not None and not self.deaf and self.phase == "before":

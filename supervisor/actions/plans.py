@@ -128,6 +128,7 @@ def _steps(
     if verb in GENTLE:
         return steps.gentle(container.name, verb)
     table = {"stop": steps.stop, "start": steps.start, "restart": steps.restart, "release": steps.release}
+    table |= {"quiesce": steps.stop}
     return table[verb](container.name) if verb in table else ()
 
 

@@ -16,10 +16,10 @@ from supervisor.actions.protect import tag
 from supervisor.actions.recipe.traits import LOST
 from supervisor.actions.steps import lkg_ref
 from supervisor.errors import EngineError
-from supervisor.facts import Container, Image, Json
+from supervisor.facts import Container, Image, Json, Plan
 from supervisor.ports import EngineInfo
 from supervisor.services import COMPOSE_SERVICE_LABEL, PROJECT_LABEL, temp_name
-from supervisor.verdicts import Reason, no
+from supervisor.verdicts import Reason, Verdict, no
 
 _DENIALS, _AGAIN = 3, 0.5
 """how often the engine must say that it has no such image, and seconds between"""
@@ -34,10 +34,13 @@ class _Case:
     """What a new container is made from: the old one's inspect, the engine, both images, names behind ids."""
 
     raw: Json
+    """with its safe profile in it, or out of it, where that is what is asked for"""
     engine: EngineInfo
     old: Image | None
     new: Image
     names: Mapping[str, str]
+    profile: recipe.profile.Changed
+    """what `raw` was changed by"""
 
 
 async def run(hand: Hand) -> None:
@@ -63,7 +66,8 @@ async def run(hand: Hand) -> None:
         family=[old.labels.get(label, "") for label in (PROJECT_LABEL, COMPOSE_SERVICE_LABEL)],
         parked=temp_name(plan.name, "parked", plan.op),
         new_name=temp_name(plan.name, "new", plan.op),
-        notes=[*successor.notes, *recipe.warnings(raw, case.engine), *doubts][:20],
+        notes=[*successor.notes, *case.profile.notes, *recipe.warnings(raw, case.engine), *doubts][:20],
+        **_remembered(plan, case),
     )
     if hand.has("protect"):
         await hand.step("protect", old)
@@ -72,6 +76,10 @@ async def run(hand: Hand) -> None:
     if hand.has("before") and new_image.id != old.image_id:
         await backup.run(hand)
     await _create(hand, case, successor.body)
+
+
+def _remembered(plan: Plan, case: _Case) -> Json:
+    return {"profile": case.profile.before} if plan.params.get("profile") else {}
 
 
 async def _case(hand: Hand, old: Container) -> _Case:
@@ -84,7 +92,10 @@ async def _case(hand: Hand, old: Container) -> _Case:
     if refused is not None:
         raise Cannot(refused)
     old_image, new_image = await _images(hand, old, engine)
-    return _Case(raw, engine, old_image, new_image, await namespaces(hand, raw))
+    changed = recipe.profile.of_plan(hand.plan, raw, old_image, new_image)
+    if isinstance(changed, Verdict):
+        raise Cannot(changed)
+    return _Case(changed.raw, engine, old_image, new_image, await namespaces(hand, raw), changed)
 
 
 async def _recipe(hand: Hand, case: _Case) -> tuple[recipe.Recipe, str]:

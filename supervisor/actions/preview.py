@@ -31,7 +31,7 @@ async def foresee(plan: Plan, service: Service, engine: Engine, room: Room, grou
     hands on the memory of containers."""
     found: Json = {
         "image": {},
-        "steps": [_step(step.name, step.phase, step.writes, step.back) for step in plan.steps],
+        "steps": steps_of(plan),
         "rights": [],
         "fidelity": [],
         "notes": await _doubts(plan, service.container, room),
@@ -61,11 +61,14 @@ async def _recreation(plan: Plan, engine: Engine) -> Json:
     if new is None:
         text = f"There is no image {units.plain(wanted, 200)} on this machine; pull or load it first."
         return {"image": image, "refused": _said(no(Reason.IMAGE_GONE, text))}
+    changed = recipe.profile.of_plan(plan, raw, old, new)
+    if isinstance(changed, Verdict):
+        return {"image": image, "refused": _said(changed)}
     names = await _names(plan, raw, engine)
     changes = await _changes(engine, plan.container_id)
     carried = await injected.find(engine, raw, changes)
-    made, differences, trouble = await _made(plan, raw, old, new, names, info, engine)
-    wide = rights.check(raw, made.body, old, new, names=names, default_runtime=info.default_runtime)
+    made, differences, trouble = await _made(plan, changed.raw, old, new, names, info, engine)
+    wide = rights.check(changed.raw, made.body, old, new, names=names, default_runtime=info.default_runtime)
     document = bool(plan.document)
     refusals = (
         recipe.refusal(raw, info),
@@ -90,10 +93,11 @@ async def _recreation(plan: Plan, engine: Engine) -> Json:
         "rights": [
             {"field": one.field, "before": one.before, "after": one.after, "text": one.sentence} for one in wide
         ],
-        "fidelity": [_trait(trait.document()) for trait in traits],
+        "fidelity": [_trait(trait.document()) for trait in recipe.profile.meant(traits, changed)],
         "differences": differences,
         "notes": [
             *_state(plan, new.id == image["from"]),
+            *changed.notes,
             *(made.notes if document else ()),
             *recipe.warnings(raw, info),
         ],
@@ -189,6 +193,11 @@ async def _doubts(plan: Plan, container: Container | None, room: Room) -> list[s
 
 def _starts(plan: Plan) -> bool:
     return any(step.name in ("start", "verify", "probation") for step in plan.steps)
+
+
+def steps_of(plan: Plan) -> list[Json]:
+    """Every step it may take."""
+    return [_step(step.name, step.phase, step.writes, step.back) for step in plan.steps]
 
 
 def _step(name: str, phase: str, writes: tuple[str, ...], back: bool) -> Json:

@@ -7,15 +7,19 @@ door (`recovered` > 0, with what was begun and marked): maneuvers look at the wo
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import cast
 
 from supervisor import units
 from supervisor.actions import phoenix, protect, release, restart, start, stop
+from supervisor.actions.gpu import quiesce, reboot, reset
+from supervisor.actions.gpu.absent import NoEngine
 from supervisor.actions.hand import Ending, Hand, LeftOpen
 from supervisor.actions.memory import giving, holding, limits
 from supervisor.actions.plans import plain_verb
 from supervisor.clock import Clock
 from supervisor.facts import EngineEvent, Plan, PlanEnded
-from supervisor.ports import Engine, Groups, ModelServer, Permit, Prober, Room, Submit
+from supervisor.incidents.machine import MACHINE
+from supervisor.ports import Engine, GpuDriver, Groups, Hardware, ModelServer, Permit, Prober, Room, Submit
 from supervisor.verbs import HOLDS
 from supervisor.verdicts import Reason, Verdict, no, yes
 
@@ -23,9 +27,12 @@ MANEUVERS: Mapping[str, Callable[[Hand], Awaitable[Ending]]] = {
     "drop-cache": giving.drop_cache,
     "freeze": holding.freeze,
     "fuse": holding.fuse,
+    "gpu-reset": reset.run,
     "phoenix": phoenix.run,
     "protect": protect.run,
+    "quiesce": quiesce.run,
     "raise-limit": limits.run,
+    "reboot": reboot.run,
     "reclaim": giving.reclaim,
     "release": release.run,
     "restart": restart.run,
@@ -53,10 +60,13 @@ class Runner:
         clock: Clock,
         groups: Groups | None = None,
         servers: Mapping[str, ModelServer] | None = None,
+        hardware: Hardware | None = None,
+        driver: GpuDriver | None = None,
     ) -> None:
-        """`groups`: the hands on the memory of containers; `servers`: on model servers, by service."""
+        """`groups`: the hands on the memory of containers; `servers`: on model servers, by service; `hardware`: on the
+        machine; `driver`: who asks that of the GPUs."""
         self._engines, self._prober, self._room = engines, prober, room
-        self._groups, self._servers = groups, servers
+        self._hands_on = groups, servers, hardware, driver
         self._permit, self._submit, self._clock = permit, submit, clock
         self._hands: dict[int, Hand] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -67,13 +77,14 @@ class Runner:
         """Run a plan: a new one, or one that an earlier process left open. One that runs already goes on."""
         if plan.id in self._tasks:
             return
-        engine = self._engines.get(plan.engine)
+        none = cast(Engine, NoEngine()) if plan.verb in MACHINE else None
+        engine = self._engines.get(plan.engine, none)
         if engine is None:
             text = f"There is no engine {plan.engine!r} any more; {plan.verb} {plan.service} cannot be done."
             self._ended(plan, Ending(no(Reason.FAILED, text), (), {"why": Reason.ENGINE_ABSENT.value}))
             return
-        hands = self._groups, self._servers
-        hand = Hand(plan, engine, self._prober, self._room, self._permit, self._submit, self._clock, *hands)
+        edges = self._prober, self._room, self._permit, self._submit, self._clock
+        hand = Hand(plan, engine, *edges, *self._hands_on)
         self._hands[plan.id] = hand
         self._tasks[plan.id] = asyncio.get_running_loop().create_task(self._run(hand), name=f"plan-{plan.id}")
 

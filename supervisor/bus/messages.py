@@ -22,7 +22,7 @@ BASE = "resurgam"
 DAY = 86_400.0
 EVENT_EXPIRY = DAY
 """seconds a broker keeps an event for a subscriber that is away"""
-EVENT_FOLDERS = ("alert", "action", "container", "model", "drift", "daemon")
+EVENT_FOLDERS = ("alert", "action", "container", "model", "drift", "gpu", "daemon")
 """The first part of a kind that may become `event/<kind>`; the list is closed because it is a public contract."""
 
 _LEVEL_LIMIT = 200
@@ -41,6 +41,8 @@ _WARNING = frozenset(
         "drift.tag_moved",
         "drift.unproved",
         "drift.quarantined",
+        "gpu.fault",
+        "gpu.fault_changed",
         "daemon.clock_jump",
         "daemon.paused",
         "daemon.rules_bad",

@@ -8,8 +8,14 @@ for `Board`, which remembers what the broker of this connection was given.
 from dataclasses import dataclass, field
 
 from supervisor.bus.messages import DAY, Message, to_bytes, topic
-from supervisor.facts import Json, Snapshot
-from supervisor.views import alerts_document, container_document, daemon_document, host_document
+from supervisor.facts import Gpu, Json, Snapshot
+from supervisor.views import (
+    alerts_document,
+    card_document,
+    container_document,
+    daemon_document,
+    host_document,
+)
 
 ALERTS_SHOWN = 100
 ALERTS_SIZE = 131_072
@@ -48,7 +54,28 @@ def documents(snapshot: Snapshot, status: str = "") -> dict[str, Document]:
         about = container_document(service, snapshot)
         where = topic(host, "state", "container", service=service.id)
         found.append(_document(where, about, _without(about, "memory") | {"budget": _steady(about)}, CONTAINER_EXPIRY))
+    found += _cards(snapshot)
     return {document.message.topic: document for document in found}
+
+
+def _cards(snapshot: Snapshot) -> list[Document]:
+    """One per GPU. What is told at once: whether it is well, what its driver wants, its faults; the readings move."""
+    found = []
+    for card, level in gpu_levels(snapshot):
+        body = card_document(card, snapshot)
+        steady = _without(body, "memory", "users", "readings", "faults")
+        steady["faults"] = [_without(fault, "last_at", "counts", "text") for fault in body["faults"]]
+        where = topic(snapshot.host, "state", "gpu", level)
+        found.append(_document(where, body, steady, CONTAINER_EXPIRY))
+    return found
+
+
+def gpu_levels(snapshot: Snapshot) -> list[tuple[Gpu, str]]:
+    """Each card with the last level of its topic: its index; of one that is gone, and whose index another one has now,
+    its UUID."""
+    cards = snapshot.gpus.cards if snapshot.gpus is not None else ()
+    there = {card.index for card in cards if card.present}
+    return [(card, card.uuid if not card.present and card.index in there else str(card.index)) for card in cards]
 
 
 def cleared(where: str) -> Document:

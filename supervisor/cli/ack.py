@@ -8,7 +8,6 @@ import argparse
 
 from supervisor.cli.client import Client
 from supervisor.cli.output import Output
-from supervisor.errors import Refused
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,11 +19,4 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Say it."""
     answer = Client.of(args).command("ack", args.incident, {"reason": args.reason} if args.reason else {})
-    output, decision = Output(args.output), answer["decision"]
-    if not output.for_people:
-        output.document(answer)
-    if not decision["allowed"]:
-        raise Refused(decision["reason"], decision["text"])
-    if output.for_people:
-        output.line(decision["text"])
-    return 0
+    return Output(args.output).decided(answer)

@@ -1,5 +1,6 @@
 """`resurgam phoenix|rollback|restart|start|stop|scale SERVICE`: ask for a plan, say its number at once, follow it.
-A compose project (or a service whose namespaces others share) is a rollout: several plans, one after the other.
+A compose project (or a service whose namespaces others share) is a rollout: several plans, one after the other. So is
+`quiesce` of a card (`gpu:0`); `gpu-reset` takes a card, `reboot` the machine.
 
 In: the verb table (its parameters become options). Out: the plan's events; exit 0 verified, 1 any other end, 3 refused.
 Ctrl-C only stops following: the plan goes on.
@@ -13,7 +14,7 @@ from supervisor.cli.events import Printer, worth_a_line
 from supervisor.cli.output import Output
 from supervisor.errors import DaemonAbsent, Refused
 from supervisor.facts import Json
-from supervisor.verbs import VERBS
+from supervisor.verbs import VERBS, Verb
 
 LIFTABLE = ("veto", "budget_service", "budget_host")
 """refusals of what a person asks for that `--override` lifts"""
@@ -22,7 +23,7 @@ LIFTABLE = ("veto", "budget_service", "budget_host")
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The service, and the parameters of the verb with the names they have in rules and playbooks."""
     verb = VERBS[parser.prog.split()[-1]]
-    parser.add_argument("service", metavar="SERVICE", help="a service id, alias or container name; a compose project")
+    target(parser, verb)
     for name, param in verb.params.items():
         text = param.help + (f" (default {param.default})" if param.default else "")
         if param.kind == "flag":
@@ -37,6 +38,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-follow", action="store_true", help="do not wait for the end")
     if verb.name == "phoenix":
         from_compose.arguments(parser)
+
+
+def target(parser: argparse.ArgumentParser, verb: Verb) -> None:
+    """What it is aimed at: a service, a card, or (where nothing is named) the machine."""
+    if "host" in verb.targets and "service" not in verb.targets:
+        text = "the card it is for (gpu:0, or its UUID); left out: the machine itself"
+        parser.add_argument("service", metavar="CARD", nargs="?", default="host", help=text)
+    elif "service" not in verb.targets:
+        parser.add_argument("service", metavar="CARD", help="gpu:0, an index, or a UUID (or its beginning)")
+    elif "gpu" in verb.targets:
+        text = "a service; or a card (gpu:0, or its UUID): everything that uses it"
+        parser.add_argument("service", metavar="SERVICE|CARD", help=text)
+    else:
+        text = "a service id, alias or container name; a compose project"
+        parser.add_argument("service", metavar="SERVICE", help=text)
 
 
 def run(args: argparse.Namespace) -> int:

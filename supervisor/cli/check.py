@@ -17,30 +17,22 @@ from supervisor.cli.checked import Checked, Report
 from supervisor.cli.output import Output
 from supervisor.config import probing, trust
 from supervisor.config.reading import read_bytes, read_text
-from supervisor.config.settings import WITHOUT_EFFECT
 from supervisor.config.yaml import MAX_BYTES, Document, load_yaml
-from supervisor.core import ourselves
+from supervisor.core.made import METRICS
 from supervisor.errors import ConfigError, Mistake, UsageError
+from supervisor.gpu import xids
 from supervisor.incidents import binding, playbooks, veto
 from supervisor.journal.recorder import KEEP_MS
-from supervisor.memory import series as understood
 from supervisor.rules import RecordRule, RuleFile
 from supervisor.rules.checking import accepts
 from supervisor.rules.checking.lint import lint
 from supervisor.rules.files import Origin, document_of, read, shipped_folder
 from supervisor.rules.files import load as load_rules
-from supervisor.services import series
-from supervisor.signals import docker_stats
-from supervisor.signals.memory import series as memory
 from supervisor.signals.probes import grpc
 from supervisor.verdicts import Reason, Verdict
 
 Source = tuple[Path, Origin]
 """a file or folder, and whose it is"""
-
-_MADE = (memory, understood, docker_stats, series, ourselves)
-METRICS = {metric.name: metric for made in _MADE for metric in made.METRICS}
-"""every metric that is made here, by name"""
 
 _TESTS = (".test.yaml", ".test.yml", ".actions-test.yaml", ".actions-test.yml")
 _YAML = (".yaml", ".yml")
@@ -172,6 +164,8 @@ def _config(path: Path | None, report: Report) -> config.Settings | None:
     wrong = notify.template_mistakes(settings.notify)
     report.add("error", [document.mistake(place, said) for place, said in wrong])
     report.bad_config = report.bad_config or bool(wrong)
+    bad = xids.load(settings.gpu.xids or "")[1]
+    report.add("error", [document.mistake(("gpu", "xids"), said) for said in bad])
     report.add("warning", [document.mistake(place, said, key=True) for place, said in notify.cautions(settings.notify)])
     named = [document.mistake(at, f"{_dotted(at)}: {said}") for at, said in config.doubtful(settings)]
     report.add("warning", named)
@@ -190,10 +184,6 @@ def _idle(path: Path, settings: config.Settings) -> list[Mistake]:
     """What a good configuration says that has no effect, as hints."""
     document = load_yaml(read_text(path, MAX_BYTES), str(path))
     found = []
-    for name, entry in ((document.data or {}).get("services") or {}).items():
-        for key in (key for key in WITHOUT_EFFECT if key in (entry or {})):
-            said = f"services.{name}.{key}: this key has no effect yet in this version"
-            found.append(document.mistake(("services", name, key), said, key=True))
     for name, known in settings.services.items():
         for key, said in probing.doubts(known, grpc=not grpc.missing()):
             found.append(document.mistake(("services", name, key), f"services.{name}.{key}: {said}", key=True))

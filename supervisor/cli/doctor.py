@@ -1,4 +1,4 @@
-"""`resurgam doctor`: what about memory works here, what does not, and what to do about it.
+"""`resurgam doctor`: memory, GPUs, probes, scrapes, disks: what works here, what does not, what to do about it.
 
 In: what a running daemon tells over its control socket, and the machine itself (none is needed: then it is looked at
 with our own rights). Out: findings, one line each; exit 0 where nothing is wrong, 1 with findings.
@@ -10,6 +10,7 @@ import struct
 from collections.abc import Sequence
 
 from supervisor import config
+from supervisor.cli import doctor_gpu, doctor_watching
 from supervisor.cli import doctor_machine as machine
 from supervisor.cli.client import Client, find_socket
 from supervisor.cli.doctor_machine import Finding
@@ -66,6 +67,10 @@ def look(settings: Settings, status: Json | None, pid: int, tree: Tree, why: str
         machine.rights(rights, machine.watches_only()),
         *machine.verbs(version, rights, weights),
         *machine.killers(tree),
+        *doctor_gpu.look(status, tree, pid),
+        *doctor_watching.of_probes(status),
+        *doctor_watching.of_targets(status),
+        *doctor_watching.of_disks(settings),
     )
 
 

@@ -20,7 +20,7 @@ from supervisor.kernel.host import MEMINFO, Machine
 from supervisor.kernel.log import KernelLog
 from supervisor.kernel.tree import Tree
 from supervisor.kernel.watches import Cannot
-from supervisor.memory.words import speaker
+from supervisor.units import speaker
 
 WATCH_ONLY = "/etc/systemd/system/resurgam.service.d/watch-only.conf"
 """the drop-in that takes the rights away, where it is installed"""

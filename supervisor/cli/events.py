@@ -91,6 +91,12 @@ class Printer:
         if day != self._day:
             self._output.line(f"-- {day}", "dim")
             self._day = day
-        self._width = min(max(self._width, len(event["subject"])), 32)
-        text = headline(event["time"], event["subject"], event["text"], None, self._width)
+        subject = _short(event["subject"])
+        self._width = min(max(self._width, len(subject)), 32)
+        text = headline(event["time"], subject, event["text"], None, self._width)
         self._output.line(text, COLOURS.get(event["kind"], ""))
+
+
+def _short(subject: str) -> str:
+    """A card by the beginning of its UUID, which tells the cards of one machine apart."""
+    return subject[:16] if subject.startswith("gpu:GPU-") else subject

@@ -10,7 +10,15 @@ from supervisor.cli.output import Output, local
 from supervisor.cli.plan import at_step
 from supervisor.cli.reasons import print_rule, show_value
 from supervisor.facts import Json
+from supervisor.units import speaker
 
+PROBED = {
+    "well": "answered well",
+    "asleep": "found its model put away",
+    "failing": "fails",
+    "failed": "failed",
+    "broken": "cannot be asked",
+}
 _MOST_ALERTS = 10
 _MOST_LINES = 10
 
@@ -35,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _print(document: Json, output: Output) -> None:
     output.line(document["sentence"], "bold")
+    for text, colour in watched(document):
+        output.line(f"  {text}", colour)
     for rule in document["rules"]:
         print_rule(rule, output)
     if document.get("rules_left_out"):
@@ -57,6 +67,21 @@ def _print(document: Json, output: Output) -> None:
     for decision in document["decisions"][:10]:
         said = "yes" if decision["allowed"] else f"no, {decision['reason']}"
         output.line(f"  {local(decision['at'])} {decision['verb']} by {decision['by']}: {said}: {decision['text']}")
+
+
+def watched(document: Json) -> list[tuple[str, str]]:
+    """(line, colour): how the service answered its probe, and what it holds of which GPU."""
+    found, probe, say = [], document["probe"], speaker(())
+    if probe is not None and probe["state"] != "unknown":
+        colour = {"failing": "red", "failed": "yellow", "broken": "yellow"}.get(probe["state"], "")
+        rate = f", {probe['rate']:g} tokens a second" if probe["rate"] else ""
+        said = f": {probe['text']}" if probe["text"] else ""
+        how = f"{PROBED[probe['state']]} at {local(probe['at'])}, in {probe['seconds']:g} s{rate}{said}"
+        found.append((f"probe {probe['address'] or 'probe-exec'} {how}", colour))
+    for card in document["gpus"]:
+        named = f"GPU {card['gpu']}" + (f" ({card['name']})" if card["name"] else "")
+        found.append((f"holds {say(float(card['used']))} of {say(float(card['total']))} of {named}", ""))
+    return found
 
 
 def _last_words(event: Json, output: Output) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TextIO
 
+from supervisor.errors import Refused
 from supervisor.facts import Json
 from supervisor.units import plain, show_duration
 
@@ -73,6 +74,18 @@ class Output:
         else:
             text = json.dumps(value, ensure_ascii=False, indent=2)
         print(text, file=self._stream, flush=True)
+
+    def decided(self, answer: Json) -> int:
+        """What was decided on a word that a person said; the exit code, 0. errors.Refused for no."""
+        decision = answer["decision"]
+        if not self.for_people:
+            self.document(answer)
+        if not decision["allowed"]:
+            raise Refused(decision["reason"], decision["text"])
+        if self.for_people:
+            for line in str(decision["text"]).splitlines():
+                self.line(line)
+        return 0
 
     def item(self, value: Json) -> None:
         """One document of a stream: a line of JSON, or a YAML document of its own."""

@@ -7,7 +7,6 @@ import argparse
 
 from supervisor.cli.client import Client
 from supervisor.cli.output import Output
-from supervisor.errors import Refused
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,11 +23,4 @@ def run(args: argparse.Namespace) -> int:
     if args.command == "pause":
         params = {name: value for name, value in (("reason", args.reason), ("for", args.duration)) if value}
     answer = Client.of(args).command(args.command, args.service, params)
-    output, decision = Output(args.output), answer["decision"]
-    if not output.for_people:
-        output.document(answer)
-    if not decision["allowed"]:
-        raise Refused(decision["reason"], decision["text"])
-    if output.for_people:
-        output.line(decision["text"])
-    return 0
+    return Output(args.output).decided(answer)

@@ -9,13 +9,14 @@ import argparse
 import os
 from pathlib import Path
 
+from supervisor.cli.act import target
 from supervisor.cli.client import Client
 from supervisor.cli.output import Output, counted
 from supervisor.facts import Json
 from supervisor.units import plain, short_image, show_duration
 from supervisor.verbs import GENTLE, VERBS
 
-PLANNED = ("phoenix", "rollback", "restart", "start", "stop", *GENTLE)
+PLANNED = ("phoenix", "rollback", "restart", "start", "stop", *GENTLE, "quiesce", "gpu-reset", "reboot")
 _STEPS = {
     "look": "look at it once more",
     "protect": "tag the image, so that no clean-up takes it",
@@ -29,7 +30,7 @@ _STEPS = {
     "room": "wait for what the old one held (ports, memory)",
     "policy": "give it its restart policy back",
     "start": "start it",
-    "verify": "watch until it is healthy",
+    "verify": "watch until it is well",
     "probation": "watch until it is proved healthy",
     "commit": "it is the service now",
     "retag": "let the tag stand for that image, too",
@@ -43,6 +44,8 @@ _STEPS = {
     "freeze": "let it stand still; it goes on by itself",
     "thaw": "let it go on",
     "raise-limit": "write the higher limit; its next start has the old one again",
+    "reset": "let go of the driver, and reset the card",
+    "reboot": "wait ten seconds, and ask the system to restart the machine",
 }
 _BACK = {
     "back_stop": "stop it",
@@ -71,7 +74,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         one = verbs.add_parser(
             name, help=verb.help, description=f"What it would do to {verb.help}; nothing is touched."
         )
-        one.add_argument("service", metavar="SERVICE", help="a service id, alias or container name; a compose project")
+        target(one, verb)
         for key, param in verb.params.items():
             text = param.help + (f" (default {param.default})" if param.default else "")
             if param.kind == "flag":
@@ -185,7 +188,8 @@ def _steps(stage: Json, output: Output) -> None:
             continue
         if step["phase"] == "inside" and not away:
             away = True
-            away_words = "" if stage["verb"] in ("start", *GENTLE) else "the service is away; "
+            stays = stage["verb"] in ("start", "gpu-reset", "reboot", *GENTLE)
+            away_words = "" if stays else "the service is away; "
             output.line(f"  -- from here on {away_words}it is brought to its end, or back --", "dim")
         writes = f"  [{', '.join(step['writes'])}]" if step["writes"] else ""
         output.line(f"  {step['name']:<{wide}} {_STEPS.get(step['name'], '')}{writes}")

@@ -8,7 +8,6 @@ import argparse
 
 from supervisor.cli.client import Client
 from supervisor.cli.output import Output
-from supervisor.errors import Refused
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +20,4 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Ask for it."""
     answer = Client.of(args).command("release", "*" if args.all else args.service, {})
-    output, decision = Output(args.output), answer["decision"]
-    if not output.for_people:
-        output.document(answer)
-    if not decision["allowed"]:
-        raise Refused(decision["reason"], decision["text"])
-    if output.for_people:
-        for line in str(decision["text"]).splitlines():
-            output.line(line)
-    return 0
+    return Output(args.output).decided(answer)

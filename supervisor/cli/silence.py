@@ -8,7 +8,7 @@ import argparse
 
 from supervisor.cli.client import Client
 from supervisor.cli.output import Output, local
-from supervisor.errors import Refused, UsageError
+from supervisor.errors import UsageError
 from supervisor.facts import Json
 
 
@@ -34,14 +34,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("say for how long: --for 2h")
     given = {"for": args.duration, "reason": args.reason, "end": args.end}
     answer = client.command("silence", "\n".join(args.matchers), {name: word for name, word in given.items() if word})
-    decision = answer["decision"]
-    if not output.for_people:
-        output.document(answer)
-    if not decision["allowed"]:
-        raise Refused(decision["reason"], decision["text"])
-    if output.for_people:
-        output.line(decision["text"])
-    return 0
+    return output.decided(answer)
 
 
 def _list(silences: list[Json], output: Output) -> int:

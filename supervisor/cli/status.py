@@ -4,8 +4,9 @@ In: /v1/status. Out: tables, or the document itself. Exit 1 where something need
 """
 
 import argparse
+from collections.abc import Mapping
 
-from supervisor.cli import status_memory
+from supervisor.cli import status_memory, status_watching
 from supervisor.cli.client import Client
 from supervisor.cli.output import Output, ago, counted, local
 from supervisor.cli.plan import at_step
@@ -53,6 +54,7 @@ def only(document: Json, word: str) -> Json:
         "incidents": [incident for incident in document["incidents"] if incident["subject"] in names],
         "approvals": [asked for asked in document["approvals"] if asked["service"] in names],
         "plans": [plan for plan in document["plans"] if plan["service"] in names],
+        **status_watching.only(document, names),
     }
 
 
@@ -60,7 +62,8 @@ def needs_you(document: Json) -> list[str]:
     """The services, questions and problems that a person should look at."""
     named = [entry["service"] for entry in document["services"] if _troubled(entry)]
     asked = [one["id"] for one in document["approvals"]]
-    return named + asked + list(document["daemon"]["problems"]) + status_memory.troubled(document)
+    problems = list(document["daemon"]["problems"])
+    return named + asked + problems + status_memory.troubled(document) + status_watching.troubled(document)
 
 
 def _troubled(entry: Json) -> bool:
@@ -105,12 +108,13 @@ def _print(document: Json, output: Output) -> None:
         output.line("nothing may be healed yet: label a container resurgam.enable=true, or name it under services:")
     for text, colour in telling(document):
         output.line(text, colour)
-    for text, colour in status_memory.lines(document):
+    for text, colour in (*status_memory.lines(document), *status_watching.lines(document)):
         output.line(text, colour)
     if document["services"]:
         output.line()
         heads: tuple[str, ...] = ("service", "state", "health", "deaths", "up", "image", "wanted", "heals", "note")
-        output.table(heads, [_service(entry, now) for entry in document["services"]])
+        silent = status_watching.notes(document)
+        output.table(heads, [_service(entry, now, silent) for entry in document["services"]])
     _shares(document, output)
     if document["alerts"]:
         output.line()
@@ -168,10 +172,13 @@ def _shares(document: Json, output: Output) -> None:
         output.line(others, "dim")
 
 
-def _service(entry: Json, now: str) -> tuple[object, ...]:
+def _service(entry: Json, now: str, silent: Mapping[str, str]) -> tuple[object, ...]:
+    """One row. `silent`: service -> what its probe says, where that fails."""
     health = "healthy" if entry["healthy"] else entry["health"]
+    health = "failing" if entry["service"] in silent and health == "none" else health
     drift = {"tag_moved": " (tag moved)", "unproved": " (unproved)"}.get(entry["image"]["drift"], "")
-    note = ", ".join(dict.fromkeys(entry["alerts"])) or (entry["blocker"] if entry["owned"] else "") or entry["hint"]
+    note = ", ".join(dict.fromkeys(entry["alerts"])) or (entry["blocker"] if entry["owned"] else "")
+    note = note or silent.get(entry["service"], "") or entry["hint"]
     up = ago(entry["started_at"], now) if entry["state"] == "running" else "-"
     return (
         entry["service"],
@@ -188,10 +195,11 @@ def _service(entry: Json, now: str) -> tuple[object, ...]:
 
 def _alert(alert: Json, now: str) -> tuple[object, ...]:
     labels, notes = alert["labels"], alert["annotations"]
-    about = labels.get("name") or labels.get("container") or labels.get("instance") or "host"
+    card = f"gpu {labels['gpu']}" if "gpu" in labels else ""
+    about = labels.get("name") or labels.get("container") or card or labels.get("instance") or labels.get("probe")
     summary = notes.get("summary") or notes.get("description") or ""
     state = alert["status"] + (", unheard" if alert["unheard"] else "")
-    return labels["alertname"], state, alert["severity"], ago(alert["startsAt"], now), about, summary
+    return labels["alertname"], state, alert["severity"], ago(alert["startsAt"], now), about or "host", summary
 
 
 def _plan(plan: Json, now: str) -> tuple[object, ...]:

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 from supervisor.cli.output import counted, local
 from supervisor.facts import Json
-from supervisor.memory.words import Say, speaker
-from supervisor.units import show_duration
+from supervisor.units import Say, show_duration, speaker
 
 NARROW = 90
 """columns below which the growth has no column of its own"""

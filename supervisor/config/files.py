@@ -19,7 +19,7 @@ from supervisor.errors import ConfigError, Mistake
 NAME = "resurgam.yaml"
 MOST_LINES = 64
 """secrets in one file"""
-_NAMING = ("mqtt", "http", "notify", "commands")
+_NAMING = ("mqtt", "http", "notify", "commands", "scrape")
 """the settings that name other files, by keys `…_file`"""
 
 Place = tuple[str | int, ...]

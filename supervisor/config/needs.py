@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from supervisor import units
 from supervisor.config import fields
 from supervisor.config.settings import ServiceSettings
-from supervisor.facts import Before, Benchmark, Needs
+from supervisor.facts import Before, Benchmark, Needs, SafeProfile
 
 PREFIX = "resurgam."
 KEYS = (
@@ -45,6 +45,9 @@ _PLAIN = (
     "boot",
     "probe_method",
     "probe_model",
+    "probe_interval",
+    "probe_timeout",
+    "probe_retries",
     "keep_env",
 )
 """keys of an entry that mean what they say"""
@@ -73,7 +76,9 @@ def needs_from(labels: Mapping[str, str], entry: ServiceSettings | None = None) 
         "memory": reader.take("memory", fields.size, 0),
         "vram": reader.take("vram", fields.vram, no_vram),
         "boot": reader.take("boot", _boot, "engine"),
+        "metrics": reader.take("metrics", _own_metrics, ""),
     }
+    said["metrics_from_label"] = bool(said["metrics"])
     said["startup_declared"] = "startup" in reader.taken
     if entry is not None:
         for key in _PLAIN:
@@ -89,6 +94,11 @@ def needs_from(labels: Mapping[str, str], entry: ServiceSettings | None = None) 
         if entry.benchmark is not None:
             wanted = entry.benchmark
             said["benchmark"] = Benchmark(wanted.at_least, wanted.tokens, wanted.within)
+        if entry.metrics is not None:
+            said["metrics"], said["metrics_from_label"] = entry.metrics, False
+        if entry.safe is not None:
+            safe = entry.safe
+            said["safe"] = SafeProfile(dict(safe.env), safe.args, safe.command or (), safe.quiet)
         if entry.kube is not None:
             said["kube"] = entry.kube.names()
     reader.look_for_typos()
@@ -143,6 +153,16 @@ def _own_probe(text: str) -> str:
     if found and fields.probe_host(found):
         raise ValueError(
             "a probe in a label may only reach its own container; leave the host out, like http://:8000/health, "
+            "or declare it under services: in resurgam.yaml"
+        )
+    return found
+
+
+def _own_metrics(text: str) -> str:
+    found = fields.metrics_url(text)
+    if found and fields.probe_host(found):
+        raise ValueError(
+            "metrics in a label may only be its own container's; leave the host out, like http://:8000/metrics, "
             "or declare it under services: in resurgam.yaml"
         )
     return found

@@ -6,6 +6,9 @@ From: a `services:` entry that loads. To: (key, sentence) pairs. No mistakes: a 
 from supervisor.config.settings import ServiceSettings
 
 _UNLESS = "beside it, unless a label says so"
+_RHYTHM = ("probe-interval", "probe-timeout", "probe-retries")
+COSTLY = 30.0
+"""seconds between two questions that cost the service something"""
 
 
 def doubts(entry: ServiceSettings, *, grpc: bool) -> tuple[tuple[str, str], ...]:
@@ -22,6 +25,24 @@ def doubts(entry: ServiceSettings, *, grpc: bool) -> tuple[tuple[str, str], ...]
         found.append(("probe-model", text))
     if entry.benchmark is not None and scheme not in ("completion", "http", "https"):
         found.append(("benchmark", f"it asks where the probe points; write probe: completion://:8000 {_UNLESS}"))
+    if not probe and entry.probe_exec is None:
+        said = [key for key in _RHYTHM if getattr(entry, key.replace("-", "_")) is not None]
+        found += [(key, f"nothing is asked; write probe: http://:8000/health {_UNLESS}") for key in said]
+    found += _hasty(entry, scheme)
     if scheme == "grpc" and not grpc:
         found.append(("probe", "this installation cannot ask gRPC servers: pip install 'resurgam[grpc]'"))
     return tuple(found)
+
+
+def _hasty(entry: ServiceSettings, scheme: str) -> list[tuple[str, str]]:
+    """Questions that come faster than they can be answered, or that cost what is asked."""
+    if entry.probe_interval is None:
+        return []
+    if entry.probe_timeout is not None and entry.probe_timeout > entry.probe_interval:
+        text = "an answer may take longer than that (probe-timeout), so it is asked less often; make one of them fit"
+        return [("probe-interval", text)]
+    if entry.probe_exec is not None and entry.probe_interval < COSTLY:
+        return [("probe-interval", "each question starts a process in the container; 30s and more is kind to it")]
+    if scheme == "completion" and entry.probe_interval < COSTLY:
+        return [("probe-interval", "each question has the model make a token; 30s and more is kind to it")]
+    return []

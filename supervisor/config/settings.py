@@ -37,6 +37,7 @@ from supervisor.config.fields import (
 )
 from supervisor.config.model import Model
 from supervisor.config.telling import BUS_VERBS, CommandsSettings, MqttSettings, NotifySettings, WebhookSettings
+from supervisor.config.watching import DiskSettings, GpuSettings, ProbeSettings, SafeSettings, ScrapeSettings
 
 
 class DockerSettings(Model):
@@ -107,6 +108,12 @@ class ServiceSettings(Model):
     """for a gRPC server without `grpc.health.v1`: the method to call, like `/skills.Health/Check`"""
     probe_model: str | None = Field(default=None, alias="probe-model", max_length=500)
     """the model a `completion://` probe asks; left out: the first that the server lists"""
+    probe_interval: PositiveDuration | None = Field(default=None, alias="probe-interval")
+    """seconds between two questions; left out: 15 (a completion or a command inside: 60)"""
+    probe_timeout: PositiveDuration | None = Field(default=None, alias="probe-timeout")
+    """seconds for an answer; left out: 5 (a completion: 30)"""
+    probe_retries: int | None = Field(default=None, alias="probe-retries", ge=1, le=100)
+    """answers in a row that make it count as failing; left out: 3"""
     benchmark: BenchmarkSettings | None = None
     """for a model: how fast it must be after a Phoenix, or the old one comes back"""
     before: BeforeSettings | None = None
@@ -121,8 +128,10 @@ class ServiceSettings(Model):
     """files or folders of this machine with its model, so that `drop-cache` knows what to drop once it is unloaded"""
     vram: Vram | None = None
     """(GPU, bytes) pairs; GPU '' is any"""
+    safe: SafeSettings | None = None
+    """how it is run more carefully after faults of its GPU (`phoenix profile=safe`)"""
     exclusive: Words | None = None
-    """services that share one of these words never run together"""
+    """services that share one of these words never run together; `gpu:0` is the card of that index"""
     priority: int | None = Field(default=None, ge=-1000, le=1000)
     """higher is spared longer"""
     depends: Words | None = None
@@ -256,10 +265,17 @@ class Settings(Model):
     proof: PositiveDuration = 600.0
     """seconds: how long healthy makes an image proved"""
     commands: CommandsSettings = CommandsSettings()
+    gpu: GpuSettings = GpuSettings()
+    probes: tuple[ProbeSettings, ...] = Field(default=(), max_length=256)
+    """endpoints outside that are asked whether they are well"""
+    scrape: tuple[ScrapeSettings, ...] = Field(default=(), max_length=256)
+    """Prometheus text that is read from elsewhere"""
+    textfile: HostPath | None = None
+    """a folder of *.prom files that are read, as node_exporter does"""
+    disk: DiskSettings = DiskSettings()
     slots: None = None
-    scrape: None = None
 
-    @field_validator("slots", "scrape", mode="before")
+    @field_validator("slots", mode="before")
     @classmethod
     def _later(cls, value: Any) -> None:
         if value is not None:
@@ -305,6 +321,15 @@ class Settings(Model):
                 raise ValueError(f"two notifiers are called {name!r}; give each a name of its own")
         return value
 
+    @field_validator("probes", "scrape")
+    @classmethod
+    def _named_once(cls, value: tuple[ProbeSettings | ScrapeSettings, ...]) -> Any:
+        names = [one.name if isinstance(one, ProbeSettings) else f"{one.job} {one.url}" for one in value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"{name!r} is there twice; give each a name of its own")
+        return value
+
     @field_validator("services")
     @classmethod
     def _names_are_told_apart(cls, value: Mapping[str, ServiceSettings]) -> Mapping[str, ServiceSettings]:
@@ -316,7 +341,10 @@ class Settings(Model):
         return value
 
 
-WIRED = ("host", "state_dir", "docker", "mqtt", "http", "notify", "requests", "commands", "memory")
+WIRED = (
+    *("host", "state_dir", "docker", "mqtt", "http", "notify", "requests", "commands", "memory"),
+    *("gpu", "probes", "scrape", "textfile", "disk"),
+)
 """keys of what is opened once, at the start"""
 
 
@@ -326,25 +354,25 @@ def waits_for_start(running: Settings, read: Settings) -> str:
     return f" What was changed in {', '.join(changed)} counts from the next start." if changed else ""
 
 
-WITHOUT_EFFECT = ("metrics",)
-"""keys of a service that are read and checked, and change nothing yet"""
-
-
 __all__ = [
     "BUS_VERBS",
-    "WITHOUT_EFFECT",
     "BeforeSettings",
     "BenchmarkSettings",
     "BudgetSettings",
     "CommandsSettings",
+    "DiskSettings",
     "DockerSettings",
+    "GpuSettings",
     "HeavySettings",
     "HttpSettings",
     "KubeSettings",
     "MemorySettings",
     "MqttSettings",
     "NotifySettings",
+    "ProbeSettings",
     "RequestSettings",
+    "SafeSettings",
+    "ScrapeSettings",
     "ServiceSettings",
     "Settings",
     "WebhookSettings",

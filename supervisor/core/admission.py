@@ -14,7 +14,8 @@ from supervisor.actions.plans import build
 from supervisor.clock import Clock
 from supervisor.core import documents, second_word
 from supervisor.core.approvals import hint
-from supervisor.core.consequences import image_for, known, learn, unwant, want
+from supervisor.core.consequences import before, image_for, known, learn, unwant, want
+from supervisor.core.quiesced import beneath
 from supervisor.core.spending import Spending
 from supervisor.facts import (
     Decision,
@@ -28,6 +29,7 @@ from supervisor.facts import (
     StepEnded,
 )
 from supervisor.incidents import Locks, Spend, may_step
+from supervisor.incidents.machine import MACHINE
 from supervisor.incidents.permit import HANDS_BACK
 from supervisor.journal.codec import dump, load
 from supervisor.verbs import Disturbance
@@ -159,6 +161,8 @@ class Admission:
             text = intent.params.get("message") or intent.cause
             core.row("action.verified", intent.target, _body(intent) | {"reason": "verified", "text": text})
             return Decision(core.now, intent, yes(text))
+        if intent.verb in MACHINE:
+            return self._open_plan(core, intent, beneath(core, intent, self._next, self._clock.token(3)), None)
         service = core.registry.get(intent.target)
         if service is None or service.container is None:
             return Decision(core.now, intent, no(Reason.VANISHED, f"{intent.target} has no container now."))
@@ -247,6 +251,7 @@ class Admission:
         body = _about(plan) | {"step": step.name, "phase": step.phase}
         if verdict.ok:
             self._update(core, replace(plan, begun=(*plan.begun, step.name)))
+            core.quiesced.begun(core, plan, step.name)
         body |= {"reason": verdict.reason.value, "text": verdict.text, "writes": list(step.writes)}
         core.row("action.begin" if verdict.ok else "action.halt", plan.service, body, False)
         return verdict
@@ -317,7 +322,7 @@ class Admission:
         image_id = image_for(intent, service)
         made = build(intent, service, plan_id=plan.id, op=plan.op, now=plan.created_at, image_id=image_id)
         if isinstance(made, Plan):  # else its first look says what is wrong
-            found = {**made.found, "wanted": plan.found.get("wanted")}
+            found = {**made.found, **before(core, made, service), "wanted": plan.found.get("wanted")}
             self._update(core, replace(made, locks=plan.locks, override=plan.override, found=found))
 
     def gap(self, core: "Decider", seconds: float) -> None:

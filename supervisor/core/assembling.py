@@ -13,10 +13,14 @@ from supervisor.clock import Clock
 from supervisor.core.admission import Admission
 from supervisor.core.approvals import Approvals
 from supervisor.core.decider import Decider
+from supervisor.core.gpu import GpuDesk
 from supervisor.core.holds import Holds
+from supervisor.core.made import ours
 from supervisor.core.mail import Mail
 from supervisor.core.memory import MemoryDesk
 from supervisor.core.outside import Outsiders
+from supervisor.core.probing import ProbeDesk
+from supervisor.core.profiles import Profiles
 from supervisor.core.rollouts import Rollouts
 from supervisor.core.silences import Silences
 from supervisor.core.standing import Identity, Loaded, Standing
@@ -36,6 +40,7 @@ SPACES = (
     "approval",
     "command",
     "footprint",
+    "gpu",
     "hold",
     "incident",
     "load",
@@ -43,6 +48,7 @@ SPACES = (
     "outside",
     "pause",
     "plan",
+    "profile",
     "proved",
     "quarantine",
     "request",
@@ -76,7 +82,7 @@ def assemble(
     rules = RuleEngine(store, options=options)
     rules.load(loaded.rules, now, loaded.settings.external_labels, loaded.settings.external_url)
     store.keep(loaded.retention())
-    store.restore(remembered)
+    store.restore(remembered, brought=lambda name: not ours(name))
     alerts = tuple(decode(Alert, value) for _key, value in sorted(kept["alert"].items()))
     last = journal.rows(limit=1, newest_first=True)
     newest = [ms / 1000 for _labels, ms, _value in remembered[-LATELY:]]  # a rule with an offset writes into the past
@@ -104,11 +110,26 @@ def assemble(
         Outsiders(kept["outside"]),
         Holds(kept["hold"]),
         MemoryDesk(loaded.settings.memory, kept["footprint"]),
+        GpuDesk(loaded.settings.gpu, kept["gpu"], machine),
+        ProbeDesk(loaded.settings.probes),
+        Profiles(kept["profile"]),
     )
     decider.desk.restored(alerts, lost)
     decider.last_seq = journal.last_seq
     decider.revisions = journal.revisions()
     return decider
+
+
+def caution(journal: Journal, clock: Clock) -> None:
+    """After a journal was lost nobody knows what was done and how often: from then on only observe, until a person
+    says `resume`. Kept in the new journal, so that a restart does not forget it."""
+    if journal.set_aside is None:
+        return
+    batch = journal.batch()
+    text = f"{journal.why} Nothing disruptive is done until you say `resurgam resume`."
+    batch.put("meta", "confirm", {"text": text})
+    batch.row("daemon.mode", "daemon", {"text": text}, clock.wall(), True)
+    journal.commit(batch)
 
 
 def permit_from(ask: Ask, clock: Clock) -> Permit:

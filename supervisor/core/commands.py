@@ -7,7 +7,7 @@ with the plan's id where one was opened.
 from typing import TYPE_CHECKING
 
 from supervisor import units
-from supervisor.core import acks, documents, ourselves, release, requests, second_word
+from supervisor.core import acks, documents, gpu_words, ourselves, quiesced, release, requests, second_word
 from supervisor.facts import Command, Decision, Intent
 from supervisor.incidents import may_run
 from supervisor.signals import pause_file
@@ -39,6 +39,8 @@ def decide(core: "Decider", fact: Command) -> Decision:
         return acks.answer(core, fact)
     if fact.verb == "silence":
         return core.silences.answer(core, fact)
+    if fact.verb in gpu_words.WORDS:
+        return gpu_words.answer(core, fact)
     bare = Intent(fact.verb, fact.target, fact.params, "", fact.principal)
     verb = VERBS.get(fact.verb)
     if verb is None or verb.internal:
@@ -55,7 +57,7 @@ def decide(core: "Decider", fact: Command) -> Decision:
     begun = core.rollouts.project(core, fact)
     if begun is not None:
         return begun
-    target, trouble = _target(core, fact.target)
+    target, trouble = quiesced.aimed(core, verb, fact.target) or _target(core, fact.target)
     if trouble is not None:
         return core.admission.refuse(core, bare, trouble)
     override = fact.override if fact.door == "socket" else ""

@@ -35,6 +35,7 @@ def image_for(intent: Intent, service: Service) -> str:
 def known(core: "Decider", plan: Plan, service: Service) -> Json:
     """What a plan must know beyond its service: what was wanted before it, what is held, how much was planned."""
     found: Json = {"wanted": dump(service.wanted), **core.holds.known(plan.verb, service.id)}
+    found |= before(core, plan, service)
     budget = core.memory.budget(core)
     part = budget.of(service.id) if budget is not None else None
     found["memory_plan"] = part.plan if part is not None else 0.0
@@ -44,8 +45,16 @@ def known(core: "Decider", plan: Plan, service: Service) -> Json:
     return found
 
 
+def before(core: "Decider", plan: Plan, service: Service) -> Json:
+    """What a plan about its safe profile must know of it as it runs now."""
+    return {"profile": core.profiles.before(service)} if plan.params.get("profile") else {}
+
+
 def want(core: "Decider", plan: Plan, service: Service) -> None:
     """Our verbs set what is wanted: stop means stop and keep stopped."""
+    if plan.verb == "quiesce":
+        core.quiesced.want(core, plan, service)
+        return
     stops = plan.verb == "stop" or (plan.verb == "scale" and plan.params.get("replicas") == "0")
     starts = plan.verb == "start" or (plan.verb == "scale" and not stops)
     if not stops and not starts:
@@ -67,6 +76,7 @@ def unwant(core: "Decider", plan: Plan) -> None:
 def learn(core: "Decider", plan: Plan, outcome: Verdict, data: Json) -> None:
     """An image that a maneuver showed to be bad is quarantined for this service; a stop, and a Phoenix that ends with
     the container held down, keep the policy."""
+    core.profiles.ended(core, plan)
     blamed = str(data.get("blame", ""))
     if blamed:
         core.registry.quarantine(plan.service, blamed, outcome.text or plan.cause, core.now)

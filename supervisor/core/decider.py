@@ -13,15 +13,20 @@ from supervisor.core.admission import Admission
 from supervisor.core.alerts import AlertDesk
 from supervisor.core.approvals import Approvals
 from supervisor.core.commands import answer_command
+from supervisor.core.gpu import GPU, GpuDesk
 from supervisor.core.holds import Holds
 from supervisor.core.lanes import Reply
 from supervisor.core.mail import Mail
 from supervisor.core.memory import HOST, MemoryDesk
 from supervisor.core.outside import Outsiders
+from supervisor.core.probing import ProbeDesk
+from supervisor.core.profiles import Profiles
+from supervisor.core.quiesced import Quiesced
 from supervisor.core.rollouts import Rollouts
 from supervisor.core.silences import Silences
 from supervisor.core.standing import Identity, Loaded, Standing
 from supervisor.core.surroundings import world_of
+from supervisor.core.targets import Targets
 from supervisor.facts import (
     Alert,
     BusState,
@@ -39,6 +44,7 @@ from supervisor.facts import (
     OomSeen,
     Outside,
     PlanEnded,
+    Probed,
     Readings,
     Reloaded,
     Snapshot,
@@ -46,6 +52,7 @@ from supervisor.facts import (
     StepEnded,
     Stopping,
     Sweep,
+    XidSeen,
 )
 from supervisor.incidents import Book, World
 from supervisor.journal import Batch
@@ -89,14 +96,19 @@ class Decider:
         outside: Outsiders,
         holds: Holds,
         memory: MemoryDesk,
+        gpu: GpuDesk,
+        probing: ProbeDesk,
+        profiles: Profiles,
     ) -> None:
         self.loaded, self.identity, self.standing = loaded, identity, standing
         self.registry, self.store, self.rules, self.book = registry, store, rules, book
         self.admission = admission
         self.approvals, self.rollouts, self.silences = approvals, rollouts, silences
-        self.mail, self.outside, self.holds, self.memory = mail, outside, holds, memory
+        self.mail, self.outside, self.holds, self.memory, self.gpu = mail, outside, holds, memory, gpu
+        self.probing, self.profiles, self.quiesced = probing, profiles, Quiesced()
         registry.informed(lambda: memory.budget(self), memory.counters)
-        self.desk = AlertDesk(rules, registry.find, silences, outside.active)
+        self.desk = AlertDesk(rules, gpu.finder(registry.find), silences, outside.active)
+        self.targets = Targets()
         self.replies: list[tuple[Any, Any]] = []
         self.effects: list[Effect] = []
         self.decisions: deque[Decision] = deque(maxlen=50)
@@ -105,8 +117,7 @@ class Decider:
         self.now = self.mono = 0.0
         self._wall_of: dict[str, float] = {}
         self.timers: dict[str, float] = {"repeat": 0.0, "remember": 0.0, "prune": 0.0}
-        self._begun = False
-        self._review = True
+        self._begun, self._review = False, True
         self._again: float | None = None
         self.hands: tuple[float, float] | None = None
         self._rev = 0
@@ -129,6 +140,7 @@ class Decider:
         if self.timers["repeat"] <= mono:
             self.timers["repeat"] = mono + REPEAT
             self._sample(full=True)
+            self.probing.repeat(self)
             ourselves.sample(self)
         if self.timers["remember"] <= mono:
             self.timers["remember"] = mono + REMEMBER
@@ -137,11 +149,13 @@ class Decider:
             self.timers["prune"] = mono + PRUNE
             self.store.prune(now)
             self.effects.append(lambda to: to.prune(now))
-        self._happened(self.registry.tick(now, mono))
+        self.happened(self.registry.tick(now, mono))
         ourselves.end_pauses(self)
         self.silences.tick(self)
         self.outside.tick(self)
         self.holds.tick(self)
+        self.gpu.tick(self)
+        self.quiesced.tick(self)
         if not self._begun:
             self._begun = True
             self._first_words()
@@ -165,6 +179,7 @@ class Decider:
     def finish(self) -> None:
         """End a turn: look at everything once, and write down what is true now."""
         self.approvals.tick(self)
+        self.probing.look(self)
         if self._review or (self._again is not None and self._again <= self.now):
             self._look_at_everything()
         for space, entries in self.registry.changed().items():
@@ -178,8 +193,9 @@ class Decider:
         tick = self.registry.due()
         if tick is not None:
             found.append(tick)
+        found += self.quiesced.due(self)
         walls = [self.rules.due(), self._again, ourselves.pause_end(self), self.approvals.due(), self.silences.due()]
-        walls += [self.outside.due(), self.holds.due(self)]
+        walls += [self.outside.due(), self.holds.due(self), self.gpu.due()]
         found += [self.mono + max(0.0, wall - self.now) for wall in walls if wall is not None]
         return min(found)
 
@@ -201,7 +217,7 @@ class Decider:
 
     def _fold(self, fact: EngineEvent | Looked | ImageRef | Sweep | EngineState | OomSeen) -> None:
         parked = self.registry.parked()
-        self._happened(self.registry.fold(fact, self.admission.touched()))
+        self.happened(self.registry.fold(fact, self.admission.touched()))
         if self.registry.parked() != parked:
             self.stale_snapshot = True  # people are warned of those, and no service shows them
 
@@ -236,11 +252,17 @@ class Decider:
         """One collector's readings: one transaction at one timestamp, with what follows from them."""
         at = self.stamp(fact.collector, fact.at)
         samples = fact.samples
+        if fact.whole:
+            self.rules.arrived(fact.collector, self.targets.read(self, fact, at), max(self.now, at))
+            return
         if fact.collector == HOST:
             samples = (*samples, *self.memory.read(self, fact, at))
+        elif fact.collector == GPU:
+            samples = (*samples, *self.gpu.read(self, fact, at))
         self.rules.arrived(fact.collector, self.store.append(at, samples), max(self.now, at))
 
-    def _happened(self, happenings: Iterable[Any]) -> None:
+    def happened(self, happenings: Iterable[Any]) -> None:
+        """Write down what became of services, and what follows from it."""
         for happening in happenings:
             body = {"service": happening.service, "at": happening.at, **happening.data}
             self.row(happening.kind, happening.service, body, happening.public)
@@ -254,6 +276,7 @@ class Decider:
         for match in self.registry.gone():
             self.rules.arrived(SERVICES, self.store.stale(self.now, match), self.now)
         samples = (*self.registry.samples(full=full), *self.registry.heard(full=full))
+        samples = (*samples, *self.profiles.samples(self, full=full), *self.gpu.news(self, full))
         if samples:
             self.rules.arrived(SERVICES, self.store.append(self.now, samples), self.now)
 
@@ -321,22 +344,6 @@ class Decider:
             self.standing.journal_error = ""
             self._review = self.stale_snapshot = True
 
-    def _on_reloaded(self, fact: Reloaded) -> None:
-        if fact.payload is None:
-            self.row("daemon.rules_bad", "daemon", {"text": fact.text})
-            self.standing.load_problems = (fact.text,)
-            return
-        loaded: Loaded = fact.payload
-        self.loaded = loaded
-        self.standing.load_problems = loaded.problems
-        self.registry.reload(loaded.settings)
-        self.book.reload(loaded.playbooks)
-        outside = loaded.settings.external_labels, loaded.settings.external_url
-        self.announce(self.rules.load(loaded.rules, self.now, *outside))
-        self.store.keep(loaded.retention())
-        self.row("daemon.reloaded", "daemon", {"text": fact.text})
-        self._review = True
-
     # ------------------------------------------------------------ what is shown
 
     def snapshot(self, counts: Mapping[str, int]) -> Snapshot:
@@ -360,15 +367,17 @@ _HANDLERS: dict[type, Callable[[Decider, Any], Any]] = {
     Looked: Decider._fold,
     ImageRef: Decider._fold,
     OomSeen: Decider._fold,
+    XidSeen: lambda core, fact: core.gpu.heard(core, fact),
     Sweep: Decider._on_sweep,
     EngineState: Decider._on_engine,
     Readings: Decider._on_readings,
+    Probed: lambda core, fact: core.probing.take(core, fact),
     Command: answer_command,
     Outside: lambda core, fact: core.outside.take(core, fact),
     StepAsked: lambda core, fact: core.admission.step_asked(core, fact),
     StepEnded: lambda core, fact: core.admission.step_ended(core, fact),
     PlanEnded: lambda core, fact: core.admission.plan_ended(core, fact),
-    Reloaded: Decider._on_reloaded,
+    Reloaded: ourselves.reloaded,
     BusState: ourselves.bus,
     Gathered: ourselves.gathered,
     EdgeState: ourselves.edge,

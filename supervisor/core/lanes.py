@@ -17,8 +17,10 @@ from supervisor.facts import (
     Looked,
     OomSeen,
     Outside,
+    Probed,
     Readings,
     Sweep,
+    XidSeen,
 )
 
 Reply = asyncio.Future[Any] | None
@@ -26,15 +28,17 @@ Entry = tuple[Fact, Reply]
 
 MOST_ANSWERS = 256
 MOST_EVENTS = 10_000
+_MOST_FAULTS = 256
+"""different faults of GPUs that outlive a flood: nobody can be asked for them again"""
 
 
 def lane_of(fact: Fact) -> Lane:
     """Which lane a fact takes."""
-    if isinstance(fact, EngineEvent | Looked | ImageRef | EngineState | OomSeen):
+    if isinstance(fact, EngineEvent | Looked | ImageRef | EngineState | OomSeen | XidSeen):
         return Lane.EVENTS
     if isinstance(fact, Sweep):
         return Lane.SWEEPS
-    if isinstance(fact, Readings):
+    if isinstance(fact, Readings | Probed):
         return Lane.READINGS
     return Lane.ANSWERS
 
@@ -67,8 +71,9 @@ class Lanes:
             assert isinstance(fact, Sweep)
             self._newest(self._sweeps, fact.engine, (fact, reply), "sweeps_overtaken")
         else:
-            assert isinstance(fact, Readings)
-            self._newest(self._readings, fact.collector, (fact, reply), "readings_overtaken")
+            assert isinstance(fact, Readings | Probed)
+            source = fact.collector if isinstance(fact, Readings) else f"probed {fact.service or '-'} {fact.name}"
+            self._newest(self._readings, source, (fact, reply), "readings_overtaken")
         return True
 
     def _newest(self, lane: dict[str, Entry], source: str, entry: Entry, count: str) -> None:
@@ -77,8 +82,16 @@ class Lanes:
         lane[source] = entry
 
     def _overflow(self) -> None:
-        """Empty the lane: a full list is worth more than the tail of a flood. News of the engine itself are kept."""
-        kept = [entry for entry in self._events if isinstance(entry[0], EngineState)]
+        """Empty the lane: a full list is worth more than the tail of a flood. News of the engine itself are kept, and
+        the last of each sort of fault."""
+        faults: dict[tuple[object, ...], int] = {}
+        for at, (fact, _reply) in enumerate(self._events):
+            if isinstance(fact, XidSeen):
+                sort = (fact.xid, fact.kind, fact.bus_id, fact.recovery, fact.drill)
+                if sort in faults or len(faults) < _MOST_FAULTS:
+                    faults[sort] = at
+        last = set(faults.values())
+        kept = [entry for at, entry in enumerate(self._events) if at in last or isinstance(entry[0], EngineState)]
         self.counts["events_dropped"] += len(self._events) - len(kept)
         for fact, _reply in self._events:
             engine = getattr(fact, "engine", "")

@@ -1,9 +1,11 @@
-"""What the core does about itself: its clock, its pauses, its edges, its bus, and what rules may know of it."""
+"""What the core does about itself: its clock, its settings, its pauses, its edges, its bus, and what rules may know of
+it."""
 
 import re
 from typing import TYPE_CHECKING
 
-from supervisor.facts import BusState, EdgeState, Gathered, Metric, Sample, Stopping, labels
+from supervisor.core.standing import Loaded
+from supervisor.facts import BusState, EdgeState, Gathered, Metric, Reloaded, Sample, Stopping, labels
 from supervisor.facts.words import ALIAS
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def check_hands(core: "Decider") -> None:
             core.approvals.gap(core, gap)
             core.outside.gap(core, gap)
             core.holds.gap(core, gap)
+            core.profiles.gap(core, gap)
             core.book.gap(gap)
             core.registry.gap(gap)
             core.reviewed_later()
@@ -93,6 +96,24 @@ def watched(core: "Decider", count: int) -> str:
     listed = core.loaded.settings.consent == "listed"
     consent = "is listed under `services:` with `enable: true`" if listed else "says `resurgam.enable=true`"
     return f"{said} watched, none is healed: none {consent}."
+
+
+def reloaded(core: "Decider", fact: Reloaded) -> None:
+    """Configuration and rules were read again; what is bad leaves the running set as it is."""
+    if fact.payload is None:
+        core.row("daemon.rules_bad", "daemon", {"text": fact.text})
+        core.standing.load_problems = (fact.text,)
+        return
+    loaded: Loaded = fact.payload
+    core.loaded = loaded
+    core.standing.load_problems = loaded.problems
+    core.registry.reload(loaded.settings)
+    core.book.reload(loaded.playbooks)
+    outside = loaded.settings.external_labels, loaded.settings.external_url
+    core.announce(core.rules.load(loaded.rules, core.now, *outside))
+    core.store.keep(loaded.retention())
+    core.row("daemon.reloaded", "daemon", {"text": fact.text})
+    core.reviewed_later()
 
 
 def edge(core: "Decider", fact: EdgeState) -> None:

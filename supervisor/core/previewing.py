@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from supervisor.actions.plans import build
 from supervisor.actions.preview import OP
-from supervisor.core import consequences, documents, staging
+from supervisor.core import consequences, documents, quiesced, staging
 from supervisor.facts import Command, Intent, Plan, Service, Stage
-from supervisor.incidents import may_run
+from supervisor.incidents import machine, may_run
 from supervisor.services import safe_id
 from supervisor.verbs import VERBS
 from supervisor.verdicts import Reason, Verdict, no, yes
@@ -55,10 +55,14 @@ def wished(core: "Decider", fact: Command) -> Wished:
     known = core.registry.find(fact.target)
     services = core.registry.services()
     cause = f"asked for by {fact.principal}"
+    beneath = quiesced.aimed(core, verb, fact.target)
+    if beneath is not None:
+        bare = Intent(verb.name, beneath[0], params, cause, fact.principal, override=fact.override)
+        return Wished(bare, beneath[1]) if beneath[1] is not None else _beneath(core, bare)
     project = staging.project_named(services, fact.target, bool(known))
     if project:
         bare = Intent(fact.verb, safe_id(project), fact.params, cause, fact.principal, override=fact.override)
-        return _staged(core, bare, staging.project(fact, project, services, core.standing.pauses))
+        return _staged(core, bare, staging.project(fact, project, core.gpu.spelt(services), core.standing.pauses))
     if len(known) != 1:
         return Wished(bare, _nobody(fact.target, known))
     bare = Intent(verb.name, known[0], params, cause, fact.principal, override=fact.override)
@@ -67,6 +71,18 @@ def wished(core: "Decider", fact: Command) -> Wished:
     if isinstance(intent, Verdict):
         return Wished(bare, intent)
     return _one(core, intent, service, services)
+
+
+def _beneath(core: "Decider", intent: Intent) -> Wished:
+    """A card, or the machine: the plan no container carries, or the services that use the card."""
+    world = core.world()
+    verdict = may_run(intent, world)
+    if intent.verb in machine.MACHINE:
+        plan = quiesced.beneath(core, intent, 0, OP)
+        return Wished(intent, verdict, (Ahead(intent, verdict, None, plan),))
+    uuid = machine.uuid_of(intent.target)
+    found = _staged(core, intent, staging.quiesce(uuid, machine.on_card(uuid, world)))
+    return found if verdict.ok else replace(found, verdict=verdict)
 
 
 def _nobody(word: str, known: tuple[str, ...]) -> Verdict:

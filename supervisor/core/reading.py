@@ -7,6 +7,7 @@ from pathlib import Path
 from supervisor.config import Settings
 from supervisor.core.standing import Loaded
 from supervisor.errors import UsageError
+from supervisor.gpu import xids
 from supervisor.incidents import playbooks
 from supervisor.rules import files, shipped_folder
 from supervisor.rules.files import Origin
@@ -23,7 +24,8 @@ def read_rules(settings: Settings, uid: int | None) -> Loaded:
     folders = rule_folders(settings)
     rules = files.load(folders, trust_uid=uid, settle=settings.settle)
     books, mistakes = playbooks.load(folders, trust_uid=uid)
-    return Loaded(settings, rules, books, tuple(str(mistake) for mistake in mistakes))
+    table, bad = xids.load(settings.gpu.xids or "", uid)
+    return Loaded(settings, rules, books, (*(str(mistake) for mistake in mistakes), *bad), table)
 
 
 class Reader:

@@ -15,9 +15,10 @@ from supervisor import units
 from supervisor.core import second_word, staging
 from supervisor.core.staging import Staged
 from supervisor.facts import Command, Decision, Intent, Json, Plan, Rollout, Stage
-from supervisor.incidents import may_run
+from supervisor.incidents import machine, may_run
 from supervisor.incidents.guard import stops
 from supervisor.incidents.locks import names as lock_names
+from supervisor.incidents.locks import with_cards
 from supervisor.incidents.words import listed
 from supervisor.journal.codec import dump, load
 from supervisor.services import safe_id
@@ -27,7 +28,7 @@ from supervisor.verdicts import Reason, Verdict, no, yes
 if TYPE_CHECKING:
     from supervisor.core.decider import Decider
 
-PROJECT, DEPENDENTS, BOOT = "project", "dependents", "boot"
+PROJECT, DEPENDENTS, BOOT, GPU = "project", "dependents", "boot", "gpu"
 US = "resurgam"
 SEEN = "seen"
 _CIRCLES = 3
@@ -64,13 +65,15 @@ class Rollouts:
                 continue
             gpu = service.container.gpu
             found.update(dict.fromkeys(lock_names(service.id, service.needs, stage.verb, dict(stage.params), gpu=gpu)))
-        return tuple(found)
+        return with_cards(found, core.gpu.budget(core))
 
     # ------------------------------------------------------------ what makes one
 
     def instead(self, core: "Decider", intent: Intent) -> Decision | None:
         """The decision where this intent is more than one plan (others share the service's namespaces): a rollout is
         begun and its first plan admitted. None where one plan is enough."""
+        if intent.verb == machine.QUIESCE and machine.about(intent.target):
+            return self._quiesce(core, intent)
         service = core.registry.get(intent.target)
         if intent.rollout or intent.verb not in _SHARING or service is None or service.container is None:
             return None
@@ -97,6 +100,22 @@ class Rollouts:
             core.registry.want(service.id, wanted)
         return decision
 
+    def _quiesce(self, core: "Decider", intent: Intent) -> Decision:
+        """Stop what uses a card, one after the other; what may not be stopped is said."""
+        world, uuid = core.world(), machine.uuid_of(intent.target)
+        staged = staging.quiesce(uuid, machine.on_card(uuid, world))
+        verdicts = [(stage, may_run(_intent(stage, intent), world)) for stage in staged.stages]
+        stages = tuple(stage for stage, verdict in verdicts if verdict.ok)
+        if not stages and verdicts:
+            return Decision(core.now, intent, verdicts[0][1])
+        left = (f"{stage.service} ({verdict.text.rstrip('.')})" for stage, verdict in verdicts if not verdict.ok)
+        staged = replace(staged, stages=stages, left=(*staged.left, *left))
+        return self._begin(core, intent, staged, GPU, keep_going=True)
+
+    def bring_back(self, core: "Decider", stages: tuple[Stage, ...], target: str, cause: str) -> None:
+        """Start what was stopped for a card, one after the other."""
+        self._begin(core, Intent("start", target, {}, cause, US), Staged(stages), GPU, keep_going=True)
+
     def project(self, core: "Decider", fact: Command) -> Decision | None:
         """The decision where a command's target is a compose project; None where it is not."""
         services = core.registry.services()
@@ -110,7 +129,7 @@ class Rollouts:
         bare = Intent(
             fact.verb, safe_id(name), fact.params, cause, fact.principal, override=override, approved=fact.approved
         )
-        staged = staging.project(fact, name, services, core.standing.pauses)
+        staged = staging.project(fact, name, core.gpu.spelt(services), core.standing.pauses)
         if isinstance(staged, Verdict):
             return core.admission.refuse(core, bare, staged)
         if not staged.stages:
@@ -152,7 +171,7 @@ class Rollouts:
         self.recover(core)
 
     def _boot(self, core: "Decider", engine: str, what: str) -> None:
-        staged = staging.boot(core.registry.services(), engine, lambda ident: self._busy(core, ident))
+        staged = staging.boot(core.gpu.spelt(core.registry.services()), engine, lambda ident: self._busy(core, ident))
         if staged.stages:
             bare = Intent("start", "boot", {}, f"{what} came up again.", US)
             self._begin(core, bare, staged, BOOT, keep_going=True)
@@ -192,7 +211,7 @@ class Rollouts:
         text += f" There are {more} more circles." if more > 0 else ""
         _say(core, rollout, {"state": "planned", "reason": Reason.ALLOWED.value, "text": text})
         said = yes(f"Rollout {rollout.id} was begun. {text}")
-        if kind == BOOT:
+        if intent.by == US:  # nobody waits for an answer
             self._next(core, rollout)
             return Decision(core.now, intent, said, 0, rollout.id)
         decision = self._admit(core, rollout, rollout.stages[0])
@@ -343,6 +362,8 @@ def _with(rollout: Rollout, place: int, stage: Stage) -> Rollout:
 def _what(rollout: Rollout) -> str:
     if rollout.kind == BOOT:
         return f"Start after a boot ({rollout.cause.rstrip('.').lower()})"
+    if rollout.kind == GPU:
+        return f"{rollout.verb} of what {'was stopped for' if rollout.verb == 'start' else 'uses'} {rollout.target}"
     if rollout.kind == DEPENDENTS:
         return f"{rollout.verb} of {rollout.target} and what shares its namespaces"
     return f"{rollout.verb} of the project {rollout.target}"

@@ -54,8 +54,11 @@ def snapshot_of(core: "Decider", rev: int, counts: Mapping[str, int]) -> Snapsho
         bus=standing.bus,
         host_memory=dict(standing.host_memory),
         budget=budget,
-        sources=core.memory.sources,
+        sources=(*core.memory.sources, *core.gpu.sources),
         memory=used_of(core, services, budget),
+        gpus=core.gpu.state(core),
+        probes=core.probing.shown(core),
+        targets=core.targets.open(),
         revisions=dict(core.revisions),
         counts=dict(counts) | core.store.counts | standing.edge_counts,
     )

@@ -42,7 +42,8 @@ class Spending:
         if cost is Disturbance.HARMLESS:
             return
         disrupts, asked = cost is Disturbance.DISRUPTIVE, not by_rule(plan.by)
-        self._keep(batch, Spend(now, plan.service, plan.verb, disrupts, plan.id, plan.rollout, asked))
+        fault = str(plan.found.get("fault") or "")
+        self._keep(batch, Spend(now, plan.service, plan.verb, disrupts, plan.id, plan.rollout, asked, fault))
         for key in [key for key, spend in self._spent.items() if spend.at <= now - SPENT_FOR]:
             self.forgive(batch, key)
 

@@ -188,6 +188,18 @@ def recreation(intent: Intent, service: Service) -> tuple[Intent, str] | Verdict
     return made, why
 
 
+# ------------------------------------------------------------ a card
+
+
+def quiesce(uuid: str, users: Sequence[Service]) -> Staged:
+    """Everything that uses a card and runs, dependents first; what is not ours to stop is left alone."""
+    ours = [service for service in users if service.owned.ok]
+    ordered = graph.order(ours)
+    stages = tuple(Stage(ident, "quiesce", {"gpu": uuid}) for ident in ordered.stop)
+    left = tuple(f"{service.id} (not owned; it still uses the card)" for service in users if not service.owned.ok)
+    return Staged(stages, left, ordered.problems)
+
+
 # ------------------------------------------------------------ boot
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from supervisor.config import Settings
 from supervisor.facts import BusState, EngineState
+from supervisor.gpu.xids import Table, shipped
 from supervisor.incidents.playbooks import Playbook
 from supervisor.rules import RuleSet
 from supervisor.rules.promql.schedule import needed
@@ -20,6 +21,8 @@ class Loaded:
     rules: RuleSet
     playbooks: tuple[Playbook, ...]
     problems: tuple[str, ...] = ()
+    xids: Table = field(default_factory=shipped)
+    """what each fault of a GPU means, with the owner's entries"""
 
     def retention(self) -> float:
         """Seconds of samples that rules look back to, and playbooks by `unless` and `verify`; at least an hour."""

@@ -8,6 +8,15 @@ A *snapshot* is how something stood at one instant. Snapshots are never changed;
 """
 
 from supervisor.facts.containers import Container, Image
+from supervisor.facts.gpu import (
+    RECOVERIES,
+    Gpu,
+    GpuCard,
+    GpuProcess,
+    GpuReading,
+    GpuState,
+    XidEpisode,
+)
 from supervisor.facts.happened import (
     BusState,
     Command,
@@ -23,6 +32,7 @@ from supervisor.facts.happened import (
     Outside,
     OutsideAlert,
     PlanEnded,
+    Probed,
     Readings,
     Reloaded,
     Sample,
@@ -30,6 +40,7 @@ from supervisor.facts.happened import (
     StepEnded,
     Stopping,
     Sweep,
+    XidSeen,
 )
 from supervisor.facts.memory import (
     Exhaustion,
@@ -40,22 +51,26 @@ from supervisor.facts.memory import (
     MemorySource,
     ServiceMemory,
 )
-from supervisor.facts.metrics import Metric
-from supervisor.facts.needs import Before, Benchmark, Needs
+from supervisor.facts.metrics import STALE, Metric
+from supervisor.facts.needs import Before, Benchmark, Needs, SafeProfile
 from supervisor.facts.plans import Approval, Decision, Intent, Plan, Rollout, Stage, Step
 from supervisor.facts.snapshots import (
     Alert,
     AlertChange,
     Incident,
+    ProbeState,
     RuleHealth,
     Service,
     Silence,
     Snapshot,
     Wanted,
 )
+from supervisor.facts.targets import TargetState
 from supervisor.facts.words import Json, Labels, labels
 
 __all__ = [
+    "RECOVERIES",
+    "STALE",
     "Alert",
     "AlertChange",
     "Approval",
@@ -71,6 +86,11 @@ __all__ = [
     "Exhaustion",
     "Fact",
     "Gathered",
+    "Gpu",
+    "GpuCard",
+    "GpuProcess",
+    "GpuReading",
+    "GpuState",
     "GroupMemory",
     "Hold",
     "HostReading",
@@ -91,10 +111,13 @@ __all__ = [
     "OutsideAlert",
     "Plan",
     "PlanEnded",
+    "ProbeState",
+    "Probed",
     "Readings",
     "Reloaded",
     "Rollout",
     "RuleHealth",
+    "SafeProfile",
     "Sample",
     "Service",
     "ServiceMemory",
@@ -106,6 +129,9 @@ __all__ = [
     "StepEnded",
     "Stopping",
     "Sweep",
+    "TargetState",
     "Wanted",
+    "XidEpisode",
+    "XidSeen",
     "labels",
 ]

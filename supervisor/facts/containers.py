@@ -37,6 +37,9 @@ class Container:
     """What it publishes on the host, sorted: `0.0.0.0:8000/tcp`; an address left out means all of them."""
     gpu: bool = False
     """It asks for a GPU: device requests, an NVIDIA runtime, or such devices."""
+    gpus: tuple[str, ...] = ()
+    """Which ones it asks for: `all`, an index, a UUID (or its beginning), a CDI name or a device file; empty where it
+    asks for none, or for some number of them."""
     health_output: str = ""
     """The latest output of its own health check, bounded."""
     network_parent: str = ""

@@ -6,7 +6,9 @@ from enum import IntEnum
 from typing import Any
 
 from supervisor.facts.containers import Container
+from supervisor.facts.gpu import GpuReading
 from supervisor.facts.memory import HostReading, MemorySource
+from supervisor.facts.targets import TargetState
 from supervisor.facts.words import Json, Labels
 from supervisor.verdicts import Verdict
 
@@ -75,6 +77,63 @@ class OomSeen(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class XidSeen(Fact):
+    """A GPU's driver told of a fault: one line of the kernel's log, or one event of the driver's library."""
+
+    source: str
+    """kernel-log | nvml"""
+    xid: int
+    """0 for a message that has none (a card fell off the bus, the firmware's heartbeat stopped …)"""
+    bus_id: str = ""
+    """`00000000:17:00.0`, lower case; '' where the source does not know"""
+    uuid: str = ""
+    pid: int = 0
+    process: str = ""
+    """the command name, as it calls itself"""
+    container_id: str = ""
+    """whose process it is or was; '' for nobody's, or not known"""
+    kind: str = ""
+    """of one without a number: lost | heartbeat | locked_up | latched | init_failed | reset_required"""
+    caused_by: int = 0
+    """the XID that this one says it follows from; 0 for none"""
+    recovery: str = ""
+    """the driver's verdict that it carries (XID 154), one of facts.RECOVERIES; '' for none"""
+    text: str = ""
+    """the message, bounded and plain"""
+    sequence: int = -1
+    """its number in the kernel's log; -1 for none"""
+    past: bool = False
+    """it was written before we began to listen, in this boot"""
+    drill: bool = False
+    """a person wrote it, for practice: everything is decided and nothing is done"""
+
+
+@dataclass(frozen=True, slots=True)
+class Probed(Fact):
+    """A service, or an endpoint outside, was asked whether it is well."""
+
+    name: str
+    """the service's id, or the name of an entry of `probes:`"""
+    ok: bool
+    text: str
+    """what it answered, or why it did not, as the end of a sentence"""
+    seconds: float = 0.0
+    service: str = ""
+    """the service's id; '' for an endpoint outside"""
+    container_id: str = ""
+    started_at: float = 0.0
+    """which run of the container was asked"""
+    broken: bool = False
+    """the probe itself cannot work: says nothing about the service"""
+    asleep: bool = False
+    """it has its model put away, and was not woken: says nothing either"""
+    rate: float = 0.0
+    """tokens per second, of a completion"""
+    failing: bool = False
+    """it has failed as often in a row as `retries` says, past its start"""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageRef(Fact):
     """A reference now stands for this image id ('' when it is gone)."""
 
@@ -119,7 +178,15 @@ class Readings(Fact):
     host: HostReading | None = None
     """what the kernel told about memory, of the collector `host`"""
     sources: tuple[MemorySource, ...] = ()
-    """how each source of it is, of the collector `host`"""
+    """how each source of what it tells is, of the collectors `host` and `gpu`"""
+    gpu: GpuReading | None = None
+    """what the driver told about the cards, of the collector `gpu`"""
+    brought: tuple[Sample, ...] = ()
+    """what others offered to be read (scrapes, text files): it has a share of the store's room of its own"""
+    whole: bool = False
+    """all that this collector has: a series of it that is not among these has ended"""
+    target: TargetState | None = None
+    """how the target of a scrape is; of a `whole` one without it, the target is no more"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,20 @@ class Before:
 
 
 @dataclass(frozen=True, slots=True)
+class SafeProfile:
+    """How a service is run more carefully after faults: the same image with other variables and arguments."""
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    """variables that are set beside its own, or instead of them"""
+    args: tuple[str, ...] = ()
+    """arguments that are put behind its own"""
+    command: tuple[str, ...] = ()
+    """instead of its own arguments; empty: they stay"""
+    quiet: float = 21600.0
+    """seconds without a fault of its cards after which it is run as before again"""
+
+
+@dataclass(frozen=True, slots=True)
 class Needs:
     """What a service declares about itself, from labels and `services:` (which wins)."""
 
@@ -37,6 +51,12 @@ class Needs:
     """the method a gRPC server without `grpc.health.v1` is asked by, like `/skills.Health/Check`"""
     probe_argv: tuple[str, ...] = ()
     """a command inside the container that asks whether it is well; from the configuration only"""
+    probe_interval: float = 0.0
+    """seconds between two questions; 0: what suits its kind"""
+    probe_timeout: float = 0.0
+    """seconds for an answer; 0: what suits its kind"""
+    probe_retries: int = 3
+    """answers in a row that make it count as failing"""
     probe_model: str = ""
     """the model a completion is asked of; empty: the first that the server lists"""
     startup: float = 300.0
@@ -59,6 +79,11 @@ class Needs:
     """engine | ordered: who starts it after a boot"""
     keep_env: tuple[str, ...] = ()
     """variables that stay as they are though the old image set the same: they were meant"""
+    safe: SafeProfile | None = None
+    metrics: str = ""
+    """an endpoint of it with Prometheus text, like http://:8000/metrics"""
+    metrics_from_label: bool = False
+    """one from a label may only reach its own container"""
     before: Before | None = None
     benchmark: Benchmark | None = None
     aliases: tuple[str, ...] = ()

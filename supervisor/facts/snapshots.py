@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from supervisor.facts.containers import Container
+from supervisor.facts.gpu import GpuState
 from supervisor.facts.happened import BusState, EngineState
 from supervisor.facts.memory import Hold, MemoryBudget, MemorySource
 from supervisor.facts.needs import Needs
 from supervisor.facts.plans import Approval, Decision, Plan, Rollout
+from supervisor.facts.targets import TargetState
 from supervisor.verdicts import Verdict
 
 
@@ -35,7 +37,7 @@ class Service:
     needs: Needs = field(default_factory=Needs)
     wanted: Wanted = Wanted()
     healthy: bool = False
-    """by the engine's own health check, else plainly running; probes are asked by plans only"""
+    """by the engine's own health check, else its probe, else plainly running"""
     proved_image: str = ""
     """the image id that last proved healthy (last known good)"""
     quarantined: tuple[str, ...] = ()
@@ -77,6 +79,8 @@ class Service:
     """when that cause was seen last, unix seconds"""
     twins: tuple[str, ...] = ()
     """other living containers that claim the same identity"""
+    profile: str = ""
+    """`safe` while it is run by its safe profile; '' else"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,27 @@ class RuleHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeState:
+    """How a service, or an endpoint outside, answered last."""
+
+    name: str
+    service: str = ""
+    """'' for an endpoint outside"""
+    address: str = ""
+    """what is asked: `http://:8000/health`"""
+    at: float = 0.0
+    """unix seconds of the last answer; 0: it was not asked yet"""
+    ok: bool = False
+    failing: bool = False
+    broken: bool = False
+    asleep: bool = False
+    seconds: float = 0.0
+    rate: float = 0.0
+    """tokens per second, of a completion"""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """How everything stood at the end of a turn. Everything people and machines are shown is made from it."""
 
@@ -214,6 +239,12 @@ class Snapshot:
     holds: tuple[Hold, ...] = ()
     memory: Mapping[str, float] = field(default_factory=dict)
     """service id -> bytes that its container used when it was read last; left out where nobody knows"""
+    gpus: GpuState | None = None
+    """None on a machine that has no GPU and no service that asks for one"""
+    probes: tuple[ProbeState, ...] = ()
+    """by name: services first, then endpoints outside"""
+    targets: tuple[TargetState, ...] = ()
+    """by job and instance"""
     counts: Mapping[str, int] = field(default_factory=dict)
     """what was dropped, shed or overtaken, by kind"""
     revisions: Mapping[str, int] = field(default_factory=dict)

@@ -135,6 +135,16 @@ class Book:
                 return candidate
         return None
 
+    def asks(self, verb: str, targets: Sequence[str], world: World) -> bool:
+        """Whether an alert that fires has such a step for one of these targets, or for an alert about one of them."""
+        for candidate in choose.gather(world.alerts, self._playbooks, world):
+            about = candidate.target in targets or candidate.subject in targets
+            firing = candidate.alert.state == "firing" and candidate.alert.labels.get("drill") != "true"
+            steps = () if candidate.playbook.dry_run else candidate.playbook.steps
+            if about and firing and any(step.verb == verb for step in steps):
+                return True
+        return False
+
     def denied(self, intent: Intent, world: World) -> Review:
         """A person said no to this rung: it counts as tried, and the ladder goes on with the next one."""
         candidate = self.wants(intent, world)
@@ -169,7 +179,7 @@ class Book:
         alert = candidate.alert
         does = "has ended" if alert.state == "resolved" else "fires"
         behind = f": {found.cause}" if found is not None and found.cause else ""
-        stays = step is not None and guard.stops(step.verb, dict(step.params))
+        stays = step is not None and step.verb != "quiesce" and guard.stops(step.verb, dict(step.params))
         final = f" It stays down until a person starts it: `resurgam start {candidate.target}`." if stays else ""
         return Intent(
             verb=step.verb if step is not None else "",

@@ -14,7 +14,7 @@ from supervisor.incidents.playbooks import Playbook, Rung
 from supervisor.incidents.target import HOST, Aim
 from supervisor.incidents.world import World
 from supervisor.rules.templates import Template
-from supervisor.verbs import Disturbance, disturbance
+from supervisor.verbs import VERBS, Disturbance, disturbance
 from supervisor.verdicts import Reason, Verdict, no
 
 _ORIGINS = ("owner", "shipped", "outside")
@@ -129,8 +129,12 @@ def _annotated(alert: Alert, world: World) -> Candidate | None:
 
 
 def _of_playbook(alert: Alert, playbook: Playbook, world: World) -> Candidate:
-    by_labels = playbook.target == "service"
-    aim = target.about(alert, world.find) if by_labels else target.named(playbook.target, world.find)
+    if playbook.target == "service":
+        aim = target.about(alert, world.find)
+    elif playbook.target == "gpu":
+        aim = target.at_card(alert, world.find)
+    else:
+        aim = target.named(playbook.target, world.find)
     subject = target.subject(alert, world.find, aim)
     trouble = _trouble(aim, playbook.steps[0])
     return Candidate(alert, f"playbook:{playbook.name}", playbook.origin, playbook, aim, subject, trouble)
@@ -139,7 +143,7 @@ def _of_playbook(alert: Alert, playbook: Playbook, world: World) -> Candidate:
 def _trouble(aim: Aim, rung: Rung) -> Verdict | None:
     if not aim.verdict.ok:
         return aim.verdict
-    if aim.id == HOST and rung.verb != "notify":
+    if aim.id == HOST and HOST not in VERBS[rung.verb].targets:
         text = f"The alert names no container, so {rung.verb} has no target; write the service: `{rung.verb} SERVICE`."
         return no(Reason.NO_TARGET, text)
     return None

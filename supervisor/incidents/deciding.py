@@ -154,6 +154,9 @@ def _one(candidate: Candidate, following: Next, intent: Intent, world: World, re
     busy, end = _mode(candidate, intent, world)
     if busy is not None:
         return answer(busy)
+    if _practised(candidate, intent):
+        text = f"It is a drill: {candidate.by} would {intent.verb} {intent.target} now."
+        return answer(no(Reason.DRY_RUN, text))
     if asks and not book.dry_run:  # nobody is asked for what would not be done even with a yes
         return answer(judged.verdict)
     if following.asks and not intent.approved:
@@ -174,6 +177,12 @@ def _consent(candidate: Candidate, intent: Intent) -> Verdict:
         step = f"{intent.verb} {intent.target}"
         return no(Reason.DRY_RUN, f"{candidate.by} would {step} now; take `dry_run` out of it to let it.")
     return yes(f"{candidate.by} may {intent.verb} {intent.target}.")
+
+
+def _practised(candidate: Candidate, intent: Intent) -> bool:
+    """Whether it would follow from a fault that a person wrote for practice: that is decided and told, never done."""
+    harmless = disturbance(intent.verb, dict(intent.params)) is Disturbance.HARMLESS
+    return candidate.alert.labels.get("drill") == "true" and not harmless
 
 
 def _own_noise(

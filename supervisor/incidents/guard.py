@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from supervisor import units
 from supervisor.facts import Container, Intent, Service
-from supervisor.incidents import brake, budget, holding, remedies, room, veto
+from supervisor.incidents import brake, budget, holding, locks, machine, profile, remedies, room, veto
 from supervisor.incidents.heavy import too_heavy
 from supervisor.incidents.locks import starts
 from supervisor.incidents.target import HOST
@@ -29,11 +29,14 @@ class Judgement:
 
     waits: bool = False
     """it is waited for until the world changes: no reason to go up the ladder"""
+    passes: bool = False
+    """nothing is left to be done by it: the ladder goes on with the next rung"""
 
     @property
     def lasting(self) -> bool:
         """Whether this rung has no future while things stand as they do: the ladder goes on with the next one."""
-        return self.verdict.reason in LASTING and self.again is None and not self.waits
+        lasts = self.verdict.reason in LASTING and self.again is None and not self.waits
+        return lasts or self.passes
 
 
 LASTING = (
@@ -46,6 +49,7 @@ LASTING = (
     Reason.DENIED,
     Reason.WIDENS,
     Reason.UNFAITHFUL,
+    Reason.SWITCHED_OFF,
 )
 """refusals that time does not change"""
 OK = Judgement(yes())
@@ -64,6 +68,8 @@ def judge(intent: Intent, world: World) -> Judgement:
         return Judgement(refused)
     if disturbance(intent.verb, dict(intent.params)) is Disturbance.HARMLESS and not VERBS[intent.verb].internal:
         return OK  # telling people is never refused: neither by a pause nor by observe mode
+    if intent.target == HOST or machine.about(intent.target):
+        return _beneath(intent, world)
     service = world.services[intent.target]
     container = service.container
     if not service.owned.ok:
@@ -85,6 +91,32 @@ def judge(intent: Intent, world: World) -> Judgement:
     return OK
 
 
+def _beneath(intent: Intent, world: World) -> Judgement:
+    """What is aimed at a card or at the machine. What stops the services of a card is decided for each of them."""
+    verb, target, rule = intent.verb, intent.target, by_rule(intent.by)
+    refused = machine.impossible(intent, world, by_rule=rule)
+    if refused is not None:
+        return Judgement(refused)
+    if not world.ready:
+        return Judgement(_NOT_READY)
+    nothing = machine.nothing_to_stop(intent, world)
+    if nothing is not None:
+        return Judgement(nothing, passes=True)
+    held_up = standing(target, world)
+    if held_up is not None:
+        return _would(intent, held_up)
+    busy = machine.busy(verb, target, world)
+    if busy is not None:
+        return Judgement(busy, world.now + machine.LOOK_AGAIN)
+    if intent.override:
+        return OK
+    forbidden = vetoed(verb, dict(intent.params), target, world)
+    if forbidden is not None:
+        return Judgement(forbidden)
+    full = (brake.held(intent, world) if rule else None) or machine.spent(intent, world)
+    return Judgement(*full) if full is not None else OK
+
+
 def by_rule(by: str) -> bool:
     """Whether a rule or a playbook wants it, rather than a person."""
     return by.startswith(("rule:", "playbook:"))
@@ -92,7 +124,7 @@ def by_rule(by: str) -> bool:
 
 def stops(verb: str, params: dict[str, str]) -> bool:
     """Whether this call of a verb stops the service and keeps it stopped."""
-    return verb == "stop" or (verb == "scale" and params.get("replicas") == "0")
+    return verb in ("stop", machine.QUIESCE) or (verb == "scale" and params.get("replicas") == "0")
 
 
 def standing(service: str, world: World) -> Judgement | None:
@@ -137,8 +169,12 @@ def _meaning(intent: Intent, world: World) -> Verdict | None:
         if HOST not in verb.targets:
             text = f"{intent.verb} needs a service and got the host; name one: `{intent.verb} SERVICE`."
             return no(Reason.NO_TARGET, text)
+    elif machine.about(intent.target):
+        return None  # whether there is such a card, and what may be done to it, is machine.py's
     elif intent.target not in world.services:
         return no(Reason.NO_TARGET, f"There is no service {intent.target!r}; `resurgam status` lists them.")
+    elif "service" not in verb.targets:
+        return no(Reason.NO_TARGET, f"{intent.verb} is not done to a service, and {intent.target} is one.")
     return None
 
 
@@ -148,9 +184,14 @@ def _default(verb: Verb, key: str, value: str) -> bool:
 
 def _held_up(intent: Intent, service: Service, _container: Container, world: World) -> Judgement | None:
     found = standing(service.id, world)
-    if found is None or found.verdict.reason is not Reason.OBSERVE_MODE:
-        return found
-    text = f"{intent.verb} {service.id} would be done now. {found.verdict.text}"
+    return _would(intent, found) if found is not None else None
+
+
+def _would(intent: Intent, held_up: Judgement) -> Judgement:
+    """In observe mode it is told what would be done."""
+    if held_up.verdict.reason is not Reason.OBSERVE_MODE:
+        return held_up
+    text = f"{intent.verb} {intent.target} would be done now. {held_up.verdict.text}"
     return Judgement(no(Reason.OBSERVE_MODE, text))
 
 
@@ -167,13 +208,17 @@ def _wanted(intent: Intent, service: Service, container: Container, _world: Worl
     wanted = service.wanted
     params = dict(intent.params)
     alive = container.status in ("running", "restarting", "paused")
+    awaits = machine.stopped_for(wanted.by) is not None
     if stops(intent.verb, params):
-        if wanted.state == "stopped" and not alive:
+        if wanted.state == "stopped" and not alive and not (awaits and intent.verb != machine.QUIESCE):
             why = f" ({wanted.why})" if wanted.why else ""
             return Judgement(no(Reason.ALREADY_DONE, f"{service.id} is stopped already, and stays so{why}."))
         return None
     if intent.verb in ("protect", "drop-cache"):
         return None
+    if wanted.state == "stopped" and by_rule(intent.by) and awaits:
+        text = f"{service.id} is stopped until its GPU is well; it is started again by itself then."
+        return Judgement(no(Reason.WANTED_STOPPED, text))
     if wanted.state == "stopped" and by_rule(intent.by):
         who = f" by {wanted.by}" if wanted.by else ""
         text = f"{service.id} was stopped on purpose{who}; rules leave it alone until `resurgam start {service.id}`."
@@ -191,7 +236,8 @@ def _alone(intent: Intent, service: Service, container: Container, world: World)
         other = world.services[other_id]
         if other_id == service.id or other.container is None or not other.container.running:
             continue
-        shared = [word for word in service.needs.exclusive if word in other.needs.exclusive]
+        theirs = locks.words(other.needs.exclusive, world.vram)
+        shared = [word for word in locks.words(service.needs.exclusive, world.vram) if word in theirs]
         if shared:
             text = f"{other_id} runs and has {shared[0]}, which {service.id} needs for itself; stop {other_id} first."
             return Judgement(no(Reason.LOCKED, text))
@@ -205,11 +251,17 @@ def _room(intent: Intent, service: Service, container: Container, world: World) 
         return Judgement(refused)
     image = _goes_to(intent, service, container) if intent.verb in ("phoenix", "rollback") else container.image_id
     refused = room.no_room(intent, service, container, image, world)
+    if refused is None:
+        refused = room.no_vram(intent, service, world)
     return Judgement(refused, world.now + room.LOOK_AGAIN) if refused is not None else None
 
 
 def _possible(intent: Intent, service: Service, container: Container, world: World) -> Judgement | None:
-    refused = holding.impossible(intent, service, container, world)
+    refused = profile.refused(intent, service)
+    if refused is None:
+        refused = holding.impossible(intent, service, container, world)
+    if refused is None:  # a refusal is false
+        refused = machine.no_card(intent, service, world)
     return Judgement(refused) if refused is not None else None
 
 

@@ -34,7 +34,7 @@ def too_heavy(intent: Intent, service: Service, container: Container, chosen: st
     if not kind or not needs:
         return None
     dying = service.streak >= SUSPECT or container.oom_killed or service.trouble_told == causes.OOM
-    hanging = container.running and container.health == "unhealthy"
+    hanging = container.running and (container.health == "unhealthy" or service.id in world.failing)
     if not dying and not hanging:
         return None
     if kind == OTHER and service.drift and chosen == service.proved_image:

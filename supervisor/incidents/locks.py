@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from supervisor import verbs
 from supervisor.facts import Needs, Plan
+from supervisor.gpu.budget import GpuBudget
 from supervisor.verbs import Disturbance
 from supervisor.verdicts import Reason, Verdict, no, yes
 
@@ -17,7 +18,7 @@ ENGINE_START = "engine:start"
 GPU_TURN = "gpu:turn"
 """the turn at the GPUs of a box: they are let go of and taken one after the other, also by a stop"""
 _LENT = (ENGINE_START, GPU_TURN)
-_SERVICE = "service:"
+_SERVICE, _WORD = "service:", "word:"
 _STARTERS = ("restart", "phoenix", "rollback", "start")
 
 
@@ -29,7 +30,7 @@ def names(service: str, needs: Needs, verb: str, params: dict[str, str], *, gpu:
     if (gpu or needs.vram) and verb not in verbs.GENTLE:
         found.append(GPU_TURN)
     if starts(verb, params):
-        found += [f"word:{word}" for word in dict.fromkeys(needs.exclusive)]
+        found += [f"{_WORD}{word}" for word in dict.fromkeys(needs.exclusive)]
         found.append(ENGINE_START)
     return tuple(found)
 
@@ -37,6 +38,21 @@ def names(service: str, needs: Needs, verb: str, params: dict[str, str], *, gpu:
 def starts(verb: str, params: dict[str, str]) -> bool:
     """Whether this call of a verb may leave a container running that did not run before."""
     return verb in _STARTERS or (verb == "scale" and params.get("replicas") != "0")
+
+
+def words(exclusive: Iterable[str], known: GpuBudget | None) -> tuple[str, ...]:
+    """Exclusive words, with the UUID behind each that means a card: who writes `gpu:0` and who writes its UUID share
+    one."""
+    return known.deck.words(exclusive) if known is not None else tuple(dict.fromkeys(exclusive))
+
+
+def with_cards(held: Iterable[str], known: GpuBudget | None) -> tuple[str, ...]:
+    """The locks of a plan, with the UUID behind each word that means a card."""
+    found: dict[str, None] = {}
+    for name in held:
+        own = words((name.removeprefix(_WORD),), known) if name.startswith(_WORD) else ()
+        found.update(dict.fromkeys((name, *(f"{_WORD}{word}" for word in own))))
+    return tuple(found)
 
 
 class Locks:
@@ -166,7 +182,7 @@ class Locks:
 
     @staticmethod
     def _sentence(name: str, other: Plan, held: bool) -> str:
-        shown = name.removeprefix("service:").removeprefix("word:")
+        shown = name.removeprefix(_SERVICE).removeprefix(_WORD)
         how = "held by" if held else "wanted first by"
         return f"waits for {shown}, {how} plan {other.id} ({other.verb} {other.service})"
 
@@ -179,7 +195,7 @@ def _yields(name: str, holder: Plan, plan: Plan) -> bool:
 
 def _reserved(name: str, other: Plan, plan: Plan) -> bool:
     """Whether the other plan has the lock only for a later one of its rollout: an emergency does not wait for that."""
-    later = bool(other.rollout) and name.startswith("service:") and name != f"service:{other.service}"
+    later = bool(other.rollout) and name.startswith(_SERVICE) and name != f"{_SERVICE}{other.service}"
     return later and _urgent(plan)
 
 
@@ -187,4 +203,4 @@ def _urgent(plan: Plan) -> bool:
     return verbs.disturbance(plan.verb, dict(plan.params)) is Disturbance.EMERGENCY
 
 
-__all__ = ["ENGINE_START", "GPU_TURN", "Locks", "names", "starts"]
+__all__ = ["ENGINE_START", "GPU_TURN", "Locks", "names", "starts", "with_cards", "words"]

@@ -7,7 +7,7 @@ person's hand is in it.
 
 from supervisor import units
 from supervisor.facts import Container, Plan, Step
-from supervisor.incidents import guard, room
+from supervisor.incidents import guard, machine, room
 from supervisor.incidents.world import World
 from supervisor.services import OP_LABEL
 from supervisor.verbs import HOLDS, VERBS, Disturbance, disturbance
@@ -29,11 +29,26 @@ def may_step(plan: Plan, step: Step, world: World, seen: tuple[Container, ...]) 
         return _back(plan, step, seen)
     if plan.phase == "before":
         refused = reason_to_end(plan, world)
-        if refused is None:
+        if refused is None and plan.verb not in machine.MACHINE:
             refused = _as_found(plan, step, seen)
     else:
         refused = _interfered(plan, seen)
     return refused if refused is not None else yes()
+
+
+def _beneath(plan: Plan, world: World) -> Verdict | None:
+    """Why a card's reset or a restart of the machine should end before it was begun; None if it may go on."""
+    held_up = guard.standing(plan.service, world)
+    if held_up is not None:
+        return held_up.verdict
+    if not _cause_holds(plan, world):
+        return no(Reason.RESOLVED, "The alert behind it has ended before anything was touched.")
+    refused = machine.switched_off(plan.verb, plan.service, world)
+    if refused is None:  # a refusal counts as no, so `or` would pass it over
+        refused = machine.busy(plan.verb, plan.service, world, plan.id)
+    if refused is None and not plan.override:
+        refused = guard.vetoed(plan.verb, dict(plan.params), plan.service, world)
+    return refused
 
 
 def lets_go(plan: Plan) -> bool:
@@ -70,6 +85,8 @@ def reason_to_end(plan: Plan, world: World) -> Verdict | None:
     """Why a plan that has not touched anything should end; None if it may go on."""
     if lets_go(plan):
         return None
+    if plan.verb in machine.MACHINE:
+        return _beneath(plan, world)
     held_up = guard.standing(plan.service, world)
     if held_up is not None:
         return held_up.verdict

@@ -61,7 +61,7 @@ class Playbook:
     match: tuple[units.Matcher, ...] = ()
     on: str = "firing"
     target: str = "service"
-    """service | host | a fixed id"""
+    """service | gpu (the card that the alert names) | host | a fixed id"""
     unless: CompiledExpr | None = None
     cooldown: float = 600.0
     reset: float = 3600.0
@@ -177,7 +177,8 @@ class _Playbook(_Model):
         if self.on == "resolved" and len(self.steps) > 1:
             raise ValueError("a playbook `on: resolved` has one step: nothing fires any more to ask for a second")
         for step in self.steps:
-            kind = "host" if self.target == "host" else "service"
+            kind = "gpu" if self.target.startswith("gpu:") else self.target
+            kind = kind if kind in ("host", "gpu") else "service"
             if kind not in VERBS[step.do.verb].targets:
                 raise ValueError(f"{step.do.verb} cannot be aimed at the {kind}; change `target:` or the step")
         return self

@@ -1,13 +1,15 @@
 """Memory, before anything is done: does it fit, and does it spare whoever keeps to its plan?
 
-In: an intent, its service and the World with the MemoryBudget of this turn. Out: the refusal with the sum, or with the
-figures. The guard asks here for rules and people, permit.py once more before a plan touches anything. An override lifts
-the sum; nothing lifts what a plan protects: whoever keeps to it is not made to pay for somebody else's leak.
+In: an intent, its service and the World with the budgets of this turn, of the machine's memory and of its GPUs'. Out:
+the refusal with the sum, or with the figures. The guard asks here for rules and people, permit.py once more before a
+plan touches anything. An override lifts the sum; nothing lifts what a plan protects: whoever keeps to it is not made to
+pay for somebody else's leak.
 """
 
 from collections.abc import Mapping
 
 from supervisor.facts import Container, Intent, MemoryBudget, Service, ServiceMemory
+from supervisor.gpu import budget as vram
 from supervisor.incidents.locks import starts
 from supervisor.incidents.world import World
 from supervisor.memory.budget import beyond, fits
@@ -35,6 +37,14 @@ def no_room(intent: Intent, service: Service, container: Container, chosen: str,
     return None if verdict.ok else verdict
 
 
+def no_vram(intent: Intent, service: Service, world: World) -> Verdict | None:
+    """The refusal of a start for which a card has no room, with the card's sum; None where it fits, or nobody knows."""
+    if world.vram is None or intent.override or not starts(intent.verb, dict(intent.params)):
+        return None
+    verdict = vram.fits(service, world.vram, _starting(service.id, world))
+    return None if verdict.ok else verdict
+
+
 def needed(service: Service, image_id: str, budget: MemoryBudget) -> float:
     """Bytes a service is to need of an image; 0 where nobody knows."""
     if service.needs.memory:
@@ -46,14 +56,22 @@ def needed(service: Service, image_id: str, budget: MemoryBudget) -> float:
 def _coming(but: str, world: World, budget: MemoryBudget) -> dict[str, float]:
     """Service id -> bytes of those that an open plan is about to start."""
     found: dict[str, float] = {}
+    for other in _starting(but, world):
+        if other.container is not None:
+            found[other.id] = needed(other, other.container.image_id, budget)
+    return found
+
+
+def _starting(but: str, world: World) -> tuple[Service, ...]:
+    """Those that stand still and that an open plan is about to start."""
+    found: dict[str, Service] = {}
     for plan in world.plans:
         other = world.services.get(plan.service)
         if plan.service == but or other is None or not starts(plan.verb, dict(plan.params)):
             continue
-        container = other.container
-        if container is not None and not container.living:
-            found[other.id] = needed(other, container.image_id, budget)
-    return found
+        if other.container is not None and not other.container.living:
+            found[other.id] = other
+    return tuple(found.values())
 
 
 def spared(verb: str, params: Mapping[str, str], by_rule: bool, service: str, world: World) -> Verdict | None:

@@ -1,7 +1,7 @@
-"""Which service an alert is about, and which one its action is aimed at.
+"""Which service, or which card, an alert is about, and what its action is aimed at.
 
-Labels and targets come from alerts and actions; ids come from the registry's `find`. The answer is an id, `host`, or a
-refusal that names the fix.
+Labels and targets come from alerts and actions; ids come from the core's `find`, which knows services and cards. The
+answer is the id of a service, `gpu:<uuid>`, `host`, or a refusal that names the fix.
 """
 
 from collections.abc import Mapping
@@ -9,18 +9,22 @@ from dataclasses import dataclass
 
 from supervisor import units
 from supervisor.facts import Alert
+from supervisor.gpu.cards import WORD
 from supervisor.incidents.binding import Action
 from supervisor.incidents.words import listed
 from supervisor.incidents.world import Find
 from supervisor.services.names import PROJECT_KEY, SERVICE_KEY
+from supervisor.verbs import VERBS
 from supervisor.verdicts import Reason, Verdict, no, yes
 
 HOST = "host"
+UUID = "UUID"
+"""the label that names a card, as dcgm-exporter has it"""
 
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What was found: `id` is a service id or `host`, '' where the verdict says no."""
+    """What was found: `id` is a service id, `gpu:<uuid>` or `host`, '' where the verdict says no."""
 
     id: str
     verdict: Verdict
@@ -28,7 +32,8 @@ class Aim:
 
 def about(alert: Alert, find: Find) -> Aim:
     """What the alert's labels say it is about: `name`; else project and service; else `container` with `namespace`;
-    else `container`; else the host. The first of these that is there decides."""
+    else `container`; else the card of this machine that `UUID` names; else the host. The first of these that is there
+    decides."""
     has = alert.labels
     if has.get("name"):
         return _one(find(has["name"]), f"name {_shown(has['name'])!r}", _alias_fix(has["name"]))
@@ -41,31 +46,54 @@ def about(alert: Alert, find: Find) -> Aim:
         if has.get("namespace"):
             names["namespace"] = has["namespace"]
         return _one(find(names), _kube_words(names), _kube_fix(names))
-    return Aim(HOST, yes())
+    return Aim(card(alert, find) or HOST, yes())
+
+
+def card(alert: Alert, find: Find) -> str:
+    """`gpu:<uuid>` of the card of this machine that the alert names, whatever else it is about; '' where it names
+    none: a series of another machine has a UUID, too."""
+    word = f"{WORD}{alert.labels.get(UUID, '')}"
+    return word if word != WORD and find(word) == (word,) else ""
+
+
+def at_card(alert: Alert, find: Find) -> Aim:
+    """The card that the alert names, for what is done to cards."""
+    found = card(alert, find)
+    if found:
+        return Aim(found, yes())
+    text = "The alert names no card of this machine (label UUID); `resurgam gpu` lists the cards."
+    return Aim("", no(Reason.NO_TARGET, text))
 
 
 def aimed(action: Action, alert: Alert, find: Find) -> Aim:
-    """What the action is aimed at: what it names, else what the alert is about."""
+    """What the action is aimed at: what it names, else what the alert is about. What is never done to a service is
+    aimed at the card that the alert names, else at the host."""
     if action.kube:
         names = dict(action.kube)
         return _one(find(names), _kube_words(names), _kube_fix(names))
     if action.target:
         return named(action.target, find)
-    return about(alert, find)
+    targets = VERBS[action.verb].targets
+    if "service" in targets:
+        return about(alert, find)
+    found = card(alert, find) if "gpu" in targets else ""
+    return Aim(found or HOST, yes()) if found or HOST in targets else at_card(alert, find)
 
 
 def named(word: str, find: Find) -> Aim:
-    """A service by any of its names, or `host`."""
+    """A service by any of its names, a card (`gpu:0`, `gpu:<uuid>`), or `host`."""
     if word == HOST:
         return Aim(HOST, yes())
+    if word.startswith(WORD):
+        return _one(find(word), f"card {_shown(word)!r}", "`resurgam gpu` lists the cards")
     return _one(
         find(word), f"name {_shown(word)!r}", "`resurgam status` lists the services; correct the name or add it there"
     )
 
 
 def subject(alert: Alert, find: Find, aim: Aim | None = None) -> str:
-    """Whose incident the alert belongs to: the service it is about; else, where it speaks of a container that nobody
-    has, the one its action is aimed at; else the host."""
+    """Whose incident the alert belongs to: the service (or the card) it is about; else, where it speaks of a container
+    that nobody has, the one its action is aimed at; else the host."""
     own = about(alert, find)
     if own.id and own.id != HOST:
         return own.id
@@ -78,7 +106,8 @@ def _one(found: tuple[str, ...], what: str, fix: str) -> Aim:
     if len(found) == 1:
         return Aim(found[0], yes())
     if not found:
-        return Aim("", no(Reason.NO_TARGET, f"No service has the {what}; {fix}."))
+        text = f"There is no {what} here; {fix}." if what.startswith("card ") else f"No service has the {what}; {fix}."
+        return Aim("", no(Reason.NO_TARGET, text))
     text = f"The {what} stands for {listed(found)}; write the id of the one that is meant."
     return Aim("", no(Reason.AMBIGUOUS_TARGET, text))
 

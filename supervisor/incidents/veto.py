@@ -6,6 +6,8 @@ The alerts come with the World; the answer goes to `guard` (may this start?) and
 from dataclasses import dataclass
 
 from supervisor.facts import Alert, Service
+from supervisor.gpu import cards
+from supervisor.gpu.budget import GpuBudget
 from supervisor.incidents import target
 from supervisor.incidents.binding import split
 from supervisor.incidents.world import World
@@ -17,7 +19,8 @@ _GPU_LABELS = ("UUID", "uuid", "gpu_uuid", "gpu")
 
 @dataclass(frozen=True, slots=True)
 class Veto:
-    """What an annotation forbids. `scope` '': the alert's service, else its GPU's services, else the host."""
+    """What an annotation forbids. `scope` '': the alert's service, else its GPU's services, else the host. With `gpu`,
+    an alert that names no card means all services that use any."""
 
     verbs: tuple[str, ...]
     scope: str = ""
@@ -57,8 +60,9 @@ def against(verb: str, params: dict[str, str], service: str, world: World) -> tu
 
 
 def _may_forbid(alert: Alert) -> bool:
-    """Only our own rules can: what others say in an annotation is shown, not obeyed."""
-    return alert.state == "firing" and alert.origin != "outside" and bool(alert.annotations.get("veto"))
+    """Only our own rules can, and not for practice: what others say in an annotation is shown, not obeyed."""
+    real = alert.origin != "outside" and alert.labels.get("drill") != "true"
+    return alert.state == "firing" and real and bool(alert.annotations.get("veto"))
 
 
 def _meanings(verb: str, params: dict[str, str]) -> tuple[str, ...]:
@@ -69,22 +73,39 @@ def _meanings(verb: str, params: dict[str, str]) -> tuple[str, ...]:
 
 def _covers(veto: Veto, alert: Alert, service: str, world: World) -> bool:
     own = target.about(alert, world.find).id
-    gpu = next((alert.labels[name] for name in _GPU_LABELS if alert.labels.get(name)), "")
+    named = next((alert.labels[label] for label in _GPU_LABELS if alert.labels.get(label)), "")
     scope = veto.scope
     if not scope:
-        scope = "service" if own and own != target.HOST else "gpu" if gpu else "host"
+        scope = "service" if own in world.services else "gpu" if named else "host"
     if scope == "host":
         return True
-    if scope == "gpu":
-        return _uses(world.services.get(service), gpu or _gpu_of(world.services.get(own)))
-    return own == service
+    if scope == "service":
+        return own == service
+    return _on_card(service, named, world.services.get(own), world)
 
 
-def _uses(service: Service | None, gpu: str) -> bool:
-    word = gpu if gpu.startswith("gpu:") else f"gpu:{gpu}"
-    return service is not None and bool(gpu) and word in service.needs.exclusive
+def _on_card(service: str, named: str, about: Service | None, world: World) -> bool:
+    """Whether a service (or a card, as a target) is of the GPU that an alert names; without a name, of one that the
+    alert's service uses; without either, of any."""
+    known, there = world.vram if world.vram is not None else GpuBudget(), world.services.get(service)
+    if there is None and not service.startswith(cards.WORD):
+        return False
+    if named:
+        words: tuple[str, ...] = (named,)
+        meant = known.deck.named(words)
+    elif about is not None:
+        words = tuple(word for word in about.needs.exclusive if word.startswith(cards.WORD))
+        meant = tuple(card.uuid for card in known.deck.cards if _uses(about, card.uuid, known))
+    else:
+        return there is None or cards.asks(there)
+    if there is None:
+        return service.removeprefix(cards.WORD) in meant
+    if any(_uses(there, uuid, known) for uuid in meant):
+        return True
+    # a card that nobody has seen yet: who declares it by the same word means the same
+    bare = {word.removeprefix(cards.WORD) for word in words}
+    return any(word.startswith(cards.WORD) and word.removeprefix(cards.WORD) in bare for word in there.needs.exclusive)
 
 
-def _gpu_of(service: Service | None) -> str:
-    words = service.needs.exclusive if service is not None else ()
-    return next((word for word in words if word.startswith("gpu:")), "")
+def _uses(service: Service, uuid: str, known: GpuBudget) -> bool:
+    return cards.uses(service, uuid, known.deck, known.places.get(service.id, ()))

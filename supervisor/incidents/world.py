@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from supervisor.config import Settings
-from supervisor.facts import Alert, Decision, Hold, Json, MemoryBudget, Plan, Rollout, Service
+from supervisor.facts import Alert, Decision, GpuState, Hold, Json, MemoryBudget, Plan, Rollout, Service
+from supervisor.gpu.budget import GpuBudget
 from supervisor.rules.promql.parse import CompiledExpr
 from supervisor.verdicts import Verdict
 
@@ -53,6 +54,8 @@ class Spend:
     """the rollout it is a part of: on the host a rollout counts once; 0 for none"""
     asked: bool = False
     """a person asked for it, and no rule"""
+    fault: str = ""
+    """what a restart of the machine, or a reset, was done for: `GPU-… XID 79` (machine.py); '' for all else"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +103,16 @@ class World:
     """those that failed lately, and what went well after them, oldest first"""
     memory: MemoryBudget | None = None
     """how memory stands; None until it was read once"""
+    gpus: GpuState | None = None
+    """how the cards stand; None on a machine without any"""
+    vram: GpuBudget | None = None
+    """the budget of their memory, and which services use which card; None where nothing is known"""
     held: tuple[Hold, ...] = ()
     """what we hold: it stands frozen, or is slowed down"""
     adapters: frozenset[str] = frozenset()
     """services whose model server can be asked to put its model away"""
+    failing: frozenset[str] = frozenset()
+    """services that fail their probe again and again, whatever their own health check says"""
     trying: bool = False
     """a rule was allowed something disruptive in this very review"""
 

@@ -75,13 +75,7 @@ def find(tree: Tree, pid: int, container_id: str) -> Place | None:
     except OSError:
         return None
     tree.forget((table,))
-    paths: dict[str, str] = {}
-    for line in raw.split(b"\n"):
-        _number, _, rest = os.fsdecode(line).partition(":")
-        controllers, _, path = rest.partition(":")
-        own = _own(path, container_id)
-        if own:
-            paths |= dict.fromkeys(controllers.split(","), own)
+    paths = own_paths(os.fsdecode(raw), container_id)
     base = ROOT if tree.exists(f"{ROOT}/cgroup.controllers") else f"{ROOT}/unified"
     unified = _there(tree, base, paths.get("", ""), "cgroup.events")
     if "memory" in paths:
@@ -102,6 +96,19 @@ def standing(tree: Tree, group: str, root: str = ROOT) -> Place | None:
         return Place(first, "", unified if tree.exists(f"{unified}/memory.pressure") else "", "", 1)
     own = f"{root}{group}"
     return Place(own, "", own, own, 2) if tree.exists(f"{own}/memory.current") else None
+
+
+def own_paths(text: str, container_id: str) -> dict[str, str]:
+    """Controller -> a container's own group, by the text of its main process' /proc/PID/cgroup; the controller of
+    version 2 is ''. Where the id is not in a path, that group is another's."""
+    found: dict[str, str] = {}
+    for line in text.split("\n"):
+        _number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        own = _own(path, container_id)
+        if own:
+            found |= dict.fromkeys(controllers.split(","), own)
+    return found
 
 
 def _own(path: str, container_id: str) -> str:

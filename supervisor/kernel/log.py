@@ -1,7 +1,8 @@
 """The kernel's log, as it is written: one reader for everybody who listens (who was killed, what a GPU driver says).
 
-From: /dev/kmsg, from now on (what was written before we looked is no news). To: every listener, one call per message of
-the kernel itself. What a process wrote there is never handed on: the kernel marks it, and it cannot be forged.
+From: /dev/kmsg, from now on; a listener that asks for it is first given what the kernel still has of before. To: every
+listener, one call per message of the kernel itself. What a process wrote there is marked by the kernel, which cannot be
+forged, and is handed on only to who listens to such messages (a drill), and never as the kernel's.
 """
 
 import errno
@@ -38,6 +39,8 @@ class Line:
     """0 emergency … 7 debug"""
     raw: bytes
     """as it was written, escapes undone: names in it may hold any byte"""
+    past: bool = False
+    """it was written before we began to read; `at` may be off by some seconds then"""
 
     @property
     def text(self) -> str:
@@ -46,6 +49,14 @@ class Line:
 
 
 Heard = Callable[[Line], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    heard: Heard
+    lost: Callable[[], None] | None
+    past: bool
+    foreign: Heard | None
 
 
 class KernelLog:
@@ -58,10 +69,17 @@ class KernelLog:
         opened: Callable[[str], int] | None = None,
         read: Callable[[int, int], bytes] = os.read,
     ) -> None:
-        """`opened` and `read`: how a file that is no /dev/kmsg is opened, at its end, and one record is read of it."""
+        """`opened` and `read`: how a file that is no /dev/kmsg is opened, at its end (it has no past then), and one
+        record is read of it."""
         self._clock, self._path, self._opened, self._read_one = clock, path, opened or _open, read
-        self._listeners: list[tuple[Heard, Callable[[], None] | None]] = []
+        self._begins = opened is None
+        """it can be read from its beginning"""
+        self._listeners: list[_Listener] = []
         self._watch: Ready | None = None
+        self._next = -1
+        """the file at its end, which is read once the past was"""
+        self._past_to = -1
+        """the number of the last message of the past: some of it comes again"""
         self._lag, self._lag_at = float("inf"), float("-inf")
         self.overruns = 0
         """how often the kernel wrote faster than we read, and overwrote what we had not"""
@@ -77,10 +95,18 @@ class KernelLog:
         """It is read."""
         return self._watch is not None
 
-    def listen(self, heard: Heard, lost: Callable[[], None] | None = None) -> Callable[[], None]:
-        """Call `heard` for every message from now on, and `lost` where some were overwritten unread. Returns how to
-        end that."""
-        entry = (heard, lost)
+    def listen(
+        self,
+        heard: Heard,
+        lost: Callable[[], None] | None = None,
+        *,
+        past: bool = False,
+        foreign: Heard | None = None,
+    ) -> Callable[[], None]:
+        """Call `heard` for every message from now on, and `lost` where some were overwritten unread. `past`: also for
+        those that the kernel still has of before, each time the log is opened. `foreign`: called for messages that a
+        process wrote, from now on. Returns how to end that."""
+        entry = _Listener(heard, lost, past, foreign)
         self._listeners.append(entry)
 
         def end() -> None:
@@ -94,8 +120,14 @@ class KernelLog:
         if self._watch is not None:
             return None
         try:
-            self._watch = Ready(self._opened(self._path), self._read, self._ended, rest=0.0)
+            number = self._opened(self._path)
+            if self._begins and any(one.past for one in self._listeners):
+                # the end is held on to first, so that nothing falls between the past and it
+                self._next = number
+                number = _open(self._path, os.SEEK_SET)
+            self._watch = Ready(number, self._read, self._ended, rest=0.0)
         except OSError as err:
+            self._let_go()
             self.gone = _cannot(err, self._path)
             return self.gone
         return None
@@ -105,20 +137,41 @@ class KernelLog:
         if self._watch is not None:
             self._watch.close()
             self._watch = None
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._next >= 0:
+            os.close(self._next)
+            self._next = -1
 
     def _ended(self, why: Cannot) -> None:
         self._watch, self.gone = None, why
+        self._let_go()
+
+    def _goes_on(self) -> None:
+        """The past was read to its end: from here on, what is written now."""
+        if self._watch is not None:
+            self._watch.close()
+        number, self._next = self._next, -1
+        try:
+            self._watch = Ready(number, self._read, self._ended, rest=0.0)
+        except OSError as err:
+            self._watch, self.gone = None, _cannot(err, self._path)
 
     def _read(self, number: int) -> bool:
         for count in range(_BATCH):
             try:
                 record = self._read_one(number, _RECORD)
             except BlockingIOError:
+                if self._next >= 0:
+                    self._goes_on()
+                    return False
                 return count > 0
             except BrokenPipeError:
-                self.overruns += 1
-                for _, lost in tuple(self._listeners):
-                    self._call(lost)
+                if self._next < 0:  # of the past, nobody was promised all
+                    self.overruns += 1
+                    for one in tuple(self._listeners):
+                        self._call(one.lost)
                 continue
             self._take(record)
             if self._watch is None or not record:
@@ -126,10 +179,19 @@ class KernelLog:
         return True
 
     def _take(self, record: bytes) -> None:
-        line = self._line(record)
-        if line is not None:
-            for heard, _ in tuple(self._listeners):
-                self._call(heard, line)
+        past = self._next >= 0
+        found = self._line(record, past)
+        if found is None:
+            return
+        line, own = found
+        if past:
+            self._past_to = line.sequence
+        again = not past and line.sequence <= self._past_to
+        for one in tuple(self._listeners):
+            if not own:
+                self._call(None if past else one.foreign, line)
+            elif one.past if past else not (again and one.past):
+                self._call(one.heard, line)
 
     def _call(self, listener: Callable[..., None] | None, *arguments: Line) -> None:
         if listener is None:
@@ -139,23 +201,27 @@ class KernelLog:
         except Exception:  # noqa: BLE001 - one listener's defect is not the others'; counted
             self.faults += 1
 
-    def _line(self, record: bytes) -> Line | None:
-        """`PRIORITY,SEQUENCE,MICROSECONDS,FLAGS[,…];MESSAGE`, then lines about the device. None for what is not the
-        kernel's own."""
+    def _line(self, record: bytes, past: bool) -> tuple[Line, bool] | None:
+        """`PRIORITY,SEQUENCE,MICROSECONDS,FLAGS[,…];MESSAGE`, then lines about the device: the message, and whether it
+        is the kernel's own. None for what is none, or what nobody wants."""
         head, _, rest = record.partition(b";")
         fields = head.split(b",")
         if len(fields) < 3 or not all(field.isdigit() for field in fields[:3]):
             return None
         priority, sequence, stamp = int(fields[0]), int(fields[1]), int(fields[2]) / 1e6
-        if priority >> 3:
-            self.foreign += 1
-            return None
+        own = priority >> 3 == 0
+        if not own:
+            self.foreign += not past
+            if past or all(one.foreign is None for one in self._listeners):
+                return None
         mono, wall = self._clock.mono(), self._clock.wall()
+        raw = plain_bytes(rest.partition(b"\n")[0])
         lag = mono - stamp
+        if past:
+            return Line(sequence, stamp, wall - max(0.0, lag), mono, priority & 7, raw, past=True), own
         if lag < self._lag or mono - self._lag_at > _WINDOW:
             self._lag, self._lag_at = lag, mono
-        raw = plain_bytes(rest.partition(b"\n")[0])
-        return Line(sequence, stamp, wall - (lag - self._lag), mono, priority & 7, raw)
+        return Line(sequence, stamp, wall - (lag - self._lag), mono, priority & 7, raw), own
 
 
 def plain_bytes(written: bytes) -> bytes:
@@ -163,10 +229,10 @@ def plain_bytes(written: bytes) -> bytes:
     return _ESCAPE.sub(lambda match: bytes((int(match[1], 16),)), written)
 
 
-def _open(path: str) -> int:
+def _open(path: str, whence: int = os.SEEK_END) -> int:
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        os.lseek(number, 0, os.SEEK_END)
+        os.lseek(number, 0, whence)
     except OSError:
         os.close(number)
         raise

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from supervisor.clock import Clock
-from supervisor.engines.docker import shape
+from supervisor.engines.docker import disk, shape
 from supervisor.engines.docker.output import TIMED_OUT
 from supervisor.errors import Conflict, EngineError, EngineGone, EngineTimeout, NotFound
 from supervisor.facts import Container, EngineEvent, Image, Json
@@ -19,8 +19,9 @@ from supervisor.lab.dockerd import SimDockerd
 from supervisor.lab.files import SimFile
 from supervisor.lab.images import NEVER, Behaviour, Fault, SimImage
 from supervisor.lab.people import People
+from supervisor.lab.place import on_disk
 from supervisor.lab.streams import Stream, fail, give
-from supervisor.ports import EngineInfo, ExecResult, FileChange, FileStat, Usage
+from supervisor.ports import DiskUse, EngineInfo, ExecResult, FileChange, FileStat, Usage
 
 __all__ = ["NEVER", "WRITES", "Behaviour", "Fault", "SimContainer", "SimEngine", "SimFile", "SimImage"]
 
@@ -154,6 +155,9 @@ class SimEngine(People):
             return box.files.archive(path, limit, box.id)
 
         return await self._call("get_archive", key, look)
+
+    async def disk(self) -> DiskUse:
+        return await self._call("disk", "", lambda: disk.use(on_disk(self.world.place, self.world)))
 
     # ------------------------------------------------------------ ports.Engine: writing
 

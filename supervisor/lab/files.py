@@ -60,6 +60,13 @@ class Files:
         """Every path there is, sorted."""
         return sorted(path for path in {*self._base, *self._own} if self.get(path) is not None)
 
+    def own_size(self) -> int:
+        """Bytes of what is in its own layer."""
+        size = 0
+        for file in self._own.values():
+            size += len(file.data) if file else 0
+        return size
+
     def stat(self, path: str) -> FileStat | None:
         """What is at a path, links followed; None if nothing is."""
         file = self.get(path)

@@ -7,7 +7,7 @@ there and then. A killed life cannot touch the world any more, not even in a `fi
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from supervisor.actions.compose.preview import Previewer
@@ -24,95 +24,33 @@ from supervisor.facts import Command, Decision, EngineEvent, Labels, Plan, Snaps
 from supervisor.journal import Journal, JournalThread, Row
 from supervisor.kernel.hands import ControlGroups
 from supervisor.kernel.host import Machine
-from supervisor.kernel.tree import Tree
 from supervisor.lab.broker import SimBrokerWorld
 from supervisor.lab.engine import SimEngine
+from supervisor.lab.fence import Fence, Fenced, FencedTree, Killed, quiet
+from supervisor.lab.gpu import SimCards, SimReader, watching
+from supervisor.lab.hardware import SimHardware, SimMachineHands
 from supervisor.lab.kernel.dockerd import KernelDockerd
+from supervisor.lab.kernel.log import SimLog, SimLogReader
 from supervisor.lab.kernel.machine import Version
 from supervisor.lab.kernel.sim import SimKernel
 from supervisor.lab.loop import SimLoop
-from supervisor.lab.prober import SimProber
+from supervisor.lab.prober import SimProber, watched
 from supervisor.lab.requests import SimFolder
 from supervisor.lab.room import SimRoom
 from supervisor.ports import Engine
 from supervisor.rules.promql.evaluate import Options
 from supervisor.samples import Store
 from supervisor.signals.docker import Watch
+from supervisor.signals.gpu import Owners
+from supervisor.signals.gpu.faults import GpuFaults
 from supervisor.signals.memory.watch import MemoryWatch, in_memory
 from supervisor.signals.request_file import RequestWatch
 from supervisor.verdicts import Verdict
 
 IDLE = 15.0
 """seconds between turns in which nothing happens: quiet stretches are skipped in such steps"""
-
-
 CALM = 60.0
 """seconds between two readings of memory where nothing happens to it by itself"""
-
-
-class Killed(BaseException):
-    """The process is dead: nothing of it may run on. Not an Exception, so that no edge can catch it."""
-
-
-def _quiet(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Tasks of a dead life end with Killed and nobody fetches that; anything else is worth a word."""
-    if not isinstance(context.get("exception"), Killed):
-        loop.default_exception_handler(context)
-
-
-class Fence:
-    """Stands between one life and the world; once closed, nothing gets through."""
-
-    def __init__(self) -> None:
-        self.closed = False
-
-    def check(self) -> None:
-        """Raise in a dead life."""
-        if self.closed:
-            raise Killed
-
-
-class Fenced:
-    """Any port behind a fence: calls of a dead life have no effect, and no answer reaches it."""
-
-    def __init__(self, port: Any, fence: Fence) -> None:
-        self._port, self._fence = port, fence
-        if hasattr(port, "name"):
-            self.name = port.name
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._port, name)
-
-        async def call(*arguments: Any, **named: Any) -> Any:
-            self._fence.check()
-            answer = await found(*arguments, **named)
-            self._fence.check()
-            return answer
-
-        return call
-
-    async def events(self, since_ns: int = 0) -> AsyncIterator[EngineEvent]:
-        """The engine's events, as long as this life lives."""
-        self._fence.check()
-        async for event in self._port.events(since_ns):
-            self._fence.check()
-            yield event
-
-
-class FencedTree:
-    """The kernel's files behind a fence: each write is a place at which the daemon may be killed."""
-
-    def __init__(self, tree: Tree, fence: Fence, told: Callable[[str, str, str], None]) -> None:
-        self._tree, self._fence, self._told = tree, fence, told
-        self.read, self.names, self.exists, self.writable = tree.read, tree.names, tree.exists, tree.writable
-        self.forget = tree.forget
-
-    def write(self, path: str, data: bytes) -> None:
-        """Told before and after, as the engine's writes are."""
-        self._fence.check()
-        self._told(path, data.decode("utf-8", "replace"), "before")
-        self._tree.write(path, data)
-        self._told(path, data.decode("utf-8", "replace"), "after")
 
 
 class SimHost:
@@ -143,6 +81,9 @@ class SimWorld:
         self.host = SimHost()
         self.kernel = SimKernel(self.clock, lambda: self.host.memory, groups)
         self.engine = SimEngine(self.clock, "docker", lambda clock, name: KernelDockerd(clock, name, self.kernel))
+        self.cards = SimCards(self.clock, self.engine.world, self.kernel)
+        self.hands = SimMachineHands(self.clock, self.cards, self.point, self.restart)
+        self.log = SimLog(self.clock)
         self.broker = SimBrokerWorld(will=availability("sim", online=False))
         self.room = SimRoom()
         self.folders = {entry.folder: SimFolder(entry.folder, self.point) for entry in loaded.settings.requests}
@@ -151,6 +92,7 @@ class SimWorld:
         CALM where no load was declared by then"""
         self.least = IDLE
         """and at least: stories about memory want less"""
+        self._down = 0.0
         self.machine = "boot-1"
         """which boot of the machine this is"""
         self.disk: Journal = Journal.open(None, self.clock)
@@ -167,7 +109,7 @@ class SimWorld:
         self.dropped: list[tuple[str, ...]] = []
         """files of which the page cache was given up"""
         self.engine.on_call = self._on_write
-        loop.set_exception_handler(_quiet)
+        loop.set_exception_handler(quiet)
 
     def _on_write(self, operation: str, key: str, when: str) -> None:
         for watcher in self.watching:
@@ -215,8 +157,18 @@ class SimWorld:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.killed.wait(), end - self.clock.mono())
                 await self.bury()
-                await asyncio.sleep(0.5)
+                down, self._down = self._down, 0.0
+                await asyncio.sleep(max(0.5, down))
                 await self.begin()
+
+    def restart(self, seconds: float) -> None:
+        """The machine goes down, daemon and engine with it, and is up again after so long."""
+        self.machine, self._down = f"{self.machine}'", seconds
+        self.log.boot()
+        self.engine.restart_engine(seconds)
+        if self.life is not None:
+            self.life.fence.closed = True
+        self.killed.set()
 
     async def bury(self) -> None:
         """What the kernel does with a dead process: every task is gone, and the journal is what was committed."""
@@ -248,15 +200,25 @@ class Life:
         self.core = Core(decider, self.journal, self.thread, self, self.clock, idle=IDLE)
         submit = self.core.submit
         engine: Engine = Fenced(world.engine, self.fence)
-        prober = SimProber(world.engine)
+        self.prober = prober = SimProber(world.engine)
+        self.probes = watched(prober, self.core, world.loaded.settings.probes, CALM, IDLE)
         permit = permit_from(self.core.ask, self.clock)
         self.engines = {"docker": engine}
         hands = ControlGroups(FencedTree(world.kernel, self.fence, world.on_group), self.clock, world.drop)
-        self.runner = Runner(self.engines, prober, world.room, permit, submit, self.clock, hands)
+        self.gpu = SimReader(world.cards)
+        beneath = SimHardware(world.hands, self.gpu, self.fence.check)
+        ports = (permit, submit, self.clock, hands, None, beneath, self.gpu)
+        self.runner = Runner(self.engines, prober, world.room, *ports)
         running, tree = (lambda: in_memory(self.core.snapshot)), world.kernel
         every, least = world.rhythm
         self.hostwatch = MemoryWatch(Machine(tree), tree, submit, self.clock, running, every, least=least)
-        self.watch = Watch(engine, self.hostwatch.heard(submit), self.clock, stats_every=60)
+        owners = Owners(world.cards, self.clock)
+        self.gpus = watching(world.cards, self.gpu, owners, self.core, world.loaded.settings.gpu, IDLE)
+        self.log = SimLogReader(world.log)
+        heard_by = (self.log, self.gpu, owners.owner_of, submit, self.clock, lambda: decider.loaded.xids)
+        self.faults = GpuFaults(*heard_by, since=decider.gpu.faults.sequence, write=world.log.write_raw)
+        heard = owners.heard(self.hostwatch.heard(submit))
+        self.watch = Watch(engine, heard, self.clock, stats_every=60)
         tells = Previewer(self.engines, lambda: self.core.snapshot.services).widening
         self.requests = [
             RequestWatch(entry, Fenced(world.folders[entry.folder], self.fence), self.core.ask, self.clock, tells)
@@ -291,12 +253,18 @@ class Life:
     def resweep(self, engine: str) -> None:
         self.watch.resweep()
 
+    def drill(self, text: str, until: float) -> None:
+        self.faults.drill(text, until)
+
     def publish(self, rows: Sequence[Row]) -> None:
         self.rows.extend(rows)
         self.telling.publish(rows)
 
     def show(self, snapshot: Snapshot) -> None:
         self.telling.show(snapshot)
+        self.probes.changed()
+        if self.gpus is not None:
+            self.gpus.changed()
 
     def remember(self) -> None:
         self.world.remembered.extend(self.core.decider.store.drain())
@@ -312,8 +280,10 @@ class Life:
 
     async def open(self) -> None:
         """Start every edge."""
+        self.log.open()
         requests = [watch.run for watch in self.requests]
-        for body in (self.core.run, self.hostwatch.run, self.watch.run, *requests):
+        gpus = [self.gpus.run] if self.gpus is not None else []
+        for body in (self.core.run, self.hostwatch.run, self.probes.run, *gpus, self.watch.run, *requests):
             self._tasks.append(asyncio.ensure_future(self._live(body())))
         self.telling.open(lambda _name, body: self._tasks.append(asyncio.ensure_future(self._live(body()))))
 
@@ -335,6 +305,7 @@ class Life:
     async def die(self) -> None:
         """SIGKILL: fenced first, then every task is dropped."""
         self.fence.closed = True
+        self.log.close()
         if self.telling.commands is not None:
             self.telling.commands.abandon()
         for task in self._tasks:
@@ -351,6 +322,7 @@ class Life:
         await self.runner.close()
         await self.telling.quiet()
         self.core.stop()
+        self.log.close()
         await self._tasks[0]
         for task in self._tasks[1:]:
             task.cancel()

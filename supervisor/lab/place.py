@@ -7,11 +7,13 @@ codes of a real engine (20.10, measured).
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from supervisor.engines.docker import shape, versions
 from supervisor.errors import Conflict, EngineError, NotFound
 from supervisor.facts import Json
 from supervisor.lab.boxes import SimContainer
+from supervisor.lab.shelf import Shelf
 from supervisor.ports import EngineInfo
 
 Find = Callable[[str], SimContainer | None]
@@ -36,6 +38,10 @@ class Place:
     held: set[str] = field(default_factory=set)
     """host ports that a process outside the engine holds: `8000/tcp`"""
     disk_full: bool = False
+    root: str = "/var/lib/docker"
+    """the folder where its engine keeps everything"""
+    image_size: float = 2 * 2**30
+    """bytes of each image, none of them shared"""
     gateways: dict[str, str] = field(default_factory=dict)
     """networks whose gateway is another one than 172.18.0.1"""
 
@@ -51,6 +57,7 @@ class Place:
             self.runtimes,
             self.default_runtime,
             self.cdi,
+            root=self.root,
         )
 
     def gateway(self, network: str, networks: set[str]) -> str:
@@ -58,6 +65,23 @@ class Place:
         if network not in networks:
             raise NotFound(f"network {network} not found", 404)
         return "" if network in BARE else self.gateways.get(network, "172.18.0.1")
+
+
+class Keeps(Protocol):
+    """What an engine keeps (lab/dockerd.py)."""
+
+    containers: dict[str, SimContainer]
+    shelf: Shelf
+
+
+def on_disk(place: Place, engine: Keeps) -> Json:
+    """The engine's answer to `/system/df`: every image of the same size, layers as large as what was written."""
+    boxes = [box for _id, box in sorted(engine.containers.items())]
+    used = [box.image.id for box in boxes]
+    size = place.image_size
+    images = [{"Id": one, "Size": size, "SharedSize": 0, "Containers": used.count(one)} for one in engine.shelf.images]
+    rows = [{"Id": box.id, "State": box.status, "SizeRw": box.files.own_size()} for box in boxes]
+    return {"LayersSize": size * len(images), "Images": images, "Containers": rows, "Volumes": [], "BuildCache": []}
 
 
 def check_create(place: Place, find: Find, config: Json, host: Json, asked: Json) -> None:

@@ -130,8 +130,10 @@ class HeardStore(Store):
         self._muted = muted
         self._deaf: dict[str, bool] = {}
 
-    def append(self, at: float, samples: Iterable[Sample], made: bool = False) -> tuple[Series, ...]:
-        return super().append(at, [sample for sample in samples if made or self._hears(sample)], made)
+    def append(
+        self, at: float, samples: Iterable[Sample], made: bool = False, brought: bool = False
+    ) -> tuple[Series, ...]:
+        return super().append(at, [sample for sample in samples if made or self._hears(sample)], made, brought)
 
     def _hears(self, sample: Sample) -> bool:
         if isinstance(sample, GivenSample):

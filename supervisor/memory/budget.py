@@ -8,7 +8,9 @@ its last good loads (learned.py).
 from collections.abc import Iterable, Mapping, Sequence
 
 from supervisor.facts import GroupMemory, HostReading, MemoryBudget, Needs, Service, ServiceMemory
-from supervisor.memory.words import Say, listed, speaking
+from supervisor.memory.words import speaking
+from supervisor.units import Say
+from supervisor.units import listed_sizes as listed
 from supervisor.verdicts import Reason, Verdict, no, yes
 
 SHARE, LEAST, MOST = 0.02, float(512 << 20), float(8 << 30)

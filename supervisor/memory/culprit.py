@@ -15,7 +15,9 @@ from supervisor.facts import MemoryBudget, ServiceMemory
 from supervisor.memory.budget import beyond
 from supervisor.memory.forecast import Outlook, Standing
 from supervisor.memory.trend import History, growth, long_growth
-from supervisor.memory.words import Say, listed, speaking
+from supervisor.memory.words import speaking
+from supervisor.units import Say
+from supervisor.units import listed_sizes as listed
 
 WORTH = 0.05
 """part of the fall from which on somebody's growth may be behind it"""

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from supervisor.facts import Labels, MemoryBudget, Metric, Sample, ServiceMemory, labels
+from supervisor.facts.metrics import ABOUT_CONTAINER
 
 EVERY = 5.0
 """seconds between two readings while there is plenty; more often while there is not"""
 FULL = 0.8 * EVERY
 """seconds after which all services are told of again: a round that comes a little early is a round"""
-ABOUT = ("name", "container_label_com_docker_compose_project", "container_label_com_docker_compose_service")
-"""labels that series about a service can carry (services/names.py)"""
 SECONDS, AT_RISK = "resurgam_memory_seconds_to_exhaustion", "resurgam_memory_at_risk"
 _OF_BOX = (
     "resurgam_memory_effective_available_bytes",
@@ -40,8 +39,8 @@ METRICS = (
     Metric(SECONDS, "gauge", ("resource",), EVERY),
     Metric(AT_RISK, "gauge", ("resource",), EVERY),
     *(Metric(name, "gauge", (), EVERY) for name in _OF_BOX),
-    *(Metric(name, "gauge", ABOUT, EVERY) for name in (*_FLUID, CULPRIT)),
-    *(Metric(name, "gauge", ABOUT, REPEAT, events=True) for name in _STEADY),
+    *(Metric(name, "gauge", ABOUT_CONTAINER, EVERY) for name in (*_FLUID, CULPRIT)),
+    *(Metric(name, "gauge", ABOUT_CONTAINER, REPEAT, events=True) for name in _STEADY),
 )
 """what is made here"""
 

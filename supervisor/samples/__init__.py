@@ -5,7 +5,8 @@ Readings (from signals and services, through the core) come in as transactions; 
 Timestamps are integer milliseconds of unix time, values are floats. `series.py` is one series, `store.py` all of them.
 """
 
-from supervisor.samples.series import LOOKBACK, METADATA, STALE, Series, Turns, is_stale, newest_before, to_ms
+from supervisor.facts import STALE
+from supervisor.samples.series import LOOKBACK, METADATA, Series, Turns, is_stale, newest_before, to_ms
 from supervisor.samples.store import Store, exact_name
 
 __all__ = [

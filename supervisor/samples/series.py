@@ -9,11 +9,9 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 
-from supervisor.facts import Labels
+from supervisor.facts import STALE, Labels
 
-_STALE_BITS = struct.pack("<Q", 0x7FF0000000000002)
-STALE: float = struct.unpack("<d", _STALE_BITS)[0]
-"""The stale marker: one particular NaN, the one Prometheus uses. Compare with `is_stale`, never with `==`."""
+_STALE_BITS = struct.pack("<d", STALE)
 
 LOOKBACK = 300.0
 """Seconds for which the newest sample of a series speaks for it."""
@@ -89,7 +87,20 @@ class Turns:
 class Series:
     """The samples of one label set, oldest first. Read it freely; only the store writes to it."""
 
-    __slots__ = ("_asked", "_changes", "_drops", "bare", "gone", "holes", "labels", "made", "name", "times", "values")
+    __slots__ = (
+        "_asked",
+        "_changes",
+        "_drops",
+        "bare",
+        "brought",
+        "gone",
+        "holes",
+        "labels",
+        "made",
+        "name",
+        "times",
+        "values",
+    )
 
     def __init__(self, labels: Labels) -> None:
         self.labels = labels
@@ -100,6 +111,8 @@ class Series:
         self.values = array("d")
         self.made = False
         """whether a rule writes it: it ends when the rule says so, not when the source of other series goes"""
+        self.brought = False
+        """whether others offered it (scrapes, text files)"""
         self.gone = 0
         """how many older samples it has forgotten: position = index + gone"""
         self.holes = array("q")

@@ -6,12 +6,12 @@ Readings come in as transactions from the core, what rules write from the rule e
 
 from bisect import bisect_right, insort
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from supervisor.facts import Labels, Sample
-from supervisor.samples.series import LOOKBACK, STALE, Series, is_stale, newest_before, to_ms
+from supervisor.facts import STALE, Labels, Sample
+from supervisor.samples.series import LOOKBACK, Series, is_stale, newest_before, to_ms
 from supervisor.units import Matcher
 
 _MARGIN = 60.0
@@ -38,6 +38,8 @@ class Store:
     def __init__(self, max_series: int = 20_000, max_points: int = 200_000) -> None:
         self.max_series, self.max_points = max_series, max_points
         self.max_made = (max_series + 1) // 2
+        self.max_brought = (max_series + 1) // 2
+        """on top of the others: what is read elsewhere never keeps out what this machine says of itself"""
         self.newest = 0
         """the newest timestamp anywhere, in ms"""
         self.counts: dict[str, int] = {
@@ -54,6 +56,10 @@ class Store:
         """by metric, how many series came and went; '' is all of them"""
         self._made = 0
         """how many series rules write"""
+        self._brought = 0
+        """how many series others offered"""
+        self._cleared = False
+        """in this transaction room was made for what others offer"""
         self._selections: dict[tuple[Matcher, ...], _Selection] = {}
         self._keep = to_ms(LOOKBACK + _MARGIN)
         self._pruned = 0
@@ -64,18 +70,21 @@ class Store:
 
     # ------------------------------------------------------------ writing
 
-    def append(self, at: float, samples: Iterable[Sample], made: bool = False) -> tuple[Series, ...]:
+    def append(
+        self, at: float, samples: Iterable[Sample], made: bool = False, brought: bool = False
+    ) -> tuple[Series, ...]:
         """One transaction at one timestamp (unix seconds). Answers the series that took a sample, in the order given;
         what was refused is in `counts`. `made`: rules write these series; they get half of the room at most, so that
-        what they make never keeps out what is read."""
+        what they make never keeps out what is read. `brought`: others offered them; they have room of their own."""
         ms = to_ms(at)
         touched: list[Series] = []
         known, took = self._series, self._took
+        self._cleared = False
         for sample in samples:
             labels, value = sample.labels, sample.value
             series = known.get(labels)
             if series is None:
-                series = self._make(labels, made)
+                series = self._make(labels, made, brought)
                 if series is None:
                     continue
             if not series.put(ms, value):
@@ -84,6 +93,9 @@ class Store:
             if made and not series.made:
                 series.made = True
                 self._made += 1
+            if brought and not series.brought:
+                series.brought = True
+                self._brought += 1
             touched.append(series)
             took(series)
         if ms - self._pruned >= _PRUNE_EVERY:
@@ -105,17 +117,24 @@ class Store:
                 self._took(series)
         return tuple(sorted(touched, key=lambda series: series.labels))
 
-    def restore(self, rows: Iterable[tuple[Labels, int, float]]) -> int:
+    def restore(
+        self, rows: Iterable[tuple[Labels, int, float]], brought: Callable[[str], bool] = lambda _name: False
+    ) -> int:
         """Take back samples kept earlier, in any order; those not newer than what a series has are left out. They are
-        not handed to the recorder again. Answers how many were taken."""
+        not handed to the recorder again. `brought`: tells by a metric's name whether others offered it. Answers how
+        many were taken."""
         kept: dict[Labels, list[tuple[int, float]]] = {}
         for labels, ms, value in rows:
             kept.setdefault(labels, []).append((ms, value))
         count = 0
         for labels in sorted(kept):
-            series = self._series.get(labels) or self._make(labels)
+            others = brought(dict(labels).get("__name__", ""))
+            series = self._series.get(labels) or self._make(labels, brought=others)
             if series is None:
                 continue
+            if others and not series.brought:
+                series.brought = True
+                self._brought += 1
             for ms, value in sorted(kept[labels], key=lambda point: point[0]):
                 if not series.times or ms > series.times[-1]:
                     series.put(ms, value)
@@ -148,7 +167,7 @@ class Store:
             series.cut(gone)
             self.counts["samples_truncated"] += gone
 
-    def _make(self, labels: Labels, made: bool = False) -> Series | None:
+    def _make(self, labels: Labels, made: bool = False, brought: bool = False) -> Series | None:
         """The series of a label set not seen in this very form before; None if it may not have one."""
         clean: Labels = tuple(sorted((name, value) for name, value in labels if value))
         if clean in self._series:
@@ -156,13 +175,37 @@ class Store:
         if not _fits(clean):
             self.counts["samples_refused_labels"] += 1
             return None
-        if len(self._series) >= self.max_series or (made and self._made >= self.max_made):
+        if self._full(made, brought):
             self.counts["samples_refused_series"] += 1
             return None
         series = self._series[clean] = Series(clean)
         self._by_name.setdefault(series.name, {})[clean] = series
         self._count(self._born, series.name)
         return series
+
+    def _full(self, made: bool, brought: bool) -> bool:
+        """Whether there is no room for one more series of this kind."""
+        if brought:
+            if self._brought >= self.max_brought and not self._cleared:
+                self._cleared = True
+                self._clear()
+            return self._brought >= self.max_brought
+        return len(self._series) - self._brought >= self.max_series or (made and self._made >= self.max_made)
+
+    def _clear(self) -> None:
+        """Forget the half of what others offer no more that ended first: rules may look back for a day, and whoever
+        offers other series each time would keep everybody else out for so long."""
+        ended = [one for one in self._series.values() if one.brought and not one.live and one.times]
+        ended.sort(key=lambda one: (one.times[-1], one.labels))
+        self._forget(one for one in ended[: (len(ended) + 1) // 2] if one.times[-1] < self.newest)
+
+    def _forget(self, gone: Iterable[Series]) -> None:
+        for series in gone:
+            del self._series[series.labels]
+            del self._by_name[series.name][series.labels]
+            self._made -= series.made
+            self._brought -= series.brought
+            self._count(self._died, series.name)
 
     def _count(self, counts: dict[str, int], name: str) -> None:
         """A series of this metric came, or went."""
@@ -251,11 +294,7 @@ class Store:
                 series.cut(bisect_right(series.times, horizon))
             if not series.times:
                 empty.append(series)
-        for series in empty:
-            del self._series[series.labels]
-            del self._by_name[series.name][series.labels]
-            self._made -= series.made
-            self._count(self._died, series.name)
+        self._forget(empty)
         return len(empty)
 
 

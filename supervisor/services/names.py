@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 from supervisor import units
+from supervisor.facts.metrics import ABOUT_CONTAINER
 
 PREFIX = "resurgam."
 ENABLE_LABEL = "resurgam.enable"
@@ -18,6 +19,8 @@ ROLE_LABEL = "resurgam.role"
 OP_LABEL = "resurgam.op"
 REF_LABEL = "resurgam.ref"
 """on containers we made: the reference their image came by, since we create by image id"""
+PROFILE_LABEL = "resurgam.profile"
+"""on containers we made: `safe` where it runs by its safe profile"""
 ROLES = ("new", "parked", "spare", "failed")
 """What a container of ours can be while it is not the service: not yet, not now, in reserve, kept for study."""
 
@@ -25,11 +28,10 @@ PROJECT_LABEL = "com.docker.compose.project"
 COMPOSE_SERVICE_LABEL = "com.docker.compose.service"
 NUMBER_LABEL = "com.docker.compose.container-number"
 ONEOFF_LABEL = "com.docker.compose.oneoff"
-PROJECT_KEY = "container_label_com_docker_compose_project"
-SERVICE_KEY = "container_label_com_docker_compose_service"
-"""compose's project and service as cAdvisor writes them into a series' labels"""
-SERIES_LABELS = ("name", PROJECT_KEY, SERVICE_KEY)
+SERIES_LABELS = ABOUT_CONTAINER
 """the labels that series about a container can carry, see `series_labels`"""
+_NAME_KEY, PROJECT_KEY, SERVICE_KEY = SERIES_LABELS
+"""compose's project and service as cAdvisor writes them into a series' labels"""
 
 ID_LIMIT = 200
 """Characters of an id; a longer one is cut and told apart by a hash."""

@@ -68,15 +68,17 @@ class Timers:
         return self._state.plan_on(record, self._state.current(record)) is not None
 
     def _loads(self, record: Record) -> bool:
-        """Whether its own check has not said yet that it is well."""
+        """Whether its own check, or its probe, has not said yet that it is well."""
         found = record.service.container if record.service is not None else None
-        return found is not None and found.health in ("starting", "unhealthy")
+        if found is None:
+            return False
+        return found.health in ("starting", "unhealthy") or self._state.probe_says(record, found) is False
 
     def _proof_time(self, record: Record) -> float:
         """Seconds it must be healthy. Where plainly running is all we can see, a declared long load is no proof: the
         time counts from its end."""
-        service, proof = record.service, self._state.settings.proof
-        blind = service is not None and service.container is not None and service.container.health == "none"
+        found, proof = record.service.container if record.service is not None else None, self._state.settings.proof
+        blind = found is not None and found.health == "none" and not self._state.probe_says(record, found)
         return proof + record.needs.startup if blind and record.needs.startup > Needs().startup else proof
 
     def _settle(self, record: Record) -> None:

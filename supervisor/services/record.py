@@ -5,12 +5,23 @@ Only state.py and events.py write to them.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from supervisor.config import ServiceSettings
 from supervisor.facts import Container, Needs, Service, Wanted
 from supervisor.services.loads import Load
 from supervisor.services.series import Names
 from supervisor.services.tally import Life, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The latest word of a service's probe, for one run of its container. `starting`: it did not answer well yet in
+    this run. `silent`: it cannot be asked, or its model is put away: says nothing about it."""
+
+    container_id: str
+    started_at: float
+    word: Literal["well", "starting", "failing", "silent"]
 
 
 @dataclass(slots=True)
@@ -85,6 +96,8 @@ class Record:
     """the last counted death, where this process saw it"""
     loads: tuple[Load, ...] = ()
     """its latest loads, newest last"""
+    said: Said | None = None
+    """the latest word of its probe"""
     settled: bool = False
     """this healthy stretch has lasted the whole proof time"""
     wish: tuple[float, Wanted] | None = None

@@ -20,6 +20,7 @@ from supervisor.facts import (
     MemoryBudget,
     OomSeen,
     Plan,
+    Probed,
     Sample,
     Service,
     Sweep,
@@ -27,7 +28,7 @@ from supervisor.facts import (
 )
 from supervisor.journal.codec import dump
 from supervisor.journal.ledger import Ledger
-from supervisor.services import finding, graph, trouble
+from supervisor.services import finding, graph, probing, trouble
 from supervisor.services.events import PERSON, on_event, remove
 from supervisor.services.happening import Happening
 from supervisor.services.looks import first_look, look, sweep
@@ -134,6 +135,17 @@ class Registry:
     def loaded(self, service: str, seconds: float, image_id: str) -> None:
         """A maneuver saw a service become healthy so long after its start."""
         self._state.learn_load(self._state.record(service), seconds, image_id)
+
+    def asked(self) -> None:
+        """From now on somebody asks the probes of the services for ever: those that do not answer are not well."""
+        self._state.probed = True
+        self._state.refresh_all()
+
+    def answered(self, fact: Probed) -> tuple[Happening, ...]:
+        """A service answered its probe, or did not."""
+        self._state.at, self._state.mono = fact.at, max(fact.mono, self._state.mono)
+        probing.answered(self._state, fact)
+        return self._told()
 
     def gap(self, seconds: float) -> None:
         """The wall clock was set by so much. If it was set back (`seconds` < 0), what was is not to lie ahead."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from supervisor.facts import Container, Plan, Service
 from supervisor.journal.ledger import Ledger
-from supervisor.services.names import ONEOFF_LABEL, PROJECT_LABEL, ROLE_LABEL, canonical
+from supervisor.services.names import ONEOFF_LABEL, PROFILE_LABEL, PROJECT_LABEL, ROLE_LABEL, canonical
 from supervisor.services.record import Record
 from supervisor.verdicts import Verdict
 
@@ -49,6 +49,7 @@ def service_of(
         trouble_by=tally.trouble_by,
         trouble_at=tally.trouble_at,
         twins=record.twins,
+        profile=profile_of(container),
         project=project_of(container) if container is not None else "",
         expected=record.wanted.state == "running" or (record.wanted.state == "any" and tally.ran),
     )
@@ -67,6 +68,13 @@ def previous_image(ledger: Ledger, service: str, container: Container | None, ma
         if image and image != container.image_id and not ledger.why_bad(service, image):
             return image
     return ""
+
+
+def profile_of(container: Container | None) -> str:
+    """`safe` where we made it by its safe profile; an image's label is not our word."""
+    labels = container.labels if container is not None else {}
+    ours = container is not None and PROFILE_LABEL not in container.image_labels
+    return "safe" if ours and labels.get(PROFILE_LABEL) == "safe" else ""
 
 
 def project_of(container: Container) -> str:

@@ -13,7 +13,7 @@ from supervisor.errors import JournalError
 from supervisor.facts import Container, Json, MemoryBudget, Plan, Wanted
 from supervisor.journal.codec import dump, load
 from supervisor.journal.ledger import Ledger, Put
-from supervisor.services import drift, names
+from supervisor.services import answers, drift, names
 from supervisor.services.happening import Happening, about
 from supervisor.services.identity import Identities, entry_of, ownership
 from supervisor.services.loads import Loads, with_one_more
@@ -68,6 +68,8 @@ class State:
     """how the memory of the box stands, for what people are told of a kill"""
     counters: Callable[[], Counters] = Counters
     """what the groups of containers count, as last read"""
+    probed: bool = False
+    """somebody asks the services' probes for ever"""
     dirty: bool = True
 
     # ------------------------------------------------------------ memory
@@ -296,7 +298,7 @@ class State:
         if watched and not record.tally.ran:
             record.tally.ran = True
             self.keep_tally(record)
-        healthy = container is not None and container.running and container.health in ("none", "healthy")
+        healthy = container is not None and answers.well(container, self.probe_says(record, container))
         record.running_since = _since(record.running_since, watched, self.mono)
         record.healthy_since = _since(record.healthy_since, watched and healthy and not record.twins, self.mono)
         record.settled = record.settled and record.healthy_since is not None
@@ -313,6 +315,10 @@ class State:
         if made != record.service:
             record.service = made
             self.dirty = True
+
+    def probe_says(self, record: Record, container: Container) -> bool | None:
+        """Whether it is well by its probe; None where that tells nothing or does not count."""
+        return answers.verdict(record, container, self.probed, self.at)
 
     def _losing(self, record: Record, engine: str) -> None:
         """Keep the time since when it has no container; while its engine is away nobody knows."""
@@ -339,7 +345,8 @@ class State:
         """`number` deaths of a service, the last at `at`."""
         gap = at - record.tally.last_death_at if record.died_mono is None else self.mono - record.died_mono
         shown = record.service.container if record.service is not None else None
-        unwell = shown is not None and shown.health != "none" and record.healthy_since is None
+        checked = shown is not None and (shown.health != "none" or record.said is not None)
+        unwell = checked and record.healthy_since is None
         tied = chain(record.needs, unwell=unwell)
         record.tally.died(number, at, code, bool(record.tally.streak) and gap <= tied)
         record.died_mono = self.mono

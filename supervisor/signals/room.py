@@ -17,8 +17,8 @@ from typing import Protocol
 from supervisor import units
 from supervisor.errors import ResurgamError
 from supervisor.facts import Container, Needs
-from supervisor.memory.words import speaker
 from supervisor.ports import Host
+from supervisor.units import speaker
 
 MOST = 16 << 20
 """bytes read of one table of sockets"""

@@ -19,6 +19,7 @@ from supervisor.views.documents import (
     waits,
 )
 from supervisor.views.explain import explain_document, explained_service
+from supervisor.views.gpu import card_document
 from supervisor.views.history import OUTCOMES, incident_of, outcome_of, past_incident_document, past_plan_document
 from supervisor.views.memory import budget_document
 from supervisor.views.rollouts import ended_rollout, past_rollout_document, rollout_document
@@ -31,6 +32,7 @@ __all__ = [
     "alerts_document",
     "approval_document",
     "budget_document",
+    "card_document",
     "clock_text",
     "container_document",
     "daemon_document",

@@ -12,8 +12,10 @@ from supervisor.facts import Alert, Container, Decision, Incident, Json, Plan, S
 from supervisor.units import exit_words, iso, short_image
 from supervisor.verbs import VERBS, disturbance
 from supervisor.views.asked import approval_document, muted_by, silences_document
+from supervisor.views.gpu import gpus_document
 from supervisor.views.memory import budget_document, part_document, sources_document
 from supervisor.views.rollouts import rollout_document
+from supervisor.views.watching import probes_document, targets_document
 from supervisor.views.words import json_number, json_safe
 
 
@@ -130,6 +132,7 @@ def container_document(service: Service, snapshot: Snapshot) -> Json:
         "needs_first": list(service.needs_first),
         "shares": dict(service.parents),
         "boot": service.needs.boot,
+        "profile": service.profile,
         "hint": hint(service),
     }
 
@@ -138,6 +141,8 @@ def hint(service: Service) -> str:
     """What is odd about how it stands though nothing stands in the way, one sentence; '' for nothing."""
     if service.cut_off:
         return f"cut off: {service.cut_off}"
+    if service.profile:
+        return f"safe profile; `resurgam phoenix {service.id} --profile normal --image current` takes it back"
     box = service.container
     if service.owned.ok and service.needs.boot == "ordered" and box is not None and box.restart_policy != "no":
         return (
@@ -349,6 +354,9 @@ def status_document(snapshot: Snapshot) -> Json:
         "rules": rules,
         "outbox": outbox_document(snapshot),
         "sources": sources_document(snapshot),
+        "gpus": gpus_document(snapshot),
+        "probes": probes_document(snapshot),
+        "targets": targets_document(snapshot),
     }
     checked: Json = json_safe(document)
     return checked

@@ -22,7 +22,9 @@ from supervisor.views.documents import (
     plan_document,
     waits,
 )
+from supervisor.views.memory import coarse
 from supervisor.views.sentences import Row, event_document
+from supervisor.views.watching import probes_document
 from supervisor.views.words import json_safe, when
 
 
@@ -59,6 +61,8 @@ def explain_document(subject: str, snapshot: Snapshot, extra: Json | None = None
         "blocker": blocker(service, snapshot) if service else "",
         "near": near,
         "service": container_document(service, snapshot) if service else None,
+        "probe": next((one for one in probes_document(snapshot) if service and one["service"] == service.id), None),
+        "gpus": _cards(service, snapshot) if service else [],
         "alerts": [json_safe(alert_document(alert)) for alert in alerts],
         "incidents": [incident_document(incident) for incident in incidents],
         "plans": [plan_document(plan, waiting.get(plan.id, "")) for plan in snapshot.plans if plan.service in subjects],
@@ -69,6 +73,17 @@ def explain_document(subject: str, snapshot: Snapshot, extra: Json | None = None
         "rules_left_out": told.get("rules_left_out", 0),
         "evidence": event_document(evidence) if evidence else None,
     }
+
+
+def _cards(service: Service, snapshot: Snapshot) -> list[Json]:
+    """The cards that a service holds memory of, with how much of how much, in bytes."""
+    cards = snapshot.gpus.cards if snapshot.gpus is not None else ()
+    return [
+        {"gpu": card.index, "uuid": card.uuid, "name": card.name, "used": coarse(used), "total": card.total}
+        for card in cards
+        for name, used in card.users
+        if name == service.id
+    ]
 
 
 def _fresh(alert: Alert, rules: Sequence[Json]) -> Alert:

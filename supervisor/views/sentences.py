@@ -161,6 +161,16 @@ def _daemon(what: str, body: Json) -> str:
     return _text(body) or _join(lines.get(what, what.replace("_", " ")), _text(body, "reason"))
 
 
+def _gpu(what: str, body: Json) -> str:
+    lines = {
+        "fault": "a fault",
+        "fault_changed": "its fault is understood otherwise now",
+        "fault_over": "its fault is over",
+        "xid": "a message of its driver",
+    }
+    return _text(body) or lines.get(what, what.replace("_", " "))
+
+
 def _incident(what: str, body: Json) -> str:
     return _join(f"incident {what}", _text(body, "title"), _text(body, "cause") or _text(body))
 
@@ -170,6 +180,7 @@ _PHRASES: dict[str, Callable[[str, Json], str]] = {
     "action": _action,
     "container": _container,
     "drift": _drift,
+    "gpu": _gpu,
     "daemon": _daemon,
     "incident": _incident,
 }

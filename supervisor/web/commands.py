@@ -21,6 +21,10 @@ OTHER = {
     "approve": _WORD,
     "deny": _WORD,
     "ack": _WORD,
+    "gpu-release": {"for": Param("duration")},
+    "gpu-resume": {},
+    "gpu-forget": {},
+    "gpu-drill": {"xid": Param("text"), "for": Param("duration"), "service": Param("text")},
     "silence": {"reason": Param("text"), "for": Param("duration"), "end": Param("text")},
 }
 """commands that steer us rather than a service"""

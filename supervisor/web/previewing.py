@@ -6,7 +6,7 @@ its images, steps, rights, fidelity report and waits.
 
 from collections.abc import Mapping
 
-from supervisor.actions.preview import foresee
+from supervisor.actions.preview import foresee, steps_of
 from supervisor.core import Core
 from supervisor.core.previewing import Ahead, wished
 from supervisor.facts import Command, Json
@@ -46,7 +46,7 @@ class Foresight:
             "service": ahead.intent.target,
             "params": dict(ahead.intent.params),
             "container": ahead.plan.name if ahead.plan is not None else "",
-            "steps": [],
+            "steps": steps_of(ahead.plan) if ahead.plan is not None else [],
             "fidelity": [],
             "refused": None,
         }

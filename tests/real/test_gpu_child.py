@@ -1,10 +1,13 @@
-"""The child process that asks the GPU driver, as a real process: a text file is the GPU, or the machine's own driver.
+"""The child process that asks the GPU driver, as a real process: the real pynvml on a library whose GPUs are a text
+file, or the machine's own driver.
 
 The real clock runs here, so deadlines are short where one is meant to pass, and wide where an answer is expected.
 """
 
 import asyncio
-import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,42 +15,21 @@ import pytest
 from supervisor.facts import Container, Needs
 from supervisor.signals.gpu import GpuReader, VramGate
 from supervisor.signals.gpu.usage import Gpu
+from tests.support.nvml.driver import GIB, WIDE, Card, Driver
 
 pytestmark = pytest.mark.real
 
-FAKE = Path(__file__).parents[1] / "support" / "nvml"
-GIB = 2**30
-ONE = "gpu 0 GPU-aa 80 12 4711:60\n"
-SHORT, WIDE = 0.4, 30.0
-"""seconds: a deadline that is meant to pass, and one that is not"""
-
-
-class Box:
-    """The text file that is the GPUs, and readers that ask it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "gpus"
-        self.says(ONE)
-        self.environment = {**os.environ, "PYTHONPATH": str(FAKE), "RESURGAM_FAKE_GPU": str(self.file)}
-
-    def says(self, text: str) -> None:
-        """In one piece: a child may read it at any moment."""
-        draft = self.file.with_suffix(".draft")
-        draft.write_text(text)
-        draft.replace(self.file)
-
-    def reader(self, **options: object) -> GpuReader:
-        return GpuReader(**{"deadline": WIDE, "goes": WIDE, "environment": self.environment, **options})
-
-    @property
-    def let_go(self) -> int:
-        """How often the driver was let go of."""
-        return self.file.read_text().splitlines().count("closed")
+ONE = Card("GPU-aa", 80, 12, users={4711: 60})
+SHORT = 0.6
+"""seconds: a deadline that is meant to pass"""
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Box:
-    return Box(tmp_path)
+def box(tmp_path: Path) -> Iterator[Driver]:
+    driver = Driver(tmp_path)
+    driver.says(ONE)
+    yield driver
+    driver.close()
 
 
 def alive(pid: int) -> bool:
@@ -68,95 +50,101 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def pid_of(reader: GpuReader) -> int:
-    child = reader._child or reader._going
-    assert child is not None
-    return child.pid
-
-
-async def test_one_child_answers_again_and_again_and_lets_go_of_the_driver(box: Box) -> None:
+async def test_one_child_answers_again_and_again_and_lets_go_of_the_driver(box: Driver) -> None:
     reader = box.reader()
     first = await reader.usage()
     assert first.gpus == (Gpu(0, "GPU-aa", 80 * GIB, 12 * GIB, ((4711, 60 * GIB),)),), first.trouble
-    pid = pid_of(reader)
-    box.says("gpu 0 GPU-aa lost\ngpu 1 GPU-bb 80 79\n")
+    pid = reader.pid
+    box.says(ONE, Card("GPU-bb", 80, 79), lines=("fail 0 15",))
     lost, well = (await reader.usage()).gpus
-    assert (lost.error, well.free) == ("GPU is lost", 79 * GIB)
-    assert pid_of(reader) == pid
+    assert (lost.uuid, lost.error, well.free) == ("GPU-aa", "GPU is lost", 79 * GIB)
+    assert reader.pid == pid
     await reader.close()
     assert not alive(pid)
     assert box.let_go == 1
 
 
-async def test_it_is_let_go_when_nobody_asks_and_started_again_for_the_next(box: Box) -> None:
+async def test_it_is_let_go_when_nobody_asks_and_started_again_for_the_next(box: Driver) -> None:
     reader = box.reader(idle=0.05)
     await reader.usage()
-    first = pid_of(reader)
+    first = reader.pid
     await until("it never ended", lambda: not alive(first))
     assert box.let_go == 1
     assert (await reader.usage()).gpus
-    assert pid_of(reader) != first
+    assert reader.pid != first
     await reader.close()
 
 
-async def test_a_library_that_writes_to_stdout_does_no_harm(box: Box) -> None:
-    box.says(f"print NVRM says hello\n{ONE}")
+async def test_a_library_that_writes_to_stdout_does_no_harm(box: Driver) -> None:
+    box.says(ONE, lines=("print NVRM says hello",))
     reader = box.reader()
     assert (await reader.usage()).gpus
     await reader.close()
 
 
-async def test_a_call_that_hangs_costs_the_deadline_once_and_its_process_is_ended(box: Box) -> None:
+async def test_the_child_is_small(box: Driver) -> None:
     reader = box.reader()
+    for depth in ("rare", "slow", "fast"):
+        await reader.snapshot(depth)
+    lines = Path(f"/proc/{reader.pid}/status").read_text().splitlines()
+    resident = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+    await reader.close()
+    assert resident * 1024 <= 25e6
+
+
+async def test_a_call_that_hangs_is_named_and_its_process_is_ended(box: Driver) -> None:
+    reader = box.reader(lasting=WIDE)
     await reader.usage()
-    pid = pid_of(reader)
-    box.says(f"hang\n{ONE}")
-    reader._deadline = SHORT
+    pid = reader.pid
+    box.says(ONE, lines=("hang nvmlDeviceGetMemoryInfo",))
+    reader._deadline = 3.0  # some signs of life fit in
     began = now()
-    assert "did not answer within" in (await reader.usage()).trouble
+    reading = await reader.snapshot("fast")
+    assert (reading.trouble, "did not answer within 3s (nvmlDeviceGetMemoryInfo of GPU 0)" in reading.text) == (
+        "hung",
+        True,
+    )
     assert not alive(pid), "SIGTERM ends what hangs outside the kernel"
     assert now() - began < WIDE / 2, "and at once: to wait for its own end is no use"
-    reader._trouble_until = now() + WIDE
     assert "did not answer within" in (await reader.usage()).trouble, "remembered, not asked again at once"
-    assert reader._number == 2
-    reader._trouble_until = now()
+    assert reader.children == 1
+    reader.resume()
     box.says(ONE)
     reader._deadline = WIDE
     assert (await reader.usage()).gpus
     await reader.close()
 
 
-async def test_one_that_does_not_go_is_left_and_no_second_one_is_started_until_it_went(box: Box) -> None:
-    reader = box.reader(idle=0.05, goes=0.1)
-    box.says(f"deaf\n{ONE}")
+async def test_one_that_does_not_go_is_left_and_no_second_one_is_started_until_it_went(box: Driver) -> None:
+    reader = box.reader(goes=0.1)
+    box.says(ONE, lines=("deaf",))
     await reader.usage()
-    pid = pid_of(reader)
-    reader._put_off()
-    box.says(f"deaf\nhang\n{ONE}")
+    pid = reader.pid
+    box.says(ONE, lines=("deaf", "hang"))
     reader._deadline = SHORT
     await reader.usage()
     assert alive(pid)
-    await asyncio.sleep(0.06)  # what went wrong is remembered no longer
+    await asyncio.sleep(0.11)  # what went wrong is remembered no longer
     began = now()
     assert "still hangs" in (await reader.usage()).trouble
-    assert "still hangs" in (await reader.usage()).trouble
+    assert "still hangs" in (await reader.snapshot("fast")).text
     assert now() - began < SHORT, "nobody waits for it any more"
-    assert reader._child is None
+    assert (reader.running, reader.pid, reader.children) == (False, pid, 1)
     box.says(ONE)
-    await until("it never went", lambda: reader._going is None or reader._going.returncode is not None)
+    await until("it never went", lambda: not reader.pid)
     reader._deadline = WIDE
     assert (await reader.usage()).gpus
-    assert pid_of(reader) != pid
+    assert reader.children == 2
     await reader.close()
 
 
-async def test_a_crash_in_the_driver_is_not_ours(box: Box) -> None:
-    reader = box.reader(idle=0.05)
+async def test_a_crash_in_the_driver_is_not_ours(box: Driver) -> None:
+    reader = box.reader()
     await reader.usage()
-    box.says("crash\n")
+    box.says(ONE, lines=("crash",))
     assert "ended, or made no sense" in (await reader.usage()).trouble
     box.says(ONE)
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.11)
     assert (await reader.usage()).gpus
     await reader.close()
 
@@ -171,43 +159,51 @@ async def test_a_crash_in_the_driver_is_not_ours(box: Box) -> None:
         ("/nonexistent",),
     ],
 )
-async def test_garbage_and_silence_are_a_trouble_and_leave_nothing_behind(box: Box, command: tuple[str, ...]) -> None:
+async def test_garbage_and_silence_are_a_trouble_and_leave_nothing_behind(
+    box: Driver, command: tuple[str, ...]
+) -> None:
     reader = box.reader(command=command, goes=1.0)
     assert "ended, or made no sense" in (await reader.usage()).trouble
-    assert reader._child is None
-    assert reader._going is None
+    assert (reader.running, reader.pid) == (False, 0)
     await reader.close()
 
 
-async def test_a_question_that_was_given_up_does_not_answer_the_next(box: Box) -> None:
+async def test_a_question_that_was_given_up_does_not_answer_the_next(box: Driver) -> None:
     reader = box.reader()
     await reader.usage()
-    box.says("hang\ngpu 0 GPU-aa 80 1\n")
+    box.says(Card("GPU-aa", 80, 1), lines=("hang",))
     asked = asyncio.ensure_future(reader.usage())
     await asyncio.sleep(0.05)
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asked
-    box.says("gpu 0 GPU-aa 80 2\n")
+    box.says(Card("GPU-aa", 80, 2))
     await asyncio.sleep(0.1)  # the answer to the first lies there by now
-    box.says("gpu 0 GPU-aa 80 3\n")
+    box.says(Card("GPU-aa", 80, 3))
     assert (await reader.usage()).gpus[0].free == 3 * GIB
     await reader.close()
 
 
-async def test_close_ends_one_that_hangs_in_the_middle_of_a_question(box: Box) -> None:
+async def test_close_ends_one_that_hangs_in_the_middle_of_a_question(box: Driver) -> None:
     reader = box.reader(goes=0.2)
     await reader.usage()
-    pid = pid_of(reader)
-    box.says(f"hang\n{ONE}")
+    pid = reader.pid
+    box.says(ONE, lines=("hang",))
     asked = asyncio.ensure_future(reader.usage())
     await asyncio.sleep(0.05)
     began = now()
     await reader.close()
-    assert now() - began < 2.0
+    assert now() - began < WIDE / 2
     assert not alive(pid)
     assert (await asked).trouble
     await reader.close()
+
+
+def test_another_pid_namespace_is_known_as_such() -> None:
+    """There the driver names us no processes, and that is no sign that nobody uses a card."""
+    asks = "from supervisor.signals.gpu.reader import in_a_namespace; print(in_a_namespace())"
+    command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", asks]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "True\n"
 
 
 async def test_the_real_library_on_this_machine_says_within_the_deadline_what_there_is() -> None:
@@ -215,7 +211,7 @@ async def test_the_real_library_on_this_machine_says_within_the_deadline_what_th
     gate, began = VramGate(reader), now()
     oracle, needs = Container("c", "oracle", "i", "r"), Needs(vram=(("", 1),))
     doubts = await gate.doubts(needs, oracle)
-    assert now() - began < 5.0
+    assert now() - began < WIDE
     if Path("/proc/driver/nvidia/version").exists():
         assert (await reader.usage()).gpus, doubts
     else:

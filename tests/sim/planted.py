@@ -28,6 +28,7 @@ from supervisor.services import Registry, looks, state, trouble
 from supervisor.verdicts import yes
 from tests.sim import ooms
 from tests.sim import planted_bus as bus
+from tests.sim import planted_gpu as gpu
 from tests.sim import planted_memory as memory
 from tests.sim import planted_rising as rising
 
@@ -46,7 +47,7 @@ class Planted:
     def where(self) -> str:
         """Where it is found, for people."""
         words = {"kill": "kill matrix", "fault": "fault matrix", "worlds": "seeded worlds", "story": "story"}
-        words["memory"] = "memory kills"
+        words |= {"memory": "memory kills", "gpu": "GPU kills"}
         return ", ".join(dict.fromkeys(words[run.split()[0]] for run in self.runs))
 
 
@@ -60,6 +61,10 @@ def _faults(story: str, kind: str, writes: range) -> tuple[str, ...]:
 
 def _memory(story: str, *points: int) -> tuple[str, ...]:
     return tuple(f"memory {story} {point}" for point in points)
+
+
+def _gpu(story: str, *points: int) -> tuple[str, ...]:
+    return tuple(f"gpu {story} {point}" for point in points)
 
 
 def _worlds(*seeds: int) -> tuple[str, ...]:
@@ -333,6 +338,14 @@ PLANTED: tuple[Planted, ...] = (
     Planted("swap is free memory", ("story ram before swap",), memory.swap_is_free, "at its end already"),
     Planted("a plan is a cliff", ("story load by plan",), memory.plans_are_cliffs),
     Planted("the biggest is to blame", ("story leaker",), memory.the_biggest_is_to_blame, "the large one was"),
+    Planted("kept down for ever", _gpu("reset", 0), gpu.kept_down, "comes to rest"),
+    Planted("reset begun anew", ("story killed in a reset",), gpu.begun_anew),
+    Planted("our own handle kept", _gpu("reset", 0), gpu.own_handle_kept, "comes to rest"),
+    Planted("restart before the word", _gpu("reboot", 0), gpu.deed_before_the_word, "I9"),
+    Planted("resets uncounted", ("story resets",), gpu.resets_uncounted),
+    Planted("asked on", _worlds(40), gpu.asked_on, "left alone"),
+    Planted("profile by its mark", ("story profile killed",), gpu.profile_by_its_mark),
+    Planted("image frozen", ("story profile kept",), gpu.image_frozen),
     Planted("ends swallowed by a flood", _worlds(28, 27), bus.ends_swallowed, "left with an alert that is over"),
     Planted("each word a kill", _worlds(9, 14), ooms.each_word_a_kill, "one verdict"),
 )

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.config import Settings
+from supervisor.core.assembling import caution
 from supervisor.core.reading import read_rules
-from supervisor.daemon import caution
 from supervisor.journal import Journal
 from supervisor.verdicts import Reason
 from tests.sim.stage import Stage, play, read

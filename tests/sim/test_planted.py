@@ -1,8 +1,8 @@
 """The simulation still finds what it must find: every planted bug, within the stated number of runs.
 
 A run is named in words: `kill STORY POINT` (0: none) and `fault STORY WRITE KIND` as in test_kill_matrix, `worlds SEED`
-as in test_worlds, `memory STORY POINT` as in test_memory_kills, `story NAME` for one of the stories below. That the
-same runs find nothing in the code as it is, is what those tests show.
+as in test_worlds, `memory STORY POINT` as in test_memory_kills, `gpu STORY POINT` as in test_gpu_kills, `story NAME`
+for one of the stories below. That the same runs find nothing in the code as it is, is what those tests show.
 """
 
 import re
@@ -13,6 +13,8 @@ import pytest
 from tests.sim import test_carried as carried
 from tests.sim import test_engine_ends as ends
 from tests.sim import test_floods as floods
+from tests.sim import test_gpu_kills as cards
+from tests.sim import test_gpu_machine as machine
 from tests.sim import test_interrupted as interrupted
 from tests.sim import test_kill_matrix as matrix
 from tests.sim import test_left_parked as parked
@@ -23,6 +25,7 @@ from tests.sim import test_probation as watched
 from tests.sim import test_requests as asked
 from tests.sim import test_review as review
 from tests.sim import test_rollouts as rollouts
+from tests.sim import test_safe_profile as profiles
 from tests.sim import test_stories as stories
 from tests.sim.planted import PLANTED, Planted, table
 from tests.sim.worlds import Play, Script
@@ -63,6 +66,10 @@ TOLD: dict[str, Callable[[], None]] = {
     ),
     "left parked": parked.test_it_is_warned_of_until_the_next_success_clears_it_up,
     "policy kept": lambda: parked.test_the_restart_policy_comes_back_with_the_next_success("start"),
+    "killed in a reset": machine.test_a_daemon_that_is_killed_in_the_midst_of_a_reset_looks_and_does_not_begin_anew,
+    "resets": machine.test_the_budget_of_resets_is_counted_over_restarts,
+    "profile killed": profiles.test_a_kill_at_the_commit_loses_nothing_of_what_was_before,
+    "profile kept": profiles.test_a_plain_phoenix_a_restart_and_a_rollback_keep_it_and_the_spare_is_of_before,
     "leaker": lambda: leaking.test_the_leaker_is_held_and_ended_and_the_large_one_never_touched(2),
     "ram before swap": leaking.test_the_end_of_ram_is_seen_before_the_first_page_goes_to_swap,
     "load by plan": leaking.test_a_load_by_plan_and_a_swap_of_models_raise_no_alert,
@@ -80,6 +87,9 @@ def run(words: str) -> str:
     if kind == "memory":
         name, _, point = rest.rpartition(" ")
         return "\n".join(memory.trouble(name, (int(point),) if int(point) else ()))
+    if kind == "gpu":
+        name, _, point = rest.rpartition(" ")
+        return "\n".join(cards.trouble(name, (int(point),) if int(point) else ()))
     story, *where = rest.split()
     if kind == "kill":
         point = int(where[0])
@@ -103,6 +113,8 @@ def _undisturbed() -> None:
         matrix.undisturbed(name)
     for name in memory.STORIES:
         memory.undisturbed(name)
+    for name in cards.STORIES:
+        cards.undisturbed(name)
 
 
 @pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name)

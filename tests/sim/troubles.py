@@ -44,7 +44,7 @@ MORE: Mapping[str, Any] = {
 }
 """settings of the worlds of richer.py"""
 
-_LOADED: dict[tuple[bool, ...], Loaded] = {}
+_LOADED: dict[tuple[bool | str, ...], Loaded] = {}
 
 
 def loaded(
@@ -52,16 +52,18 @@ def loaded(
     more: bool = False,
     commands: Mapping[str, Any] | None = None,
     services: Mapping[str, Mapping[str, Any]] | None = None,
+    gpu: Mapping[str, bool] | None = None,
 ) -> Loaded:
     """The shipped rules with quick proof, or no rules at all; read once. `more`: with settings for some services;
-    `commands`: who may command over the bus; `services`: further settings of services."""
-    key = (without_rules, more, commands is not None, services is not None)
+    `commands`: who may command over the bus; `services`: further settings of services; `gpu`: what is switched on."""
+    key = (without_rules, more, commands is not None, *(services or {}), "", *(gpu or {}))
     if key not in _LOADED:
         said = {"proof": "60s", "rules": [] if without_rules else ["shipped"], **(MORE if more else {})}
         entries = said.get("services", {})
         added = {name: {**entries.get(name, {}), **more_of_it} for name, more_of_it in (services or {}).items()}
         said["services"] = {**entries, **added}
         said |= {"commands": commands} if commands is not None else {}
+        said |= {"gpu": gpu} if gpu is not None else {}
         made = validate(Settings, Document("resurgam.yaml", {**said, "state_dir": "/nonexistent"}))
         _LOADED[key] = read_rules(made, None)
     return _LOADED[key]

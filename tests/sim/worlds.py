@@ -14,6 +14,7 @@ from typing import Any
 from supervisor.clock import ManualClock
 from supervisor.lab.house import SimWorld
 from supervisor.lab.loop import SimLoop
+from tests.sim import gpu_worlds
 from tests.sim.invariants import Watcher, at_rest
 from tests.sim.leaks import SERVICES, Leaks, has, planned
 from tests.sim.leaks import drawn as drawn_leaks
@@ -70,7 +71,9 @@ class Script:
         script.leaks = has(seed)
         script.services = planned(script.services) if script.leaks else script.services
         leaks = drawn_leaks(seed, script.services)
-        script.events = sorted([*script.events, *more.events, *bus, *ooms, *leaks], key=lambda event: event[0])
+        cards = gpu_worlds.drawn(seed, script.services)
+        events = [*script.events, *more.events, *bus, *ooms, *leaks, *cards]
+        script.events = sorted(events, key=lambda event: event[0])
         return script
 
     def _trouble(self, chance: random.Random) -> tuple[float, str, tuple[Any, ...]]:
@@ -106,7 +109,7 @@ class Script:
         return at, kind, arguments
 
 
-class Play(MoreTroubles, BusTroubles, OomTroubles, Leaks):
+class Play(MoreTroubles, BusTroubles, OomTroubles, Leaks, gpu_worlds.CardTroubles):
     """One script being played."""
 
     def __init__(self, script: Script) -> None:
@@ -116,9 +119,13 @@ class Play(MoreTroubles, BusTroubles, OomTroubles, Leaks):
         self.down = set()
         self.requested = self.said = 0
         self.phoned = set()
-        services = SERVICES if script.leaks else None
+        services = SERVICES if script.leaks else gpu_worlds.SERVICES if gpu_worlds.has(script.seed) else None
         self.read = partial(
-            loaded, more=bool(script.person), commands=commands() if script.bus else None, services=services
+            loaded,
+            more=bool(script.person),
+            commands=commands() if script.bus else None,
+            services=services,
+            gpu=gpu_worlds.SWITCHED_ON if gpu_worlds.switched_on(script.seed) else None,
         )
         self.world: SimWorld
         self.watcher: Watcher
@@ -141,6 +148,8 @@ class Play(MoreTroubles, BusTroubles, OomTroubles, Leaks):
             world.every = GRID  # what is killed is counted by each reading
         if self.script.leaks:
             self.plan_memory()
+        if gpu_worlds.has(self.script.seed):
+            self.plug_in(on=gpu_worlds.switched_on(self.script.seed))
         self.count_kills()
         for number, service in enumerate(self.script.services):
             self._run_good(service, number)
@@ -152,12 +161,13 @@ class Play(MoreTroubles, BusTroubles, OomTroubles, Leaks):
             await getattr(self, f"_{kind}")(*arguments)
         await world.run(max(0.0, HOUR - world.clock.mono()))
         self._calm()
+        await self.settle_cards()
         before, since = self._healthy(), world.disk.last_seq
         await world.run(QUIET)
         if world.life is not None and world.life.trouble:
             self.watcher.say("edges", f"an edge broke: {world.life.trouble[0]!r}")
         found = [*self.watcher.found, *self.watcher.over_budget(), *at_rest(world, before, since), *self._disobeyed()]
-        found += [*obeyed(world), *bound(world), *self.miscounted(), *self.held_too_long()]
+        found += [*obeyed(world), *bound(world), *self.miscounted(), *self.held_too_long(), *self.wronged()]
         got = world.broker.subscribers["everybody"].got
         found += [f"contract: {text}" for text in breaches(ours((one.topic, one.payload) for one in got))]
         asked = [row for row in world.disk.rows(kinds=("action.rollout",)) if row.body["by"].startswith("request:")]

@@ -591,6 +591,17 @@ async def info_names_the_engine(lab: Lab) -> None:
     assert first.identity
     assert first.version[0].isdigit()
     assert first.api.startswith("1.")
+    assert first.root.startswith("/")
+
+
+@check
+async def the_disk_is_told_by_kind_and_what_is_free_to_go_is_part_of_it(lab: Lab) -> None:
+    await made(lab, "a", "serve")
+    found = await lab.engine.disk()
+    assert sorted(found.used) == sorted(found.reclaimable) == ["build_cache", "containers", "images", "volumes"]
+    assert found.used["images"] > 0
+    for kind, size in found.used.items():
+        assert 0 <= found.reclaimable[kind] <= size, kind
 
 
 @check

@@ -47,6 +47,9 @@ def test_what_came_or_went_is_armed_with_the_snapshot_that_shows_it() -> None:
     house = SimpleNamespace(
         telling=SimpleNamespace(show=lambda _snapshot: told.append("bus")),
         edges=SimpleNamespace(changed=lambda: told.append("edges")),
+        probes=SimpleNamespace(changed=lambda: told.append("probes")),
+        elsewhere=SimpleNamespace(changed=lambda: told.append("elsewhere")),
+        gpu=SimpleNamespace(watch=SimpleNamespace(changed=lambda: told.append("gpu"))),
     )
     daemon.House.show(house, box())  # type: ignore[arg-type]
-    assert told == ["bus", "edges"]
+    assert told == ["bus", "edges", "probes", "elsewhere", "gpu"]

@@ -35,6 +35,8 @@ def test_the_pages_there_should_be() -> None:
         "performance",
         "operate",
         "memory",
+        "gpu",
+        "signals",
     }
     assert names == wanted | {"README"}
 

@@ -248,6 +248,37 @@ def test_what_rules_make_never_keeps_out_what_is_read() -> None:
     assert len(store.append(1000.0, [Sample(labels("r", n="new"), 1.0)], made=True)) == 1
 
 
+def test_what_others_offer_has_room_of_its_own() -> None:
+    store = Store(max_series=10)
+    store.append(1.0, [Sample(labels("theirs", n=str(n)), 1.0) for n in range(50)], brought=True)
+    assert (len(store), store.counts["samples_refused_series"]) == (5, 45)
+    store.append(1.0, [Sample(labels(f"m{n}"), 1.0) for n in range(11)])
+    assert len(store) == 15
+    assert len(store.append(2.0, [Sample(labels("theirs", n="0"), 1.0)], brought=True)) == 1
+    store.prune(1000.0)
+    assert len(store.append(1000.0, [Sample(labels("new", n=str(n)), 1.0) for n in range(9)], brought=True)) == 5
+    assert len(store.append(1000.0, [Sample(labels("m", n=str(n)), 1.0) for n in range(11)])) == 10
+
+
+def test_what_others_offer_no_more_makes_room_before_its_time() -> None:
+    store = Store(max_series=10)
+    store.keep(86_400.0)
+
+    def offered(at: float, name: str, *numbers: int, value: float = 1.0) -> int:
+        return len(store.append(at, [Sample(labels(name, n=str(n)), value) for n in numbers], brought=True))
+
+    assert offered(1.0, "theirs", *range(4)) == 4
+    assert offered(2.0, "theirs", 0, 1, 2, value=STALE) == 3
+    assert offered(3.0, "owners", 1) == 1
+    assert offered(4.0, "owners", 2, 3) == 2, "instead of what ended"
+    assert points(store, '__name__="theirs"', 'n="3"') == [(1000, 1.0)], "what goes on stays"
+    assert offered(5.0, "owners", *range(9)) == 4
+    assert store.counts["samples_refused_series"] == 5
+    store.append(6.0, [Sample(labels("ours"), STALE)])
+    offered(6.0, "more", 1)
+    assert len(store.select(matchers('__name__="ours"'))) == 1, "what is made here is not theirs to push out"
+
+
 def test_a_selection_follows_what_comes_and_goes() -> None:
     store = Store()
     asked = matchers('name=~"a.*"'), matchers('__name__="x"', 'name=~"a.*"')

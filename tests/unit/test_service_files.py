@@ -25,6 +25,10 @@ OF_MEMORY = ("CapabilityBoundingSet", "AmbientCapabilities", "ProtectControlGrou
 """the keys of those rights: nobody else in the house has them"""
 
 
+GPUS = ("char-nvidia rw", "char-nvidiactl rw", "char-nvidia-frontend rw")
+"""the groups of /dev/nvidia0 and /dev/nvidiactl in /proc/devices, of newer and of older drivers: all that NVML opens"""
+
+
 def unit(path: Path = UNIT) -> dict[str, list[str]]:
     """Every key of a unit with all its values."""
     found: dict[str, list[str]] = {}
@@ -79,6 +83,9 @@ def test_the_unit_keeps_what_is_needed_and_drops_the_rest() -> None:
     assert (keys["ProtectControlGroups"], keys["ProtectKernelLogs"]) == (["no"], ["no"])
     assert "/dev/kmsg r" in keys["DeviceAllow"], "the kernel's log is read, never written"
     assert not [device for device in keys["DeviceAllow"] if "char-mem" in device], "that would be /dev/mem, too"
+    assert keys["PrivateDevices"] == ["no"], "of a private /dev NVML says that there are no GPUs, without an error"
+    assert keys["DevicePolicy"] == ["closed"]
+    assert set(keys["DeviceAllow"]) == {*GPUS, "/dev/kmsg r"}
     assert keys["RestrictAddressFamilies"] == ["AF_UNIX AF_INET AF_INET6"]
     assert "PrivateNetwork" not in keys, "probes and brokers need the network"
     assert "ProtectProc" not in keys, "the host's memory is read from /proc"
@@ -130,7 +137,7 @@ def test_to_only_watch_gives_every_right_on_the_machine_back_and_changes_nothing
     assert changed == {*OF_MEMORY, "DeviceAllow"}
     assert (less["CapabilityBoundingSet"], less["AmbientCapabilities"]) == ([], [])
     assert less["ProtectControlGroups"][-1] == less["ProtectKernelLogs"][-1] == "yes"
-    assert less["DeviceAllow"] == [device for device in ours["DeviceAllow"] if "kmsg" not in device], "GPUs are seen"
+    assert less["DeviceAllow"] == list(GPUS), "GPUs are seen"
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,15 @@ from supervisor.verbs import VERBS, Disturbance, disturbance
 
 def test_the_table_has_nothing_that_runs_a_command() -> None:
     assert sorted(VERBS) == [
-        *("drop-cache", "freeze", "fuse", "notify", "phoenix", "protect", "raise-limit", "reclaim", "release"),
-        *("restart", "rollback", "scale", "start", "stop", "thaw", "unfuse", "unload"),
+        *("drop-cache", "freeze", "fuse", "gpu-reset", "notify", "phoenix", "protect", "quiesce", "raise-limit"),
+        *("reboot", "reclaim", "release", "restart", "rollback", "scale", "start", "stop", "thaw", "unfuse", "unload"),
     ]
     assert [name for name, verb in VERBS.items() if verb.internal] == ["protect", "release"]
 
 
 def test_parameters_have_defaults_and_only_those_of_the_verb_are_known() -> None:
-    assert VERBS["phoenix"].check({}) == {"image": "last-known-good", "within": ""}
-    with pytest.raises(ValueError, match="phoenix has no parameter 'imgae'; it knows: image, within"):
+    assert VERBS["phoenix"].check({}) == {"image": "last-known-good", "profile": "", "within": ""}
+    with pytest.raises(ValueError, match="phoenix has no parameter 'imgae'; it knows: image, profile, within"):
         VERBS["phoenix"].check({"imgae": "x"})
     with pytest.raises(ValueError, match="it knows: none"):
         VERBS["start"].check({"force": "yes"})

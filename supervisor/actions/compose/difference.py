@@ -190,7 +190,7 @@ def _labels(config: Json, base: Json) -> dict[str, str]:
     }
 
 
-_OUR_LABELS = (f"{_OURS}op", f"{_OURS}ref", f"{_OURS}role", f"{_OURS}compose")
+_OUR_LABELS = (f"{_OURS}op", f"{_OURS}profile", f"{_OURS}ref", f"{_OURS}role", f"{_OURS}compose")
 
 
 def _show(name: str, value: Any) -> str:

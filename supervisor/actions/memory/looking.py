@@ -12,7 +12,7 @@ from supervisor.actions.common import must_be, sentence, still_there
 from supervisor.actions.hand import Cannot, Denied, Ending, Hand, LeftOpen, cannot, ended_early
 from supervisor.errors import ResurgamError
 from supervisor.facts import Container, GroupMemory, Json
-from supervisor.memory.words import speaker
+from supervisor.units import speaker
 from supervisor.verdicts import Reason, no
 
 SILENT = 10.0

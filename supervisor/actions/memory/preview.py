@@ -6,8 +6,8 @@ From: preview.py. To: the notes of a preview, and why the first look would end t
 from supervisor import units
 from supervisor.errors import ResurgamError
 from supervisor.facts import Container, GroupMemory, Json, Plan, Service
-from supervisor.memory.words import Say, speaker
 from supervisor.ports import Groups
+from supervisor.units import Say, speaker
 from supervisor.verdicts import Reason
 
 _KERNEL = ("fuse", "unfuse", "freeze", "thaw", "reclaim", "raise-limit")

@@ -4,7 +4,7 @@ From: phoenix.py, tidy.py and preview.py with the engine's raw inspect. To: Engi
 `successor` makes the body, `rights` and `likeness` prove it, `injected` copies what no inspect shows, `report` says it.
 """
 
-from supervisor.actions.recipe import compat, injected, likeness, report, rights
+from supervisor.actions.recipe import compat, injected, likeness, profile, report, rights
 from supervisor.actions.recipe.image_defaults import COMPOSE
 from supervisor.actions.recipe.refusals import misfit, refusal, warnings
 from supervisor.actions.recipe.sources import missing_sources
@@ -32,6 +32,7 @@ __all__ = [
     "likeness",
     "misfit",
     "missing_sources",
+    "profile",
     "reference",
     "refusal",
     "report",

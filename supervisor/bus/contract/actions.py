@@ -180,7 +180,7 @@ class Rollout(Told):
     rollout: int
     verb: str
     target: str
-    kind: Literal["project", "dependents", "boot"]
+    kind: Literal["project", "dependents", "boot", "gpu"]
     by: str
     cause: str
     incident: str

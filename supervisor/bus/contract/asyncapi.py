@@ -36,6 +36,10 @@ _PARAMETERS: dict[str, Json] = {
         "description": "the service's id; reserved characters are written `~XX`",
         "examples": ["stack.oracle", "qdrant"],
     },
+    "gpu": {
+        "description": "the card's index; of one that is gone, and whose index another one has now, its UUID",
+        "examples": ["0"],
+    },
     "principal": {
         "description": "who asks, as `commands.principals` names them; the broker lets nobody else write there",
         "examples": ["phone"],

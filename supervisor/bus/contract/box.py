@@ -8,6 +8,8 @@ from supervisor.facts import (
     Container,
     EngineState,
     Exhaustion,
+    Gpu,
+    GpuState,
     MemoryBudget,
     RuleHealth,
     Service,
@@ -39,6 +41,23 @@ def budget() -> MemoryBudget:
         services=(
             ServiceMemory(SERVICE, 341 * GIB, "declared", 275 * GIB, 275 * GIB, growth=GIB, loading=True, running=True),
         ),
+    )
+
+
+def card() -> Gpu:
+    """Its GPU at AT."""
+    return Gpu(
+        "GPU-1f0c7a52-6f0e-4b7a-9d39-5f0a4a7f2c11",
+        0,
+        "NVIDIA RTX PRO 6000 Blackwell",
+        "00000000:17:00.0",
+        total=96 * 2**30,
+        free=5 * 2**30,
+        reserved=2**29,
+        planned=90 * 2**30,
+        users=((SERVICE, 90 * 2**30),),
+        recovery="none",
+        values={"DCGM_FI_DEV_GPU_UTIL": 93.0, "DCGM_FI_DEV_GPU_TEMP": 71.0, "DCGM_FI_DEV_POWER_USAGE": 412.5},
     )
 
 
@@ -102,4 +121,5 @@ def snapshot() -> Snapshot:
         bus=BusState(AT, 1.0, True, "our own mosquitto", "connected to our own mosquitto"),
         host_memory={"MemTotal": 384 * GIB, "MemAvailable": 96 * GIB, "SwapTotal": 64 * GIB, "SwapFree": 64 * GIB},
         budget=budget(),
+        gpus=GpuState((card(),), expected=1, driver="595.45.04"),
     )

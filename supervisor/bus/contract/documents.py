@@ -298,6 +298,8 @@ class Container(Shape):
     needs_first: list[str]
     shares: dict[str, str]
     boot: str
+    profile: str
+    """`safe` while it is run by its safe profile; empty else"""
     hint: str
     rev: Count
     """the newest event about it: what a command's `if_rev` is compared with"""

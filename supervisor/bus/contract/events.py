@@ -146,6 +146,53 @@ class Quarantined(Told):
     image_id: str
 
 
+# ---------------------------------------------------------------- gpu
+
+
+class Faulted(Told):
+    """A burst of faults of one card: it began, it is understood otherwise now, or it is over."""
+
+    episode: str
+    """which burst: the same in all its events"""
+    uuid: str
+    """of the card; empty where it is not known"""
+    bus_id: str
+    gpu: int | None
+    """its index, as far as it is known"""
+    card: str
+    """its model"""
+    service: str
+    """the service whose work was hit first; empty for none, and where nobody knows"""
+    xid: Count
+    """the driver's number of the fault that the others follow from; 0 for one without a number"""
+    fault: Literal["lost", "heartbeat", "locked_up", "latched", "init_failed", "reset_required", ""]
+    """of one without a number: which"""
+    kind: str = Field(alias="class")
+    """app | driver | memory | gpu | bus | link | firmware | mechanics | info | verdict | unknown"""
+    remedy: Literal["none", "tell", "restart", "reset", "reboot", "power", "replace"]
+    """what it calls for: by the driver's own verdict where it gave one"""
+    recovery: Literal["none", "reset", "reboot", "drain", "drain_reset", "imex", "bus_reset", "power_cycle", ""]
+    """that verdict; empty while it gave none"""
+    counts: dict[str, int]
+    """how often each number came"""
+    first_at: float
+    """unix seconds"""
+    last_at: float
+    drill: bool
+    """a person practises: nothing is wrong, and nothing is done"""
+    past: bool
+    """it was over before we looked"""
+
+
+class SaidOfGpus(Told):
+    """A person let go of the driver (until when), has it asked again, or took a card out of what is expected."""
+
+    by: str
+    until: float = 0.0
+    """unix seconds"""
+    card: str = ""
+
+
 # ---------------------------------------------------------------- daemon
 
 
@@ -261,6 +308,12 @@ DATA: dict[str, tuple[type[Shape], ...]] = {
     "drift.cleared": (Drifted,),
     "drift.proved": (Proved,),
     "drift.quarantined": (Quarantined,),
+    "gpu.fault": (Faulted,),
+    "gpu.fault_changed": (Faulted,),
+    "gpu.fault_over": (Faulted,),
+    "gpu.released": (SaidOfGpus,),
+    "gpu.resumed": (SaidOfGpus,),
+    "gpu.forgotten": (SaidOfGpus,),
     "daemon.started": (Version,),
     "daemon.ready": (OfEngine,),
     "daemon.reloaded": (Told,),

@@ -13,7 +13,7 @@ from supervisor.bus.messages import cloud_event
 from supervisor.facts import Json
 from supervisor.journal.rows import Row
 from supervisor.units import iso
-from supervisor.views import alerts_document, container_document, daemon_document, host_document
+from supervisor.views import alerts_document, card_document, container_document, daemon_document, host_document
 
 AT, HOST, EPOCH = box.AT, box.HOST, box.EPOCH
 SERVICE = box.SERVICE
@@ -52,6 +52,24 @@ _OOM: Json = {
 }
 _ASKED: Json = _WISH | {"approval": "ap-3", "expires_at": iso(AT + 86_400)}
 _SILENCE: Json = {"silence": "si-2", "matchers": ['name="stack-oracle-1"'], "by": "uid:0", "reason": "maintenance"}
+_FAULT: Json = {
+    "episode": "gpu-3",
+    "uuid": "GPU-1f0c7a52-6f0e-4b7a-9d39-5f0a4a7f2c11",
+    "bus_id": "00000000:17:00.0",
+    "gpu": 0,
+    "card": "NVIDIA RTX PRO 6000 Blackwell",
+    "service": SERVICE,
+    "xid": 119,
+    "fault": "",
+    "class": "firmware",
+    "remedy": "reset",
+    "recovery": "reset",
+    "counts": {"119": 1, "154": 1, "45": 12},
+    "first_at": AT,
+    "last_at": AT + 1.5,
+    "drill": False,
+    "past": False,
+}
 _SUMMARY: Json = {
     "from": 1800,
     "to": 2011,
@@ -150,6 +168,16 @@ BODIES: dict[str, Json] = {
     "drift.proved": _ABOUT
     | {"ref": "local/oracle:2", "before": OLD, "unquarantined": False, "text": "stack.oracle was healthy for 10m."},
     "drift.quarantined": {"service": SERVICE, "image_id": NEW, "text": "9e3f1a7c5d2b is quarantined."},
+    "gpu.fault": _FAULT | {"text": "GPU 0: its firmware does not answer (XID 119). The driver wants the card reset."},
+    "gpu.fault_changed": _FAULT | {"text": "GPU 0: its firmware does not answer (XID 119); with it came XID 45."},
+    "gpu.fault_over": _FAULT | {"text": "GPU 0: no further fault for 3m; it was 14 messages, in 2s."},
+    "gpu.released": {
+        "by": "uid:0",
+        "until": AT + 600,
+        "text": "NVIDIA's driver is let go of for 10m; nothing is known of the GPUs meanwhile.",
+    },
+    "gpu.resumed": {"by": "uid:0", "text": "NVIDIA's driver is asked again."},
+    "gpu.forgotten": {"by": "uid:0", "card": "1", "text": "GPU 1 (GPU-77aa) is not expected any more."},
     "daemon.started": {"version": box.VERSION, "text": "resurgam watches box1 with 12 rules."},
     "daemon.ready": {"engine": "docker", "text": "6 containers are watched; healed are: stack.oracle."},
     "daemon.reloaded": {"text": "Configuration and rules were read again."},
@@ -227,6 +255,7 @@ def _others() -> dict[str, Any]:
         "Alerts": {"alerts": active, "more": 0},
         "Host": host_document(snapshot),
         "Container": container_document(snapshot.services[0], snapshot),
+        "Gpu": card_document(box.card(), snapshot),
         "Command": {"id": "a1", "target": "ap-3"},
         "Reply": {"id": "a1", "status": "ok", "data": decided},
     }

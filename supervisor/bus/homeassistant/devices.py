@@ -1,17 +1,17 @@
-"""The discovery documents: one device for the machine and one for every service we watch.
+"""The discovery documents: one device for the machine, one for every service we watch, one for every GPU.
 
-In: a snapshot. Out: retained messages for the pump's board, by topic (`<prefix>/device/<id>/config`). GPUs and model
-slots come here with their state documents: a module beside service.py each, and a loop in `documents`.
+In: a snapshot. Out: retained messages for the pump's board, by topic (`<prefix>/device/<id>/config`). Model slots come
+here with their state documents: a module beside service.py, and a loop in `documents`.
 """
 
 import functools
 from collections.abc import Callable
 
-from supervisor.bus.homeassistant import host, service
+from supervisor.bus.homeassistant import gpu, host, service
 from supervisor.bus.homeassistant.entities import Device, Place, payload
 from supervisor.bus.homeassistant.names import config_topic
 from supervisor.bus.messages import DAY, Message, to_bytes
-from supervisor.bus.state import Document
+from supervisor.bus.state import Document, gpu_levels
 from supervisor.facts import Snapshot
 
 EXPIRY = 7 * DAY
@@ -24,7 +24,7 @@ class Devices:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self._made: dict[str, tuple[object, Document]] = {}
-        """service ('' for the machine) -> what its document was made from, and the document"""
+        """service ('' for the machine, `gpu UUID` for a card) -> what its document was made from, and the document"""
 
     def documents(self, place: Place, snapshot: Snapshot) -> dict[str, Document]:
         """Every device of this snapshot by topic, the machine first: the others name it."""
@@ -37,6 +37,10 @@ class Devices:
             install = service.install(place, one, snapshot)
             make = functools.partial(service.device, place, one.id, install)
             made[one.id] = self._one(one.id, place, (place, install), make)
+        for card, level in gpu_levels(snapshot):
+            known = (place, card.uuid, card.index, card.name, level)
+            make = functools.partial(gpu.device, place, card, level)
+            made[f"gpu {card.uuid}"] = self._one(f"gpu {card.uuid}", place, known, make)
         self._made = made
         return {document.message.topic: document for _known, document in made.values()}
 

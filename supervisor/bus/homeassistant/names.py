@@ -27,6 +27,11 @@ def service_device(node: str, service: str) -> str:
     return f"resurgam_{object_id(node)}_service_{object_id(service)}"
 
 
+def gpu_device(node: str, uuid: str) -> str:
+    """The device id of a GPU: its index may change, its UUID does not."""
+    return f"resurgam_{object_id(node)}_gpu_{object_id(uuid)}"
+
+
 def config_topic(prefix: str, device: str) -> str:
     """Where Home Assistant reads what a device is; `prefix` as the settings have it."""
     return f"{prefix}/{DISCOVERY}/{device}/config"

@@ -15,14 +15,14 @@ from typing import Any
 import docker.errors
 
 from supervisor.clock import Clock
-from supervisor.engines.docker import files, output, shape, versions
+from supervisor.engines.docker import disk, files, output, shape, versions
 from supervisor.engines.docker.link import Link
 from supervisor.engines.docker.stream import Stream
 from supervisor.errors import Conflict, EngineTimeout
 from supervisor.facts import Container, EngineEvent, Image, Json
 from supervisor.kernel.groups import Group, cpu_seconds, find
 from supervisor.kernel.tree import KernelFiles, Tree
-from supervisor.ports import EngineInfo, ExecResult, FileChange, FileStat, Usage
+from supervisor.ports import DiskUse, EngineInfo, ExecResult, FileChange, FileStat, Usage
 
 LOOK, WRITE, CREATE, START, REMOVE = 20.0, 30.0, 120.0, 300.0, 120.0
 """seconds of silence after which a call counts as late: reads, small writes, and the writes that may take long"""
@@ -30,6 +30,8 @@ STOP_MARGIN = 20.0
 """seconds on top of a container's grace until a stop counts as late"""
 FILES = 60.0
 """seconds of silence while files are listed or copied"""
+WALK = 1200.0
+"""seconds of silence while the engine walks through everything it keeps"""
 SIZE_LIMIT = 10.0
 """seconds for measuring a writable layer; one that takes longer is left unmeasured"""
 _KEPT = 500
@@ -186,6 +188,13 @@ class DockerEngine:
         return await self._link.run(
             "get_archive", lambda client: files.fetch(client, key, path, limit), FILES, long=True
         )
+
+    async def disk(self) -> DiskUse:
+        def walk(client: Any) -> Json:
+            answer = client._get(client._url("/system/df"), params={"verbose": "1"})  # newer engines tell no rows else
+            return dict(client._result(answer, json=True))
+
+        return disk.use(await self._link.run("disk", walk, WALK, long=True))
 
     # ------------------------------------------------------------ writing
 

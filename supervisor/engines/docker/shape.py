@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from supervisor.engines.docker import cards
 from supervisor.engines.docker.versions import spoken
 from supervisor.facts import Container, Image, Json
 from supervisor.ports import EngineInfo, Usage
@@ -50,6 +51,7 @@ def container(raw: Json, image_labels: Mapping[str, str] | None = None, ref_imag
         parents=parents(host),
         ports=ports(config, host),
         gpu=wants_gpu(config, host),
+        gpus=cards.asked(config, host),
         health_output=health_output(state),
         network_parent=mode.removeprefix("container:") if mode.startswith("container:") else "",
         created_at=seconds(raw.get("Created")),
@@ -73,6 +75,7 @@ def info(raw: Json, version: Json, identity: str, name: str) -> EngineInfo:
         tuple(sorted(_dict(raw, "Runtimes"))),
         str(raw.get("DefaultRuntime") or ""),
         bool(raw.get("CDISpecDirs")),
+        root=str(raw.get("DockerRootDir") or ""),
     )
 
 
@@ -116,8 +119,7 @@ def wants_gpu(config: Json, host: Json) -> bool:
         return True
     if "nvidia" not in str(host.get("Runtime") or ""):
         return False
-    env = dict(str(pair).partition("=")[::2] for pair in config.get("Env") or ())
-    return env.get("NVIDIA_VISIBLE_DEVICES", "all" if "CUDA_VERSION" in env else "") not in ("", "void", "none")
+    return bool(cards.visible(config))
 
 
 def health_output(state: Json) -> str:

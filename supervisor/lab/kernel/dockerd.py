@@ -107,7 +107,7 @@ class KernelDockerd(SimDockerd):
                 self._begin(box)
             group = self.kernel.machine.find(one)
             if group is not None:
-                group.words = _words(box)
+                group.words = words_of(box)
 
     def _begin(self, box: SimContainer) -> None:
         host = box.host
@@ -122,7 +122,7 @@ class KernelDockerd(SimDockerd):
             limit=limit,
             memsw=memsw,
             score=int(host.get("OomScoreAdj") or 0),
-            words=_words(box),
+            words=words_of(box),
         )
         group.cpu = box.run.cpu
         if not any(word in self.kernel.loads for word in group.words):
@@ -183,7 +183,8 @@ class KernelDockerd(SimDockerd):
         return (every + limit) * int(check.get("Retries") or 3)
 
 
-def _words(box: SimContainer) -> tuple[str, ...]:
+def words_of(box: SimContainer) -> tuple[str, ...]:
+    """By which words tests mean a container: id, name, compose service (`oracle` or `box.oracle`), image."""
     labels = box.labels
     project, service = (labels.get(f"com.docker.compose.{key}", "") for key in ("project", "service"))
     compose = (f"{project}.{service}", service) if service else ()

@@ -59,7 +59,7 @@ class Known:
     def carries(self, selector: Selector) -> Carries:
         """The labels that its series can carry."""
         metric = self.metric(selector)
-        return ANY if metric is None else Carries(frozenset(metric.labels))
+        return ANY if metric is None or metric.free else Carries(frozenset(metric.labels))
 
     def always_there(self, selector: Selector) -> bool:
         """Whether its series are there whatever happens: not alerts, nor what a rule records on a condition."""
@@ -88,7 +88,7 @@ def of_node(node: Node, rule: Rule, known: Known) -> Iterator[Said]:
 def _labels(node: Selector, known: Known) -> Iterator[Said]:
     """Matchers on labels that the metric never carries."""
     metric = known.metric(node)
-    for matcher in node.matchers if metric is not None else ():
+    for matcher in node.matchers if metric is not None and not metric.free else ():
         if metric is None or matcher.name in (*metric.labels, "__name__") or matcher.matches({}):
             continue
         close = difflib.get_close_matches(matcher.name, metric.labels, n=1, cutoff=0.6)

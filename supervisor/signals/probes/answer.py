@@ -21,3 +21,7 @@ class CannotAsk(ResurgamError):
 
 class Unwell(ResurgamError):
     """The service was asked and is not well: the message is what it said."""
+
+
+class Asleep(ResurgamError):
+    """Its model is not in memory and is not put there for a question: the message is what the server says of it."""

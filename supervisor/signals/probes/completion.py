@@ -2,7 +2,8 @@
 
 Asked in this order, the next where the server does not know the one before: `/v1/completions`, `/v1/chat/completions`,
 llama.cpp's `/completion`. A path in the address that ends like one of these is the only one asked; another one is put
-in front of them. The model is the declared one, else the first that the server lists.
+in front of them. The model is the declared one, else the first that the server lists; a model that is asked for ever
+is chosen by awake.py. No two questions are the same text, so that no cache on the way has the answer.
 """
 
 import json
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from supervisor.clock import Clock
 from supervisor.facts import Json
 from supervisor.signals.probes import http
 from supervisor.signals.probes.answer import Answer, CannotAsk, Unwell
@@ -18,6 +20,8 @@ from supervisor.signals.probes.target import Target
 
 TOKENS = 8
 """few: it is asked again and again while the model serves others"""
+ONE = 1
+"""of a question that is asked for ever"""
 LARGEST = 262_144
 """bytes of an answer that are read"""
 TEXT, CHAT, NATIVE = "/v1/completions", "/v1/chat/completions", "/completion"
@@ -36,15 +40,18 @@ class Way:
     kind: str
     path: str
 
-    def body(self, model: str, tokens: int, *, stream: bool = False) -> dict[str, object]:
-        """The request for so many tokens."""
+    def body(self, model: str, tokens: int, *, stream: bool = False, mark: str = "") -> dict[str, object]:
+        """The request for so many tokens. `mark`: put in front, so that it is not the same as the one before."""
+        prompt = f"{mark}: {_PROMPT}" if mark else _PROMPT
         if self.kind == NATIVE:
-            return {"prompt": _PROMPT, "n_predict": tokens, "temperature": 0, "stream": stream}
+            cached = {"cache_prompt": False} if mark else {}
+            return {"prompt": prompt, "n_predict": tokens, "temperature": 0, "stream": stream, **cached}
         asked: dict[str, object] = {"model": model} if model else {}
         if self.kind == TEXT:
-            asked["prompt"] = _PROMPT
+            asked["prompt"] = prompt
         else:
-            asked["messages"] = [{"role": "user", "content": _TASK}]
+            task = f"{mark}: {_TASK}" if mark else _TASK
+            asked["messages"] = [{"role": "user", "content": task}]
         asked |= {"max_tokens": tokens, "temperature": 0, "stream": stream}
         if stream:
             asked["stream_options"] = {"include_usage": True}
@@ -61,29 +68,53 @@ def ways(path: str) -> tuple[Way, ...]:
     return tuple(Way(kind, base + kind) for kind in (TEXT, CHAT, NATIVE))
 
 
-async def ask(web: aiohttp.ClientSession, where: Target, model: str) -> Answer:
+async def ask(web: aiohttp.ClientSession, where: Target, model: str, clock: Clock) -> Answer:
     """One completion of a few tokens."""
     model = model or await first_model(web, where)
+    return await complete(web, where, model, TOKENS, clock)
+
+
+async def complete(web: aiohttp.ClientSession, where: Target, model: str, tokens: int, clock: Clock) -> Answer:
+    """One completion by this very model ('': without naming one)."""
     turned_away = ""
     for way in ways(where.path):
-        async with http.request(web, "POST", where, way.path, way.body(model, TOKENS)) as answer:
+        began, body = clock.mono(), way.body(model, tokens, mark=clock.token())
+        async with http.request(web, "POST", where, way.path, body) as answer:
             refused = await refusal(answer, way, model)
             if not refused:
-                words = text_of(parsed(await whole(answer)))
-                if not words:
-                    raise Unwell(f"{way.path} answered without a single token of text")
-                return Answer(True, f"completed {' '.join(words.split())[:40]!r}")
+                data = parsed(await whole(answer))
+                return completed(text_of(data), tokens_of(data), way.path, tokens, clock.mono() - began)
             turned_away = refused
     raise CannotAsk(unknown(turned_away))
 
 
-async def first_model(web: aiohttp.ClientSession, where: Target) -> str:
-    """The first model that the server lists; '' where it keeps no list."""
+def completed(words: str, made: int, path: str, tokens: int, seconds: float) -> Answer:
+    """What a completion says: its text, how many tokens it has by the server's count (0: not told), of so many asked
+    for, after so long. A single token can be one without text (the end, half a letter): there the count is proof."""
+    if not words and not (tokens == ONE and made):
+        raise Unwell(f"{path} answered without a single token of text")
+    said = f"completed {' '.join(words.split())[:40]!r}" if words else "completed one token, which has no text"
+    counted = made or (ONE if tokens == ONE else 0)
+    return Answer(True, said, rate=counted / max(seconds, 1e-6))
+
+
+def listing(data: Mapping[str, object], key: str = "data") -> list[Mapping[str, object]]:
+    """The entries of a list in an answer, those that are none left out."""
+    found = data.get(key)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def base_of(where: Target) -> str:
+    """The path in front of the server's own paths: '' mostly."""
     base = ways(where.path)[0].path
     for ending, _kind in _ENDINGS:
         base = base.removesuffix(ending)
-    path = f"{base.removesuffix('/v1')}/v1/models"
-    async with http.request(web, "GET", where, path) as answer:
+    return base.removesuffix("/v1")
+
+
+async def first_model(web: aiohttp.ClientSession, where: Target) -> str:
+    """The first model that the server lists; '' where it keeps no list."""
+    async with http.request(web, "GET", where, f"{base_of(where)}/v1/models") as answer:
         if answer.status in (*_NOT_HERE, *_WRONG_QUESTION, *_LOGIN) or answer.status in range(300, 400):
             return ""
         if answer.status != 200:
@@ -91,8 +122,13 @@ async def first_model(web: aiohttp.ClientSession, where: Target) -> str:
         data = parsed(await whole(answer))
     listed = data.get("data")
     first = listed[0] if isinstance(listed, list) and listed else {}
-    name = first.get("id") if isinstance(first, dict) else ""
-    return name[:500] if isinstance(name, str) else ""
+    return text_in(first, "id") if isinstance(first, dict) else ""
+
+
+def text_in(entry: Mapping[str, object], key: str) -> str:
+    """A short text in an answer; '' where it is none."""
+    found = entry.get(key)
+    return found[:500] if isinstance(found, str) else ""
 
 
 async def refusal(answer: aiohttp.ClientResponse, way: Way, model: str) -> str:

@@ -1,37 +1,28 @@
-"""`http://:8000/health`: well when the status is below 400. And the bounded client that model servers are asked with.
+"""`http://:8000/health`: well when the status is below 400. And how model servers are asked.
 
-A redirect is an answer and is never followed. No proxy, no cookie, no password; what is packed is not unpacked; of a
-body only so much is read as was asked for. The deadline is the caller's.
+A redirect is an answer and is never followed; of a body only so much is read as was asked for. The client is the
+room's (signals/web.py), the deadline the caller's.
 """
 
-import errno
-import os
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import aiohttp
 
 from supervisor.facts import Json
+from supervisor.signals import web as client
 from supervisor.signals.probes.answer import Answer, CannotAsk, Unwell
 from supervisor.signals.probes.target import Target
 
 _SHOWN = 200
 """bytes of an unhappy answer that are shown"""
-HEADERS = {"User-Agent": "resurgam", "Accept-Encoding": "identity"}
+_AT_ONCE, _PIECE = 32, 32_768
+"""connections, and bytes read ahead on each"""
 
 
 def session() -> aiohttp.ClientSession:
-    """One for all questions; a fresh connection for each. aiohttp bounds the size and number of headers."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=32, force_close=True),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers=HEADERS,
-        timeout=aiohttp.ClientTimeout(total=None),
-        trust_env=False,
-        auto_decompress=False,
-        read_bufsize=32_768,
-    )
+    """One for all questions."""
+    return client.session(_AT_ONCE, _PIECE)
 
 
 async def ask(web: aiohttp.ClientSession, where: Target) -> Answer:
@@ -56,24 +47,9 @@ async def request(
     try:
         async with web.request(method, address, json=body, allow_redirects=False, ssl=trust) as answer:
             yield answer
-    except (aiohttp.InvalidURL, ValueError) as err:
-        raise CannotAsk(f"{address!r} is not an address: {err}") from None
-    except aiohttp.ClientConnectorDNSError as err:
-        raise CannotAsk(f"the name {where.host!r} does not resolve: {err.os_error}") from None
-    except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError) as err:
-        raise CannotAsk(f"the certificate of {where.host} is not trusted here: {err}") from None
-    except aiohttp.ClientConnectorError as err:
-        raise Unwell(_unreached(where, err)) from None
-    except (aiohttp.ClientError, OSError) as err:
-        raise Unwell(str(err) or type(err).__name__) from None
-
-
-def _unreached(where: Target, err: aiohttp.ClientConnectorError) -> str:
-    """`nothing listens on 172.18.0.4:8000`; aiohttp's own words name its classes and say the address twice."""
-    if err.os_error.errno == errno.ECONNREFUSED:
-        return f"nothing listens on {where.netloc}"
-    why = os.strerror(err.os_error.errno) if err.os_error.errno else str(err.os_error)
-    return f"no connection to {where.netloc}: {why}"
+    except (aiohttp.ClientError, OSError, ValueError) as err:
+        text, unknown = client.failed(err, address)
+        raise (CannotAsk if unknown else Unwell)(text) from None
 
 
 async def shown(answer: aiohttp.ClientResponse) -> str:

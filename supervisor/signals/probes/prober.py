@@ -1,6 +1,6 @@
 """The Prober over real sockets: picks the way of asking, holds the deadline, times the answer.
 
-From: actions (probation). To: the ways of asking in this room, one file each; back as a ProbeResult.
+From: actions (probation) and the watch of this room. To: the ways of asking, one file each; back as a ProbeResult.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ from supervisor import units
 from supervisor.clock import Clock
 from supervisor.facts import Container, Needs
 from supervisor.ports import Engine, ProbeResult
-from supervisor.signals.probes import benchmark, completion, exec, grpc, http, tcp
-from supervisor.signals.probes.answer import Answer, CannotAsk, Unwell
+from supervisor.signals.probes import awake, benchmark, completion, exec, grpc, http, tcp
+from supervisor.signals.probes.answer import Answer, Asleep, CannotAsk, Unwell
 from supervisor.signals.probes.target import target
 
 _ENGINE_SLACK = 6.0
@@ -29,11 +29,14 @@ class ServiceProber:
         """`engines`: by name, the live mapping; commands inside containers go through them."""
         self._clock, self._engines = clock, engines
         self._session: aiohttp.ClientSession | None = None
+        self._known: awake.Known = {}
 
-    async def probe(self, needs: Needs, container: Container, timeout: float) -> ProbeResult:
+    async def probe(
+        self, needs: Needs, container: Container | None, timeout: float, *, gentle: bool = False
+    ) -> ProbeResult:
         """One probe, answered within `timeout` seconds (a command inside the container: a little later)."""
         slack = _ENGINE_SLACK if needs.probe_argv else 0.0
-        return await self._within(timeout, slack, self._ask(needs, container, timeout))
+        return await self._within(timeout, slack, self._ask(needs, container, timeout, gentle))
 
     async def benchmark(self, needs: Needs, container: Container) -> ProbeResult:
         """One completion of `needs.benchmark.tokens` tokens; `rate` says how fast."""
@@ -42,7 +45,7 @@ class ServiceProber:
         return await self._within(needs.benchmark.within, 0.0, self._measure(needs, container))
 
     async def _within(self, timeout: float, slack: float, question: Awaitable[Answer]) -> ProbeResult:
-        began = self._clock.mono()
+        began, asleep = self._clock.mono(), False
         try:
             async with asyncio.timeout(timeout + slack):
                 found = await question
@@ -52,19 +55,26 @@ class ServiceProber:
             found = Answer(False, str(err), broken=True)
         except Unwell as err:
             found = Answer(False, str(err))
+        except Asleep as err:
+            found, asleep = Answer(False, str(err)), True
         text = units.plain(found.text, 300)
-        return ProbeResult(found.ok, text, self._clock.mono() - began, found.broken, found.rate)
+        return ProbeResult(found.ok, text, self._clock.mono() - began, found.broken, found.rate, asleep)
 
-    async def _ask(self, needs: Needs, container: Container, timeout: float) -> Answer:
+    async def _ask(self, needs: Needs, container: Container | None, timeout: float, gentle: bool) -> Answer:
         if needs.probe_argv:
+            if container is None:
+                raise CannotAsk("a command can only be run inside a container")
             return await exec.ask(self._engines, container, needs.probe_argv, timeout)
         where = target(needs.probe, container, needs.probe_from_label)
         if where.scheme == "tcp":
             return await tcp.ask(where)
         if where.scheme == "grpc":
             return await grpc.ask(where, needs.probe_method, timeout)
+        if where.scheme == "completion" and gentle:
+            run = f"{container.id} {container.started_at}" if container is not None and where.own else ""
+            return await awake.ask(self._open(), where, needs.probe_model, self._clock, run, self._known)
         if where.scheme == "completion":
-            return await completion.ask(self._open(), where, needs.probe_model)
+            return await completion.ask(self._open(), where, needs.probe_model, self._clock)
         return await http.ask(self._open(), where)
 
     async def _measure(self, needs: Needs, container: Container) -> Answer:

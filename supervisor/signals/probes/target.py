@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from supervisor.facts import Container
+from supervisor.signals import web
 from supervisor.signals.probes.answer import CannotAsk
 
-LONGEST_URL = 2048
 SCHEMES = ("http", "https", "tcp", "grpc", "completion")
-_PORTS = {"http": 80, "https": 443}
-_LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +26,14 @@ class Target:
     @property
     def netloc(self) -> str:
         """`host:port`, with the brackets IPv6 wants."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return web.netloc(self.host, self.port)
 
 
-def target(url: str, container: Container, own_only: bool) -> Target:
-    """Where a probe goes; CannotAsk says why it cannot go anywhere. `own_only`: only to its own container."""
-    if len(url) > LONGEST_URL or not url.isprintable():
-        raise CannotAsk(f"the probe's address is longer than {LONGEST_URL} characters or not plain text")
+def target(url: str, container: Container | None, own_only: bool) -> Target:
+    """Where a probe goes; CannotAsk says why it cannot go anywhere. `own_only`: only to its own container. `container`:
+    None for an endpoint outside."""
+    if len(url) > web.LONGEST or not url.isprintable():
+        raise CannotAsk(f"the probe's address is longer than {web.LONGEST} characters or not plain text")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -44,11 +43,11 @@ def target(url: str, container: Container, own_only: bool) -> Target:
         raise CannotAsk("a probe's address carries no name or password")
     if parts.scheme not in SCHEMES or "://" not in url:
         raise CannotAsk(f"{url!r} is no probe; write it like http://:8000/health or tcp://:6333")
-    port = port or _PORTS.get(parts.scheme)
+    port = port or web.PORTS.get(parts.scheme)
     if not port:
         raise CannotAsk(f"{url!r} names no port; write it like {parts.scheme}://:6333")
-    own = container.address
-    if own_only and host and host != own and not (host in _LOCAL and own in _LOCAL):
+    own = container.address if container is not None else ""
+    if own_only and web.elsewhere(host, own):
         raise CannotAsk(f"a probe from a label may only reach its own container, not {host}; leave the host out")
     if not (host or own):
         raise CannotAsk("the container has no address that this host can reach; name a host in resurgam.yaml")

@@ -55,6 +55,17 @@ def test_every_mistake_of_a_configuration_is_told_with_its_place(
     assert "resurgam.yaml:3:8: " in out
 
 
+def test_a_bad_table_of_faults_is_a_finding(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "xids.yaml").write_text("xids: [{xid: 79, name: is gone, class: bus, remedy: explode}]\n")
+    (folder / "resurgam.yaml").write_text(f"gpu: {{xids: {folder / 'xids.yaml'}}}\n")
+    assert main(["check"]) == 1
+    out = capsys.readouterr().out
+    assert "resurgam.yaml:1:13: " in out
+    assert "xids.yaml:1:" in out
+    (folder / "xids.yaml").write_text("xids: [{xid: 79, name: is gone, class: bus, remedy: power}]\n")
+    assert main(["check"]) == 0
+
+
 def test_a_bad_rule_file_is_a_finding_and_a_good_one_beside_it_counts(folder: Path) -> None:
     rules(folder, "restart")
     (folder / "bad.yaml").write_text(RULES.replace("increase(", "increase_it("))
@@ -154,9 +165,8 @@ def test_what_a_configuration_says_without_effect_is_a_hint(folder: Path) -> Non
         "    metrics: http://:8000/metrics\n    probe-method: /skills.Health/Check\n  y: {}\n"
     )
     found = [(one.line, one.text) for one in inspect([]).of("hint") if one.line]
-    assert [line for line, _text in found] == [5, 6], "priority counts: who is named first to make place, or to blame"
-    assert found[0][1] == "services.x.metrics: this key has no effect yet in this version"
-    assert found[1][1].startswith("services.x.probe-method: only a grpc:// probe calls it; write probe: grpc://")
+    assert [line for line, _text in found] == [6], "priority counts: who is named first to make place, or to blame"
+    assert found[0][1].startswith("services.x.probe-method: only a grpc:// probe calls it; write probe: grpc://")
 
 
 def test_a_folder_of_rules_that_is_not_there_says_what_to_do(folder: Path) -> None:

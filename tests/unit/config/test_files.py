@@ -49,6 +49,7 @@ def test_no_file_is_fine(tmp_path: Path) -> None:
 def test_paths_are_taken_from_the_files_folder(tmp_path: Path) -> None:
     text = "state_dir: state\nrules: [shipped, ./mine, /abs]\nmqtt: {url: 'mqtt://h', password_file: pw}\n"
     text += "notify: [{webhook: {url: 'https://h/x', token_file: ../hook}}]\n"
+    text += "scrape: [{job: a, url: 'https://h/x', token_file: kpi.token}]\n"
     settings = load(write(tmp_path / "conf" / "resurgam.yaml", text), env={})
     folder = tmp_path / "conf"
     assert settings.state_dir == folder / "state"
@@ -56,6 +57,7 @@ def test_paths_are_taken_from_the_files_folder(tmp_path: Path) -> None:
     assert settings.mqtt.password_file == str(folder / "pw")
     assert settings.mqtt.ca_file == ""
     assert settings.notify[0].webhook.token_file == str(tmp_path / "hook")
+    assert settings.scrape[0].token_file == str(folder / "kpi.token")
 
 
 def test_the_environment_moves_the_state(tmp_path: Path) -> None:

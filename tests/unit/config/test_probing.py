@@ -83,3 +83,23 @@ def test_a_missing_extra_is_a_hint() -> None:
 )
 def test_what_fits_together_is_fine(entry: dict[str, object]) -> None:
     assert hints(**entry) == []
+
+
+@pytest.mark.parametrize("key", ["probe-interval", "probe-timeout", "probe-retries"])
+def test_a_rhythm_without_a_probe_has_no_effect(key: str) -> None:
+    value: object = 5 if key == "probe-retries" else "50s"
+    ((found, text),) = hints(**{key: value})
+    assert (found, "nothing is asked" in text) == (key, True)
+    assert hints(**{key: value, "probe": "http://:8000/health"}) == []
+    assert hints(**{key: value, "probe-exec": ["true"]}) == []
+
+
+def test_questions_that_come_too_often_are_told() -> None:
+    fast: dict[str, object] = {"probe-interval": "5s"}
+    assert hints(probe="http://:8000/health", **fast) == []
+    ((_key, text),) = hints(probe="completion://:8000", **fast)
+    assert "has the model make a token" in text
+    ((_key, text),) = hints(**{"probe-exec": ["pg_isready"]}, **fast)
+    assert "starts a process" in text
+    ((_key, text),) = hints(probe="http://:8000/health", **fast, **{"probe-timeout": "10s"})
+    assert "may take longer than that" in text

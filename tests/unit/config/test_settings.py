@@ -5,8 +5,6 @@ import pytest
 from supervisor import units
 from supervisor.config import Settings
 from supervisor.config.settings import (
-    WITHOUT_EFFECT,
-    ServiceSettings,
     default_state_dir,
     machine_name,
     waits_for_start,
@@ -85,9 +83,12 @@ def test_what_is_not_said_is_none_so_that_labels_can_say_it() -> None:
         ("proof: 600", "1:8: proof: 600 is not a duration; write it with a unit, like 90s"),
         ("proof: 0", "1:8: proof: this must be longer than 0"),
         ("slots: {}", "1:8: slots: this key is not supported yet"),
-        ("scrape: []", "scrape: this key is not supported yet"),
+        ("scrape: [{job: a, url: 'http://:9100'}]", "is not a web address"),
+        ("scrape: [{job: a, url: 'http://x:1', timeout: 20s}]", "a scrape's timeout is not longer than its interval"),
+        ("scrape: [{job: a, url: 'http://x:1'}, {job: a, url: 'http://x:1'}]", "'a http://x:1' is there twice"),
+        ("scrape: [{job: a, url: 'http://u:p@x:1'}]", "a user or password may not stand in an address"),
         ("commands: {x: y}", "commands: unknown key 'x'"),
-        ("commands: {principals: {phone: [reboot]}}", "'reboot' is no command; there are approve, deny"),
+        ("commands: {principals: {phone: [format]}}", "'format' is no command; there are approve, deny"),
         ("commands: {principals: {a/b: [ack]}}", "'a/b' cannot be a principal"),
         ("mqtt: {password: x}", "unknown key 'password'; did you mean 'password_file'?"),
         ("mqtt: {url: 'mqtt://u:secret@h'}", "mqtt.url: a user or password may not stand in an address"),
@@ -166,10 +167,6 @@ def test_what_a_reload_cannot_change_says_so() -> None:
     assert waits_for_start(running, read("host: a\nmode: observe\n")) == ""
     said = waits_for_start(running, read("host: b\nhttp: {listen: none}\n"))
     assert said == " What was changed in host, http counts from the next start."
-
-
-def test_keys_without_effect_are_keys_of_a_service() -> None:
-    assert set(WITHOUT_EFFECT) <= set(ServiceSettings.model_fields)
 
 
 def test_what_rules_are_told_of_this_box() -> None:

@@ -1,7 +1,7 @@
 """The queue into the core: order, bounds, and what is said about what was lost."""
 
 from supervisor.core.lanes import MOST_ANSWERS, MOST_EVENTS, Lanes
-from supervisor.facts import Command, EngineEvent, EngineState, OomSeen, Readings, StepEnded, Sweep
+from supervisor.facts import Command, EngineEvent, EngineState, OomSeen, Readings, StepEnded, Sweep, XidSeen
 
 
 def event(number: int) -> EngineEvent:
@@ -64,3 +64,28 @@ def test_a_flood_of_events_empties_the_lane_and_asks_for_a_sweep_but_keeps_news_
     assert lanes.resweep == ["docker"]
     assert lanes.counts["events_dropped"] == MOST_EVENTS - 1
     assert [fact for fact, _reply in lanes.take(5)] == [gone, event(MOST_EVENTS - 1)]
+
+
+def verdict(sequence: int, recovery: str) -> XidSeen:
+    return XidSeen(0, 0, "kernel-log", 154, bus_id="00000000:17:00.0", recovery=recovery, sequence=sequence)
+
+
+def test_a_flood_of_faults_loses_repeats_and_neither_a_kind_of_fault_nor_the_last_verdict() -> None:
+    lanes = Lanes()
+    lost = XidSeen(0, 0, "kernel-log", 79, bus_id="00000000:17:00.0", sequence=1)
+    told = [verdict(2, "reset"), verdict(3, "none"), verdict(4, "reset")]
+    for fact in (lost, *told):
+        lanes.put(fact)
+    for number in range(2 * MOST_EVENTS):
+        lanes.put(XidSeen(0, 0, "kernel-log", 13, sequence=5 + number))
+    kept = [fact for fact, _reply in lanes.take(3 * MOST_EVENTS)]
+    assert kept[:3] == [lost, told[1], told[2]]
+    assert len(kept) < MOST_EVENTS
+    assert lanes.counts["events_dropped"] == 2 * MOST_EVENTS + 4 - len(kept)
+
+
+def test_a_flood_of_faults_that_all_differ_empties_the_lane_all_the_same() -> None:
+    lanes = Lanes()
+    for number in range(3 * MOST_EVENTS):
+        lanes.put(XidSeen(0, 0, "kernel-log", number, sequence=number))
+    assert len(lanes) <= MOST_EVENTS

@@ -16,7 +16,6 @@ from supervisor.facts import (
     Command,
     Container,
     EngineEvent,
-    EngineState,
     GroupMemory,
     HostReading,
     Looked,
@@ -25,12 +24,12 @@ from supervisor.facts import (
     Readings,
     Sample,
     ServiceMemory,
-    Sweep,
     labels,
 )
 from supervisor.journal import Journal
 from supervisor.lab.loop import SimLoop
 from supervisor.verdicts import Reason
+from tests.support.desk import Turns
 from tests.support.rules import rule, ruleset
 
 GIB, MIB = float(1 << 30), float(1 << 20)
@@ -49,7 +48,7 @@ def box(name: str, ident: str = "", status: str = "running", **more: Any) -> Con
     )
 
 
-class Desk:
+class Desk(Turns):
     """A decider with two services, and readings of the machine they run on."""
 
     def __init__(self, *rules: str, journal: Journal | None = None, **services: Any) -> None:
@@ -58,23 +57,7 @@ class Desk:
         entries = {name: {"enable": True, **more} for name, more in services.items()}
         settings = Settings.model_validate({"host": "sim", "consent": "listed", "services": entries, "proof": "60s"})
         self.core: Decider = assemble(Loaded(settings, ruleset(*rules), ()), self.journal, self.clock)
-        self.wall, self.mono = self.clock.wall(), self.clock.mono()
-        self.rows: list[str] = []
-
-    def turn(self, *facts: Any, seconds: float = 5.0) -> None:
-        self.wall, self.mono = self.wall + seconds, self.mono + seconds
-        batch = self.journal.batch()
-        self.core.begin(batch, self.wall, self.mono)
-        for fact in facts:
-            self.core.take(replace(fact, at=self.wall, mono=self.mono), None)
-        self.core.finish()
-        self.core.effects.clear()
-        self.core.replies.clear()
-        self.rows += [row.kind for row in batch.rows]
-        self.journal.commit(batch)
-
-    def listed(self, *containers: Container) -> None:
-        self.turn(EngineState(0, 0, "docker", True, "up", "life", "20.10"), Sweep(0, 0, "docker", containers))
+        self.begin(self.core, self.journal, self.clock.wall(), self.clock.mono())
 
     def read(self, groups: Mapping[str, GroupMemory], available: float, *samples: Sample, seconds: float = 5.0) -> None:
         self.turn(reading(groups, available, *samples), seconds=seconds)

@@ -60,3 +60,16 @@ async def test_one_bad_file_among_good_ones_gives_nothing_but_its_mistakes(tmp_p
     (tmp_path / "bad.yaml").write_text(GOOD.replace("x > 0", "x >"))
     with pytest.raises(UsageError, match=r"bad\.yaml:1:\d+: expr: "):
         await Reader().read(lambda: settings(tmp_path), None, "word")
+
+
+async def test_a_table_of_faults_is_read_with_the_rules_and_a_bad_one_leaves_the_running_set(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    table = tmp_path / "xids.yaml"
+    table.write_text("xids: [{xid: 79, name: is gone, class: bus, remedy: power}]")
+    said = Settings.model_validate({"rules": [str(tmp_path / "rules")], "gpu": {"xids": str(table)}})
+    loaded = await Reader().read(lambda: said, None, "word")
+    assert loaded is not None
+    assert (loaded.xids.of(79).remedy, loaded.xids.of(119).remedy) == ("power", "reset")
+    table.write_text("xids: [{xid: 79}]")
+    with pytest.raises(UsageError, match=r"xids\.yaml:1:"):
+        await Reader().read(lambda: said, None, "word")

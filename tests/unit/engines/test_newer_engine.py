@@ -50,6 +50,19 @@ ANSWERS = {
     f"/v1.52/images/{IMAGE}/json": {"Id": IMAGE, "Config": {"Cmd": ["/serve"]}, "Os": "linux", "Architecture": "arm64"},
     f"/v1.52/containers/{ID}/changes": [{"Path": "/etc", "Kind": 0}],
 }
+DISK = {
+    "ImageUsage": {
+        "TotalSize": 900,
+        "Reclaimable": 800,
+        "Items": [
+            {"Size": 700, "SharedSize": 600, "Containers": 1},
+            {"Size": 800, "SharedSize": 600, "Containers": 0},
+        ],
+    },
+    "VolumeUsage": {"TotalSize": 7, "Items": [{"UsageData": {"Size": 7, "RefCount": 0}}]},
+    "ContainerUsage": {},
+    "BuildCacheUsage": {"TotalSize": 50, "Reclaimable": 40},
+}
 EVENTS = [
     {"Type": "container", "Action": kind, "Actor": {"ID": ID, "Attributes": {"exitCode": "1"}}, "timeNano": 10**18 + at}
     for at, kind in enumerate(("start", "health_status: healthy", "die"))
@@ -66,7 +79,7 @@ class Newer(BaseHTTPRequestHandler):
         if path.endswith("/events"):
             self._stream()
             return
-        found = ANSWERS.get(path)
+        found = DISK if self.path == "/v1.52/system/df?verbose=1" else ANSWERS.get(path)
         body = json.dumps(found if found is not None else {"message": f"no {path} here"}).encode()
         self.send_response(200 if found is not None else 404)
         self.send_header("Content-Type", "application/json")
@@ -126,6 +139,12 @@ async def test_it_is_spoken_to_in_the_version_we_know(engine):
     info = await engine.info()
     assert (info.version, info.api, info.architecture, info.cdi) == ("29.1.0", "1.52", "arm64", True)
     assert (await engine.changes(ID))[0].path == "/etc"
+
+
+async def test_its_disk_is_told_with_its_rows(engine):
+    found = await engine.disk()
+    assert found.used == {"images": 900.0, "containers": 0.0, "volumes": 7.0, "build_cache": 50.0}
+    assert found.reclaimable == {"images": 200.0, "containers": 0.0, "volumes": 7.0, "build_cache": 40.0}
 
 
 async def test_its_inspect_is_read(engine):

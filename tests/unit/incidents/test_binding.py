@@ -42,9 +42,9 @@ def test_words_that_cannot_be_told_apart(text: str) -> None:
 
 
 def test_a_verb_with_its_defaults() -> None:
-    assert bind("phoenix") == Action("phoenix", "", (), (("image", "last-known-good"), ("within", "")))
+    assert bind("phoenix") == Action("phoenix", "", (), (("image", "last-known-good"), ("profile", ""), ("within", "")))
     assert bind("phoenix demo.oracle image=local/oracle:1 within=10m") == Action(
-        "phoenix", "demo.oracle", (), (("image", "local/oracle:1"), ("within", "10m"))
+        "phoenix", "demo.oracle", (), (("image", "local/oracle:1"), ("profile", ""), ("within", "10m"))
     )
 
 

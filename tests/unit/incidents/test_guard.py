@@ -30,7 +30,7 @@ def test_the_good_case() -> None:
 
 def test_what_makes_no_sense_is_refused_first() -> None:
     box = oracle(mode="observe")
-    assert said(box, intent("reboot")) is Reason.UNKNOWN_VERB
+    assert said(box, intent("dance")) is Reason.UNKNOWN_VERB
     assert said(box, intent("restart", params={"image": "x"})) is Reason.BAD_PARAMETER
     assert said(box, intent("scale", replicas="4")) is Reason.BAD_PARAMETER
     assert said(box, intent("scale")) is Reason.BAD_PARAMETER

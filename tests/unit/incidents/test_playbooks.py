@@ -42,7 +42,7 @@ def test_the_example_of_the_design() -> None:
     assert [rung.verb for rung in book.steps] == ["restart", "phoenix", "stop"]
     assert dict(book.steps[0].params) == {"within": "120s"}
     assert book.steps[0].verify == Verify(within=120.0)
-    assert dict(book.steps[1].params) == {"image": "last-known-good", "within": ""}
+    assert dict(book.steps[1].params) == {"image": "last-known-good", "profile": "", "within": ""}
     assert book.steps[1].verify.expr is not None
     assert (book.steps[1].verify.hold, book.steps[1].verify.within) == (60.0, 600.0)
     assert (book.cooldown, book.reset, book.budget) == (300.0, 7200.0, Budget(3, 3600.0))
@@ -71,7 +71,7 @@ playbooks:
 - name: one
   match: ['alertname=~"("', nonsense]
   steps:
-  - do: reboot
+  - do: dance
   - do: restart demo.web
   - do: restart within=soon
   - do: stop {{ $labels.x }}

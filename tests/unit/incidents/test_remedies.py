@@ -1,5 +1,6 @@
 """What helps against what, and what is too heavy to be tried on suspicion: for rules only, people may do anything."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -194,3 +195,19 @@ def test_the_refusal_has_the_figures() -> None:
     assert "died 3 times in a row" in found.text
     light = Settings.model_validate({"heavy": {"memory": "512GiB", "startup": "1h"}})
     assert said(box_with(sick("killed", needs=needs), settings=light), "restart") is Reason.ALLOWED
+
+
+@pytest.mark.parametrize("health", ["none", "healthy"])
+def test_a_heavy_service_that_fails_its_probe_hangs_too_whatever_its_own_check_says(health: str) -> None:
+    quiet = container(status="running", health=health)
+    box = box_with(service(needs=HEAVY, container=quiet, healthy=health == "healthy", **DRIFTED, streak=0))
+    failing = replace(box.world(), failing=frozenset({ORACLE}))
+
+    def reason(verb: str, params: dict[str, str]) -> Reason:
+        return judge(Intent(verb, ORACLE, params, "", "playbook:not-answering"), failing).verdict.reason
+
+    assert reason("restart", {}) is Reason.ALLOWED
+    assert reason("phoenix", CURRENT) is Reason.HEAVY, "that it would do better made anew is a guess"
+    assert reason("phoenix", GOOD_ONE) is Reason.ALLOWED, "another image is no guess"
+    again = replace(failing, spent=(Spend(NOW - 1800, ORACLE, "restart", True, 1),))
+    assert judge(Intent("restart", ORACLE, {}, "", "playbook:x"), again).verdict.reason is Reason.HEAVY

@@ -35,7 +35,7 @@ def test_a_moved_tag_is_named_healed_and_closed() -> None:
     intent = decision.intent
     assert decision.verdict.ok
     assert (intent.verb, intent.target, intent.by) == ("phoenix", ORACLE, "playbook:restart-loop")
-    assert intent.params == {"image": "last-known-good", "within": "600s"}
+    assert intent.params == {"image": "last-known-good", "profile": "", "within": "600s"}
     assert intent.key == "fp-ContainerRestartLoop|1760000000.000|0"
     assert intent.incident == "inc-1"
     want = "running image bbbbbbbbbbbb (local/oracle:1) is not the one that last proved healthy (aaaaaaaaaaaa)"

@@ -20,7 +20,7 @@ def test_reading(text: str, want: Veto) -> None:
     assert parse(text) == want
 
 
-@pytest.mark.parametrize("text", ["", "scope=host", "reboot", "phoenix scope=moon", "phoenix for=1h", "protect", '"x'])
+@pytest.mark.parametrize("text", ["", "scope=host", "dance", "phoenix scope=moon", "phoenix for=1h", "protect", '"x'])
 def test_reading_what_is_wrong(text: str) -> None:
     with pytest.raises(ValueError):
         parse(text)
@@ -60,6 +60,10 @@ def test_scopes(text: str, labels: dict[str, str], on_oracle: bool, on_web: bool
 
 def test_only_while_it_fires() -> None:
     assert not forbids(box("restart", {}, "pending"), "restart")
+
+
+def test_what_is_practised_holds_nothing_back() -> None:
+    assert not forbids(box("restart", {"drill": "true"}), "restart")
 
 
 def test_scale_is_a_stop_or_a_start() -> None:

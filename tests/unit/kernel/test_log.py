@@ -1,10 +1,11 @@
 """The reader of the kernel's log, on a socket that hands out one record at a time as the log does."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -183,3 +184,146 @@ async def test_it_can_be_closed_and_opened_again(kernel: Kernel) -> None:
 )
 def test_escapes_are_undone_once(written: bytes, meant: bytes) -> None:
     assert plain_bytes(written) == meant
+
+
+# ---------------------------------------------------------------- the past, and what processes wrote
+
+
+class Ring:
+    """A log that keeps what was written: each opening is a socket of its own, from its beginning or its end."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.clock = ManualClock(mono=1000.0)
+        self.records: list[bytes] = []
+        self.ends: list[socket.socket] = []
+        self.before_end: list[bytes] = []
+        """written between the two openings"""
+        monkeypatch.setattr("supervisor.kernel.log._open", self.open)
+        self.log = KernelLog(self.clock)
+
+    def open(self, _path: str, whence: int = os.SEEK_END) -> int:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        theirs.setblocking(False)
+        number = os.dup(theirs.fileno())
+        theirs.close()
+        self.ends.append(ours)
+        if whence == os.SEEK_END:
+            for record in self.before_end:
+                self.write_raw(record)
+            self.before_end = []
+        else:
+            for record in self.records:
+                ours.send(record)
+        return number
+
+    def write_raw(self, record: bytes) -> None:
+        self.records.append(record)
+        for end in self.ends:
+            with contextlib.suppress(BrokenPipeError):  # it was read to its end, and closed
+                end.send(record)
+
+    def write(self, text: str, sequence: int, stamp: float = 900.0, priority: int = 4) -> None:
+        self.write_raw(made(text, sequence, stamp, priority))
+
+    def close(self) -> None:
+        self.log.close()
+        for end in self.ends:
+            end.close()
+
+
+def made(text: str, sequence: int, stamp: float = 900.0, priority: int = 4) -> bytes:
+    return f"{priority},{sequence},{int(stamp * 1e6)},-;{text}\n".encode()
+
+
+@pytest.fixture
+def ring(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ring]:
+    found = Ring(monkeypatch)
+    yield found
+    found.close()
+
+
+async def until(happened: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not happened():
+            await asyncio.sleep(0)
+
+
+async def test_who_asks_for_the_past_is_given_it_first_and_nothing_twice(ring: Ring) -> None:
+    for number in range(3):
+        ring.write(f"old {number}", number, stamp=400.0 + number)
+    ring.before_end = [made("between", 3)]
+    found: list[tuple[str, bool]] = []
+    others: list[str] = []
+    ring.log.listen(lambda line: found.append((line.text, line.past)), past=True)
+    ring.log.listen(lambda line: others.append(line.text))
+    assert ring.log.open() is None
+    await until(lambda: len(found) == 4)
+    ring.write("now", 4)
+    await until(lambda: len(found) == 5)
+    assert [text for text, _ in found] == ["old 0", "old 1", "old 2", "between", "now"]
+    assert found[-1] == ("now", False)
+    assert others == ["between", "now"], "for them the past is no news, and nothing since the opening is missing"
+
+
+async def test_the_past_was_written_when_it_was_written(ring: Ring) -> None:
+    ring.write("old", 0, stamp=400.0)
+    found: list[Line] = []
+    ring.log.listen(found.append, past=True)
+    ring.log.open()
+    await until(lambda: found)
+    assert found[0].at == ring.clock.wall() - 600.0
+    ring.write("now", 1, stamp=1000.0)
+    await until(lambda: len(found) == 2)
+    assert found[1].at == ring.clock.wall()
+
+
+async def test_without_anybody_who_wants_it_the_past_is_not_read(ring: Ring) -> None:
+    ring.write("old", 0)
+    found: list[str] = []
+    ring.log.listen(lambda line: found.append(line.text))
+    ring.log.open()
+    assert len(ring.ends) == 1
+    ring.write("now", 1)
+    await until(lambda: found)
+    assert found == ["now"]
+
+
+async def test_a_long_past_is_read_in_pieces(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supervisor.kernel.log._BATCH", 8)
+    for number in range(50):
+        ring.write(f"old {number}", number)
+    found: list[int] = []
+    turns = 0
+    ring.log.listen(lambda line: found.append(line.sequence), past=True)
+    ring.log.open()
+    async with asyncio.timeout(60):
+        while len(found) < 50:
+            await asyncio.sleep(0)
+            turns += 1
+    assert found == list(range(50))
+    assert turns >= 6, "others had their turn meanwhile"
+
+
+async def test_closing_in_the_middle_of_the_past_leaves_nothing_open(ring: Ring) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    ring.log.listen(lambda _: ring.log.close(), past=True)
+    ring.write("old", 0)
+    ring.write("older", 1)
+    ring.log.open()
+    await until(lambda: not ring.log.live)
+    assert len(os.listdir("/proc/self/fd")) == before + len(ring.ends)
+
+
+async def test_what_a_process_wrote_is_told_only_to_who_asks_and_never_of_the_past(ring: Ring) -> None:
+    ring.write("old drill", 0, priority=12)
+    own: list[str] = []
+    theirs: list[str] = []
+    ring.log.listen(lambda line: own.append(line.text), past=True, foreign=lambda line: theirs.append(line.text))
+    plain: list[str] = []
+    ring.log.listen(lambda line: plain.append(line.text))
+    ring.log.open()
+    ring.write("drill", 1, priority=12)
+    ring.write("kernel", 2)
+    await until(lambda: plain)
+    assert (own, theirs, plain) == (["kernel"], ["drill"], ["kernel"])
+    assert ring.log.foreign == 1

@@ -8,7 +8,7 @@ from supervisor.facts import MemoryBudget, ServiceMemory
 from supervisor.memory.culprit import blamed, sentence, suspect, swapped
 from supervisor.memory.forecast import Outlook, Standing
 from supervisor.memory.trend import History, Mark
-from supervisor.memory.words import speaker
+from supervisor.units import speaker
 
 GIB, MIB = float(1 << 30), float(1 << 20)
 

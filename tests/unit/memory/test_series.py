@@ -3,10 +3,9 @@
 import math
 from dataclasses import replace
 
-from supervisor.cli.check import METRICS as CHECKED
+from supervisor.core.made import METRICS as CHECKED
 from supervisor.facts import Exhaustion, MemoryBudget, Sample, ServiceMemory, labels
-from supervisor.memory.series import ABOUT, CULPRIT, METRICS, Series
-from supervisor.services.names import SERIES_LABELS
+from supervisor.memory.series import CULPRIT, METRICS, Series
 
 ONE = ServiceMemory("a", 4.0, "declared", used=6.0, swap=1.0, running=True, growth=2.0, frozen=True, fuse=7.0)
 TWO = ServiceMemory("b", used=3.0, running=True)
@@ -114,4 +113,3 @@ def test_everything_made_is_known_to_the_linter():
     known = {metric.name for metric in METRICS}
     assert {dict(sample.labels)["__name__"] for sample in Series().samples(replace(BOX, culprit="a"), NAMES)} == known
     assert known <= set(CHECKED)
-    assert ABOUT == SERIES_LABELS

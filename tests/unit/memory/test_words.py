@@ -3,7 +3,9 @@
 import pytest
 
 from supervisor.facts import MemoryBudget, ServiceMemory
-from supervisor.memory.words import like, listed, speaker, speaking
+from supervisor.memory.words import like, speaking
+from supervisor.units import listed_sizes as listed
+from supervisor.units import speaker
 
 GIB = float(1 << 30)
 

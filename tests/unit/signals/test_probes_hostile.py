@@ -160,6 +160,15 @@ async def test_a_completion_probe_ends_unwell(behave):
 
 
 @pytest.mark.parametrize("behave", ALL, ids=lambda one: one.__name__)
+async def test_a_completion_that_is_asked_for_ever_ends_unwell(behave):
+    prober = ServiceProber(SystemClock(), {})
+    async with evil(behave) as port:
+        found = await bounded(prober.probe(Needs(probe=f"completion://:{port}"), BOX, TIMEOUT, gentle=True))
+        await prober.close()
+    assert (found.ok, found.broken, found.asleep) == (False, False, False)
+
+
+@pytest.mark.parametrize("behave", ALL, ids=lambda one: one.__name__)
 async def test_a_plain_http_probe_ends(behave):
     prober = ServiceProber(SystemClock(), {})
     async with evil(behave) as port:

@@ -4,9 +4,13 @@ import json
 from dataclasses import replace
 
 from supervisor import views
+from supervisor.cli import explain
+from supervisor.cli.output import local
 from supervisor.facts import Json, Needs
 from supervisor.units import iso
 from tests.support.boxes import NOW, box, loop_alert, oracle, phoenix
+from tests.support.cards import GIB, PRO
+from tests.support.gpu_shown import cards, probe
 from tests.support.rules import Box, rule
 
 
@@ -180,3 +184,25 @@ def test_rules_that_are_quiet_now_come_close_too() -> None:
 def test_the_word_that_is_explained_stands_for_one_service_or_none() -> None:
     assert views.explained_service("stack_oracle_1", box()) == "stack.oracle"
     assert views.explained_service("ContainerRestartLoop", box()) == ""
+
+
+def test_a_service_is_explained_with_its_probe_and_the_cards_that_it_holds() -> None:
+    silent = probe(ok=False, failing=True, text="nothing listens on 172.18.0.4:8000")
+    document = views.explain_document("stack.oracle", box(gpus=cards(), probes=(silent, probe("qdrant"))))
+    assert (document["probe"]["state"], document["probe"]["text"]) == ("failing", silent.text)
+    assert document["gpus"] == [{"gpu": 0, "uuid": PRO, "name": "RTX PRO 6000", "used": 90 * GIB, "total": 96 * GIB}]
+    assert explain.watched(document) == [
+        (f"probe http://:8000/health fails at {local(document['probe']['at'])}, in 0.042 s: {silent.text}", "red"),
+        ("holds 90 GiB of 96 GiB of GPU 0 (RTX PRO 6000)", ""),
+    ]
+    bare = views.explain_document("qdrant", box(gpus=cards()))
+    assert (bare["probe"], bare["gpus"], explain.watched(bare)) == (None, [], [])
+    alert = views.explain_document("ContainerRestartLoop", box(gpus=cards(), probes=(silent,)))
+    assert (alert["probe"], alert["gpus"]) == (None, []), "an alert has none"
+
+
+def test_a_completion_tells_its_rate_and_a_probe_that_was_never_asked_nothing() -> None:
+    quick = probe(address="completion://:8000", rate=41.25, text="")
+    (line,) = explain.watched(views.explain_document("stack.oracle", box(probes=(quick,))))
+    assert line[0].endswith("in 0.042 s, 41.2 tokens a second")
+    assert explain.watched(views.explain_document("stack.oracle", box(probes=(probe(at=0.0, ok=False),)))) == []

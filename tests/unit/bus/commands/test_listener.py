@@ -60,10 +60,10 @@ def test_a_repeat_gets_the_first_answer_and_does_nothing_even_after_a_restart() 
         ("thief/approve", {"id": "1", "target": "ap-1"}, "not_allowed", "'thief' may not command this box"),
         ("panel/approve", {"id": "1", "target": "ap-1"}, "not_allowed", "panel may not approve"),
         (
-            "phone/reboot",
+            "phone/explode",
             {"id": "1", "target": "oracle"},
             "unknown_verb",
-            "There is no command 'reboot' over the bus",
+            "There is no command 'explode' over the bus",
         ),
         ("phone/approve", b"yes", "bad_parameter", "This is not JSON"),
         ("phone/approve", b"[]", "bad_parameter", "This is not an object"),

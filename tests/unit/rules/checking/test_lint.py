@@ -17,6 +17,7 @@ METRICS = {
         Metric("deaths_total", "counter", ("name",), 60.0, events=True),
         Metric("running", "gauge", ("name",), 60.0, events=True),
         Metric("resurgam_streak", "gauge", ("name",), 60.0, events=True),
+        Metric("up", "gauge", ("job", "instance"), 15.0, free=True),
     )
 }
 
@@ -163,6 +164,11 @@ def test_what_a_rule_records_is_known() -> None:
     assert lints(plain, alert("rate(a:all[5m]) > 0")) == []
     twice = {"record": "running", "expr": "nobodys"}
     assert lints(twice, alert('running{job="x"} > 0')) == ["hint unmade-metrics"], "another one's series, other labels"
+
+
+def test_a_metric_that_the_configuration_gives_labels_can_have_any() -> None:
+    assert lints(alert('up{site="attic"} == 0', annotations={"summary": "{{ $labels.site }}"})) == []
+    assert lints(alert('running{site="attic"} == 0')) == ["warning unknown-label"]
 
 
 def test_a_rule_that_stands_twice_is_told_with_the_place_of_the_first() -> None:
