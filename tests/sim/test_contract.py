@@ -86,3 +86,27 @@ def test_a_box_with_people_says_only_what_was_promised() -> None:
     assert {mark["machine"] for mark in marks} == {"sim"}
     assert max(mark["last"] for mark in marks) >= max(event["seq"] for event in events) - 1
     assert max(mark["at"] for mark in marks) <= iso(stage.clock.wall())
+
+
+async def a_card(stage: Stage) -> None:
+    """A card with a model on it falls off the bus, and its driver has a word on that."""
+    stage.world.cards.add()
+    stage.image("local/oracle:1")
+    await stage.up("oracle")
+    await stage.begin()
+    await stage.until(lambda: stage.snapshot.gpus is not None, 60, "a look at the card", step=1)
+    stage.world.log.write("NVRM: Xid (PCI:0000:17:00): 79, pid=7, name=python3, GPU has fallen off the bus.")
+    await stage.world.run(30)
+    for verb in ("gpu-release", "gpu-resume"):
+        assert (await stage.world.life.ask(verb, "*")).verdict.ok
+    await stage.world.run(300)
+
+
+def test_what_is_said_of_cards_was_promised() -> None:
+    stage = play(a_card, read(services={"box.oracle": {"vram": "40GiB"}}))
+    got = ours((one.topic, one.payload) for one in stage.world.broker.subscribers["everybody"].got)
+    assert breaches(got) == []
+    assert f"{BASE}/state/gpu/0" in {topic for topic, _payload in got}
+    events = [json.loads(payload) for topic, payload in got if topic == f"{BASE}/event/gpu"]
+    kinds = {event["type"].removeprefix("resurgam.") for event in events}
+    assert kinds >= {"gpu.fault", "gpu.fault_over", "gpu.released", "gpu.resumed"}

@@ -34,7 +34,8 @@ def test_the_owners_alert_file_loads_word_for_word() -> None:
 def test_the_shipped_folder_is_found_and_loads() -> None:
     found = load([(shipped_folder(), "shipped")], trust_uid=None)
     assert [health.file for health in found.health] == [
-        f"shipped/{name}.yaml" for name in ("containers", "daemon", "host", "memory", "namespaces")
+        f"shipped/{name}.yaml"
+        for name in ("containers", "daemon", "disk", "gpu", "host", "memory", "namespaces", "probes")
     ]
     assert not any(health.text for health in found.health)
     for one in found.alerts:
