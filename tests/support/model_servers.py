@@ -11,6 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.support.models import listening
+
 Json = dict[str, Any]
 
 
@@ -121,13 +123,5 @@ def vllm_mlx(**models: bool) -> Server:
 @asynccontextmanager
 async def served(server: Server, host: str = "127.0.0.1") -> AsyncIterator[Server]:
     """It listens on a free port of `host`."""
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", server.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.01)
-    await runner.setup()
-    await web.TCPSite(runner, host, 0).start()
-    server.port = runner.addresses[0][1]
-    try:
+    async with listening(server.handle, host) as server.port:
         yield server
-    finally:
-        await runner.cleanup()

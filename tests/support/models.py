@@ -5,13 +5,14 @@ Tests set its fields; `asked` is every request so far. Nothing in it waits unles
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TEXT, CHAT, NATIVE = "/v1/completions", "/v1/chat/completions", "/completion"
 
 
@@ -80,15 +81,21 @@ class ModelServer:
 
 
 @asynccontextmanager
-async def served(server: ModelServer, host: str = "127.0.0.1") -> AsyncIterator[ModelServer]:
-    """The server on a free port of `host`."""
+async def listening(handler: Handler, host: str = "127.0.0.1") -> AsyncIterator[int]:
+    """Everything that is asked on a free port of `host`, which it tells, goes to the handler."""
     app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", server.answer)
+    app.router.add_route("*", "/{tail:.*}", handler)
     runner = web.AppRunner(app, shutdown_timeout=0.01)
     await runner.setup()
     await web.TCPSite(runner, host, 0).start()
-    server.port = runner.addresses[0][1]
     try:
-        yield server
+        yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def served(server: ModelServer, host: str = "127.0.0.1") -> AsyncIterator[ModelServer]:
+    """The server on a free port of `host`."""
+    async with listening(server.answer, host) as server.port:
+        yield server
