@@ -37,6 +37,7 @@ bench: parts ## the figures of docs/performance.md
 	$(BIN)/python -m tests.bench.bus
 	$(BIN)/python -m tests.bench.downtime
 	$(BIN)/python -m tests.bench.footprint
+	$(BIN)/python -m tests.bench.gate_cost
 	$(BIN)/python -m tests.bench.gpu_fault
 	$(BIN)/python -m tests.bench.gpu_poll
 	$(BIN)/python -m tests.bench.memory_events
@@ -44,6 +45,7 @@ bench: parts ## the figures of docs/performance.md
 	$(BIN)/python -m tests.bench.memory_victims
 	$(BIN)/python -m tests.bench.rules_cost
 	$(BIN)/python -m tests.bench.rules_beside_prometheus
+	$(BIN)/python -m tests.bench.swap
 
 soak: parts ## new seeds and long runs, before a release
 	@.ci/setup soak
@@ -54,7 +56,7 @@ soak: parts ## new seeds and long runs, before a release
 		tests/sim/test_bus_commands_fuzz.py
 	RESURGAM_SOAK=1 $(BIN)/pytest -q tests/sim/test_bus_commands_killed.py tests/real/test_kills.py tests/real/test_engine_restart.py \
 		tests/real/test_interference.py tests/real/test_chaos.py tests/real/test_fidelity.py \
-		tests/real/test_bus_chaos.py tests/real/test_memory_ramps.py
+		tests/real/test_bus_chaos.py tests/real/test_memory_ramps.py tests/real/test_swap_kill.py
 
 lock: venv ## write the lock anew: hashes, no addresses
 	.ci/lock

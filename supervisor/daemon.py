@@ -17,6 +17,7 @@ from supervisor import __version__
 from supervisor.actions.compose.preview import Previewer
 from supervisor.actions.compose.sources import in_folder
 from supervisor.actions.runner import Runner
+from supervisor.actions.swap.absent import NO_MODELS
 from supervisor.bus.systemd import notify as tell_systemd
 from supervisor.bus.telling import Telling
 from supervisor.clock import Clock, SystemClock
@@ -63,6 +64,8 @@ from supervisor.signals.probes import ProbeWatch, ServiceProber
 from supervisor.signals.request_file import RequestWatch, SharedFolder
 from supervisor.signals.room import HostRoom
 from supervisor.signals.rule_folders import watch as watch_folders
+from supervisor.signals.slots import SlotEdges
+from supervisor.slots.doors import Order, obey
 from supervisor.verdicts import Verdict
 from supervisor.views import phrase
 from supervisor.web.control import Control
@@ -105,14 +108,17 @@ class House:
         decider.registry.asked()
         permit, room = permit_from(self.core.ask, clock), HostRoom(machine, vram=VramGate(self.gpu.reader))
         self.groups = None if sys.platform == "darwin" else ControlGroups(KernelFiles(), clock)
-        ports = (permit, submit, clock, self.groups, None, MachineHardware(boot_id), self.gpu.reader)
+        self.slots = SlotEdges(decider.slots.slots, submit, clock, lambda: self.core.snapshot, self.tree)
+        self.models = self.slots.models or NO_MODELS
+        decider.slots.cannot = self.models.server.cannot
+        ports = (permit, submit, clock, self.groups, self.models, MachineHardware(boot_id), self.gpu.driver)
         self.runner = Runner(self.engines, self.prober, room, *ports)
         look = self.engines["docker"].gateway
         self.telling = Telling(settings, self.thread, clock, submit, self.core.ask, look=look)
         tape = Recording(recorder, self.thread)
         compose = Previewer(self.engines, lambda: self.core.snapshot.services)
         socket = control_path(os.environ, settings.state_dir)
-        foresight = Foresight(self.core, self.engines, room, self.groups)
+        foresight = Foresight(self.core, self.engines, room, self.groups, self.models, self.gpu.driver)
         self.control = Control(self.core, socket, recording=tape, compose=compose, foresight=foresight)
         self.requests = [
             RequestWatch(entry, SharedFolder(entry, in_folder), self.core.ask, clock, compose.widening)
@@ -150,6 +156,9 @@ class House:
     def drill(self, text: str, until: float) -> None:
         self.gpu.faults.drill(text, until)
 
+    def gate(self, order: Order) -> None:
+        obey(self.models.gate, order)
+
     def publish(self, rows: Sequence[Row]) -> None:
         self.telling.publish(rows)
         for row in rows:
@@ -161,6 +170,7 @@ class House:
         self.probes.changed()
         self.elsewhere.changed()
         self.gpu.watch.changed()
+        self.slots.changed()
 
     def remember(self) -> None:
         if self._remembering is None or self._remembering.done():
@@ -195,6 +205,7 @@ class House:
         self._keep("probes", self.probes.run)
         self.elsewhere.open(self._keep)
         self.gpu.open(self._keep)
+        self.slots.open(self._keep)
         for name, watch in self.watches.items():
             self._keep(f"engine {name}", watch.run)
         self._keep("pause file", self._watch_pause_file)
@@ -249,7 +260,7 @@ class House:
         found |= {f"engine_{name}_faults": watch.faults for name, watch in self.watches.items()}
         found |= {"memory_edges_faults": self.edges.faults, "probes_faults": self.probes.faults}
         found["scrapes_faults"] = self.elsewhere.faults
-        return found | self.telling.counts()
+        return {**found, **self.slots.counts(), **self.telling.counts()}
 
     async def _watch_pause_file(self) -> None:
         """A file PAUSE in the state folder pauses everything, as long as it is there."""
@@ -298,6 +309,7 @@ class House:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self.thread.run(self.recorder.write, self.core.decider.store.drain())
+        await self.slots.close()
         await self.control.close()
         if self.server is not None:
             await self.server.close()

@@ -9,6 +9,7 @@ ResurgamError
 ├── JournalError            the journal cannot be written; nothing may be done
 ├── GroupError              the kernel refused something about a control group, or cannot do it here
 ├── HardwareError           the machine refused something beyond containers (a card's reset), or cannot do it here
+├── ServerError             a model server refused a verb, or did not bring it about
 ├── EngineError             the engine refused a call
 │   ├── EngineGone          it does not answer at all
 │   ├── EngineTimeout       it answered too late; what it did is not known
@@ -94,6 +95,10 @@ class GroupError(ResurgamError):
 
 class HardwareError(ResurgamError):
     """The machine refused something beyond containers, or cannot do it here; the text names the cure."""
+
+
+class ServerError(ResurgamError):
+    """A model server refused a verb, does not know it, or did not bring it about."""
 
 
 class EngineError(ResurgamError):

@@ -88,6 +88,12 @@ def speaker(declared: Iterable[float]) -> Say:
     return _decimal if any(is_decimal(size) for size in declared) else show_size
 
 
+def above(used: float, limit: float, say: Say) -> str:
+    """A size; where it is above a limit and would read like it, with how much it is too much."""
+    shown = say(used)
+    return f"{shown} ({say(used - limit)} too much)" if used > limit and shown == say(limit) else shown
+
+
 def listed_sizes(parts: Iterable[tuple[str, float]], say: Say, most: int = 3) -> str:
     """`oracle 341 GB, qdrant 4 GB, 6 more 16 GB`: the largest first; '' for none."""
     ordered = sorted(((name, size) for name, size in parts if size > 0), key=lambda part: (-part[1], part[0]))

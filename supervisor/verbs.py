@@ -59,6 +59,7 @@ class Verb:
 
 
 _SERVICE = ("service",)
+_SLOT = ("slot",)
 _TABLE = (
     Verb(
         "restart",
@@ -104,11 +105,78 @@ _TABLE = (
         {"replicas": Param("count", "", "0 or 1")},
     ),
     Verb(
+        "swap",
+        Disturbance.DISRUPTIVE,
+        _SLOT,
+        "put another model into a slot, proved, or bring the one before back",
+        {
+            "to": Param("text", "", "the model; left out: the only other one"),
+            "within": Param("duration", "", "how long its load may take"),
+            "probation": Param("duration", "", "how long it is on probation; left out: as the slot says"),
+            "again": Param("flag", "false", "though it was tried on this server image and failed"),
+            "cut": Param("flag", "false", "cut requests that are still in flight after the drain"),
+        },
+    ),
+    Verb(
+        "load",
+        Disturbance.DISRUPTIVE,
+        _SLOT,
+        "load a model into a slot that has room for it",
+        {
+            "model": Param("text", "", "which; left out: the first choice"),
+            "within": Param("duration", "", "how long its load may take"),
+        },
+    ),
+    Verb(
         "unload",
         Disturbance.EMERGENCY,
-        _SERVICE,
+        ("service", "slot"),
         "let a model server give its model's memory back",
-        {"within": Param("duration", "30s", "how long it may take")},
+        {
+            "within": Param("duration", "30s", "how long it may take"),
+            "model": Param("text", "", "of a slot: which; left out: the one that holds it"),
+        },
+    ),
+    Verb(
+        "sleep",
+        Disturbance.DISRUPTIVE,
+        _SLOT,
+        "let a model sleep: its memory is free, its server keeps running",
+        {
+            "model": Param("text", "", "which; left out: the one that holds the slot"),
+            "within": Param("duration", "5m", "how long it may take"),
+        },
+    ),
+    Verb(
+        "wake",
+        Disturbance.DISRUPTIVE,
+        _SLOT,
+        "wake a model that sleeps, and see that it is in its senses",
+        {
+            "model": Param("text", "", "which; left out: the only one that sleeps"),
+            "within": Param("duration", "5m", "how long it may take"),
+        },
+    ),
+    Verb(
+        "keep",
+        Disturbance.HARMLESS,
+        _SLOT,
+        "keep a model loaded: it is not put away to make room, nor for being idle",
+        {
+            "model": Param("text", "", "which; left out: the one that holds the slot"),
+            "for": Param("duration", "", "for how long; left out: until `off`"),
+            "off": Param("flag", "false", "keep it no longer"),
+        },
+    ),
+    Verb(
+        "bench",
+        Disturbance.HARMLESS,
+        _SLOT,
+        "measure how fast a model answers, and ask its canaries",
+        {
+            "model": Param("text", "", "which; left out: the one that holds the slot"),
+            "runs": Param("count", "", "measured answers; left out: as the slot says"),
+        },
     ),
     Verb(
         "drop-cache",
@@ -201,6 +269,8 @@ VERBS: dict[str, Verb] = {verb.name: verb for verb in _TABLE}
 
 GENTLE = ("unload", "drop-cache", "reclaim", "fuse", "unfuse", "freeze", "thaw", "raise-limit")
 """verbs that change what a container may take, or let it stand still, and neither stop nor start it"""
+OF_SLOTS = ("swap", "load", "unload", "sleep", "wake", "keep", "bench")
+"""verbs that may be aimed at a slot"""
 HOLDS = {"freeze": "thaw", "fuse": "unfuse"}
 """verbs whose effect ends by itself -> the verb that ends it"""
 

@@ -21,16 +21,21 @@ from supervisor import units
 from supervisor.actions.gpu.absent import NoDriver, NoHardware
 from supervisor.actions.memory.absent import NoGroups
 from supervisor.actions.memory.loosen import loosen
+from supervisor.actions.swap.absent import NO_MODELS
 from supervisor.clock import Clock
 from supervisor.errors import EngineError, EngineGone, EngineTimeout, NotFound, ResurgamError
 from supervisor.facts import Container, EngineEvent, Json, Plan, StepEnded
-from supervisor.ports import Engine, GpuDriver, Groups, Hardware, ModelServer, Permit, Prober, Room, Submit
+from supervisor.incidents.slots import containers
+from supervisor.ports import Engine, GpuDriver, Groups, Hardware, Models, Permit, Prober, Room, Submit
 from supervisor.verdicts import Reason, Verdict, no
 
 T = TypeVar("T")
 Looking = Callable[[], Awaitable[T]]
 
 ACTIVE = ("running", "restarting", "paused")
+LOST = "lost a process to the out-of-memory killer"
+KILLED = 137
+"""the exit code of SIGKILL, which is what that killer sends"""
 TOOK = "took_"
 """how the seconds of each step are called among the data of its mark"""
 _LEAVE_OPEN = (Reason.STOPPING, Reason.JOURNAL_FAILED)
@@ -86,18 +91,19 @@ class Hand:
         submit: Submit,
         clock: Clock,
         groups: Groups | None = None,
-        servers: Mapping[str, ModelServer] | None = None,
+        models: Models | None = None,
         hardware: Hardware | None = None,
         driver: GpuDriver | None = None,
     ) -> None:
         self.plan, self.engine, self.prober, self.room, self.clock = plan, engine, prober, room, clock
         self.groups: Groups = groups or NoGroups()
-        self.servers = servers or {}
+        self.models = models or NO_MODELS
         self.hardware: Hardware = hardware or NoHardware()
         self.driver: GpuDriver = driver or NoDriver()
         self._permit, self.submit = permit, submit
         self._phases = {step.name: step.phase for step in plan.steps}
         self._backs = {step.name for step in plan.steps if step.back}
+        self._parts = containers(plan)
         self.begun: list[str] = list(plan.begun)
         self.data: Json = {**plan.found, **plan.data()}
         self.resumed = plan.recovered > 0
@@ -147,17 +153,17 @@ class Hand:
 
     def notice(self, event: EngineEvent) -> None:
         """An engine event: the latest death of the watched container is kept; what concerns the plan wakes it."""
-        if event.object_id not in (self.watching, self.plan.container_id, self.data.get("new_id")):
+        ours = (self.watching, self.plan.container_id, self.data.get("new_id"), *self._parts)
+        if event.object_id not in ours:
             return
         if event.object_id == self.watching and event.kind in ("kill", "stop"):
             self.asked.setdefault(event.object_id, {}).setdefault(event.kind, self.clock.mono())
         if event.object_id == self.watching and event.kind in ("die", "oom"):
             code = event.attributes.get("exitCode", "")
-            what = (
-                "lost a process to the out-of-memory killer" if event.kind == "oom" else f"ended with exit code {code}"
-            )
             at = event.time_ns / 1e9
             known = self.deaths.get(event.object_id)
+            before = known is not None and known[1] == LOST and code == str(KILLED)  # the news of it came first
+            what = LOST if event.kind == "oom" or before else f"ended with exit code {code}"
             if known is None or known[0] < at:
                 self.deaths[event.object_id] = (at, what)
         self._news.set()
@@ -183,7 +189,7 @@ class Hand:
     async def steps(self, names: Sequence[str], *seen: Container | None) -> None:
         """Ask for steps that follow each other at once: one turn of the core decides them, in order. For where every
         turn would be time without the service."""
-        self._obey()
+        self.obey()
         self.tell()
         found = tuple(each for each in seen if each is not None)
         verdicts = await asyncio.gather(*(self._permit(self.plan.id, name, found) for name in names))
@@ -213,7 +219,8 @@ class Hand:
         for fact in unsaid:
             self.submit(fact)
 
-    def _obey(self) -> None:
+    def obey(self) -> None:
+        """End here (Denied) where that is wished, as long as nothing was touched."""
         if self.wish is not None and not self.deaf and self.phase == "before":
             raise Denied(self.wish)
 
@@ -245,7 +252,7 @@ class Hand:
                 refused += 1
                 if refused >= _READ_TRIES:
                     raise
-            self._obey()
+            self.obey()
             left = until - self.clock.mono() if until is not None else pause
             await self.nap(max(0.01, min(pause, left)))
             pause = min(pause * 2, _SLOWEST)

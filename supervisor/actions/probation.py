@@ -143,7 +143,7 @@ async def watch(hand: Hand, key: str, seconds: float, base: Baseline, rival: str
 async def _watch(hand: Hand, asker: Asker, key: str, seconds: float, base: Baseline, rival: str) -> Finding:
     began, cuts = hand.clock.mono(), hand.cuts
     hand.asked.pop(key, None)
-    life = await _life(hand, began + seconds)
+    life = await life_of(hand, began + seconds)
     deadline, well_since, well_at, proof = began + seconds, -1.0, 0.0, ""
     wanted = hand.plan.needs.benchmark if key != hand.plan.container_id else None  # the old one is what there is
     while True:
@@ -154,7 +154,7 @@ async def _watch(hand: Hand, asker: Asker, key: str, seconds: float, base: Basel
             return Finding(False, f"could not be watched to the end: {err}")
         died = death(seen, base, hand.deaths.get(key))
         if died or seen is None:
-            return await _ended(hand, key, died, life, its_fault=seen is not None and hand.cuts == cuts)
+            return await ended(hand, key, died, life, its_fault=seen is not None and hand.cuts == cuts)
         if other is not None and other.running:
             return Finding(False, f"was left because somebody started {other.name}")
         check = broken_check(seen)
@@ -193,7 +193,7 @@ async def _watch(hand: Hand, asker: Asker, key: str, seconds: float, base: Basel
         await hand.nap(max(_SOON, min(wait, left) if left > 0 else wait))
 
 
-async def _ended(hand: Hand, key: str, how: str, life: str, its_fault: bool) -> Finding:
+async def ended(hand: Hand, key: str, how: str, life: str, its_fault: bool) -> Finding:
     """It ended: by itself, or because somebody asked it to, or with its engine. Nothing of ours asks it to while it is
     watched. `life`: the engine's, when the watch began."""
     end = hand.clock.mono() + _STOP_NEWS
@@ -215,7 +215,7 @@ async def _engine_ended(hand: Hand, life: str, stopped: float | None) -> bool:
     looks, and the look that was cut may be the very one that would have shown the stop."""
     end = (stopped if stopped is not None else hand.clock.mono()) + _ENGINE_ENDS
     while True:
-        now = await _life(hand, end)
+        now = await life_of(hand, end)
         if life and now and now != life:
             return True
         if stopped is None:
@@ -227,7 +227,7 @@ async def _engine_ended(hand: Hand, life: str, stopped: float | None) -> bool:
         await hand.nap(min(_SLOW, max(_SOON, end - hand.clock.mono())))
 
 
-async def _life(hand: Hand, until: float) -> str:
+async def life_of(hand: Hand, until: float) -> str:
     """What tells this life of the engine from the next; '' where it does not say."""
     with suppress(EngineError):
         return (await hand.read(hand.engine.info, until=until)).identity

@@ -16,10 +16,11 @@ from supervisor.actions.gpu.absent import NoEngine
 from supervisor.actions.hand import Ending, Hand, LeftOpen
 from supervisor.actions.memory import giving, holding, limits
 from supervisor.actions.plans import plain_verb
+from supervisor.actions.swap import single, swap
 from supervisor.clock import Clock
-from supervisor.facts import EngineEvent, Plan, PlanEnded
+from supervisor.facts import SLOT, EngineEvent, Plan, PlanEnded
 from supervisor.incidents.machine import MACHINE
-from supervisor.ports import Engine, GpuDriver, Groups, Hardware, ModelServer, Permit, Prober, Room, Submit
+from supervisor.ports import Engine, GpuDriver, Groups, Hardware, Models, Permit, Prober, Room, Submit
 from supervisor.verbs import HOLDS
 from supervisor.verdicts import Reason, Verdict, no, yes
 
@@ -43,6 +44,15 @@ MANEUVERS: Mapping[str, Callable[[Hand], Awaitable[Ending]]] = {
     "unfuse": holding.unfuse,
     "unload": giving.unload,
 }
+OF_SLOTS: Mapping[str, Callable[[Hand], Awaitable[Ending]]] = {
+    "bench": single.bench,
+    "load": single.load,
+    "sleep": single.sleep,
+    "swap": swap.run,
+    "unload": single.unload,
+    "wake": single.wake,
+}
+"""those of plans that are aimed at a slot"""
 _TRIES = 2
 """a maneuver that fails in a way it should not is taken up once more, as a fresh process would"""
 
@@ -59,14 +69,14 @@ class Runner:
         submit: Submit,
         clock: Clock,
         groups: Groups | None = None,
-        servers: Mapping[str, ModelServer] | None = None,
+        models: Models | None = None,
         hardware: Hardware | None = None,
         driver: GpuDriver | None = None,
     ) -> None:
-        """`groups`: the hands on the memory of containers; `servers`: on model servers, by service; `hardware`: on the
+        """`groups`: the hands on the memory of containers; `models`: on model servers; `hardware`: on the
         machine; `driver`: who asks that of the GPUs."""
         self._engines, self._prober, self._room = engines, prober, room
-        self._hands_on = groups, servers, hardware, driver
+        self._hands_on = groups, models, hardware, driver
         self._permit, self._submit, self._clock = permit, submit, clock
         self._hands: dict[int, Hand] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -77,7 +87,8 @@ class Runner:
         """Run a plan: a new one, or one that an earlier process left open. One that runs already goes on."""
         if plan.id in self._tasks:
             return
-        none = cast(Engine, NoEngine()) if plan.verb in MACHINE else None
+        slot = plan.service.startswith(SLOT)
+        none = cast(Engine, NoEngine()) if plan.verb in MACHINE or (slot and not plan.engine) else None
         engine = self._engines.get(plan.engine, none)
         if engine is None:
             text = f"There is no engine {plan.engine!r} any more; {plan.verb} {plan.service} cannot be done."
@@ -128,7 +139,8 @@ class Runner:
 
     async def _maneuver(self, hand: Hand) -> Ending | None:
         """None: it stays open for the next process."""
-        maneuver = MANEUVERS.get(plain_verb(hand.plan))
+        table = OF_SLOTS if hand.plan.service.startswith(SLOT) else MANEUVERS
+        maneuver = table.get(plain_verb(hand.plan))
         if maneuver is None:
             return Ending(yes(f"{hand.plan.verb} has nothing to run.", Reason.VERIFIED))
         trouble = ""

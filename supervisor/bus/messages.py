@@ -43,6 +43,8 @@ _WARNING = frozenset(
         "drift.quarantined",
         "gpu.fault",
         "gpu.fault_changed",
+        "model.no_go",
+        "model.stand_in",
         "daemon.clock_jump",
         "daemon.paused",
         "daemon.rules_bad",

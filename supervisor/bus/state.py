@@ -15,6 +15,7 @@ from supervisor.views import (
     container_document,
     daemon_document,
     host_document,
+    slot_document,
 )
 
 ALERTS_SHOWN = 100
@@ -26,6 +27,8 @@ its annotations repeat)"""
 HOST_EXPIRY = 180.0
 DAEMON_EXPIRY = 3 * DAY
 CONTAINER_EXPIRY = DAY
+GATE_KEPT = ("listening", "text", "open", "upstream")
+"""of a gate: what is told at once"""
 MOVED = 0.05
 """a change of this share of all memory or swap is told at once"""
 
@@ -55,6 +58,7 @@ def documents(snapshot: Snapshot, status: str = "") -> dict[str, Document]:
         where = topic(host, "state", "container", service=service.id)
         found.append(_document(where, about, _without(about, "memory") | {"budget": _steady(about)}, CONTAINER_EXPIRY))
     found += _cards(snapshot)
+    found += _slots(snapshot)
     return {document.message.topic: document for document in found}
 
 
@@ -66,6 +70,19 @@ def _cards(snapshot: Snapshot) -> list[Document]:
         steady = _without(body, "memory", "users", "readings", "faults")
         steady["faults"] = [_without(fault, "last_at", "counts", "text") for fault in body["faults"]]
         where = topic(snapshot.host, "state", "gpu", level)
+        found.append(_document(where, body, steady, CONTAINER_EXPIRY))
+    return found
+
+
+def _slots(snapshot: Snapshot) -> list[Document]:
+    """One per slot. What is told at once: who holds it, what works on it, how its models stand; counters move."""
+    found = []
+    for state in snapshot.slots:
+        body = slot_document(state, snapshot)
+        models = [_without(one, "since", "used_at", "in_flight", "memory", "vram", "text") for one in body["models"]]
+        gate = body["gate"]
+        steady = body | {"models": models, "gate": {key: gate[key] for key in GATE_KEPT} if gate else None}
+        where = topic(snapshot.host, "state", "slot", state.name)
         found.append(_document(where, body, steady, CONTAINER_EXPIRY))
     return found
 

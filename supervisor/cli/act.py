@@ -18,6 +18,12 @@ from supervisor.verbs import VERBS, Verb
 
 LIFTABLE = ("veto", "budget_service", "budget_host")
 """refusals of what a person asks for that `--override` lifts"""
+_SLOTS = {
+    "swap": ("SLOT", "a slot, as resurgam.yaml names it"),
+    "bench": ("MODEL|SLOT", "a model; or a slot: the model that holds it"),
+    "unload": ("SLOT|SERVICE", "a slot, one of its models, or a service whose server can put its model away"),
+}
+"""verb -> how its target is called, and what it is (cli/swap.py)"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +47,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def target(parser: argparse.ArgumentParser, verb: Verb) -> None:
-    """What it is aimed at: a service, a card, or (where nothing is named) the machine."""
+    """What it is aimed at: a service, a slot, a card, or (where nothing is named) the machine."""
+    if "slot" in verb.targets:
+        name, text = _SLOTS.get(verb.name, ("SLOT", "a slot, or one of its models"))
+        parser.add_argument("service", metavar=name, help=text)
+        return
     if "host" in verb.targets and "service" not in verb.targets:
         text = "the card it is for (gpu:0, or its UUID); left out: the machine itself"
         parser.add_argument("service", metavar="CARD", nargs="?", default="host", help=text)

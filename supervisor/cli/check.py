@@ -6,6 +6,7 @@ bad rule file or playbook; warnings (a rule that will surprise its owner) count 
 """
 
 import argparse
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +15,8 @@ from supervisor import config
 from supervisor.bus.notify import checking as notify
 from supervisor.cli import checked
 from supervisor.cli.checked import Checked, Report
-from supervisor.cli.output import Output
-from supervisor.config import probing, trust
+from supervisor.cli.output import Output, dotted
+from supervisor.config import probing, slotting, trust
 from supervisor.config.reading import read_bytes, read_text
 from supervisor.config.yaml import MAX_BYTES, Document, load_yaml
 from supervisor.core.made import METRICS
@@ -28,6 +29,7 @@ from supervisor.rules.checking import accepts
 from supervisor.rules.checking.lint import lint
 from supervisor.rules.files import Origin, document_of, read, shipped_folder
 from supervisor.rules.files import load as load_rules
+from supervisor.servers.finding import kinds
 from supervisor.signals.probes import grpc
 from supervisor.verdicts import Reason, Verdict
 
@@ -167,17 +169,16 @@ def _config(path: Path | None, report: Report) -> config.Settings | None:
     bad = xids.load(settings.gpu.xids or "")[1]
     report.add("error", [document.mistake(("gpu", "xids"), said) for said in bad])
     report.add("warning", [document.mistake(place, said, key=True) for place, said in notify.cautions(settings.notify)])
-    named = [document.mistake(at, f"{_dotted(at)}: {said}") for at, said in config.doubtful(settings)]
+    named = [document.mistake(at, f"{dotted(at)}: {said}") for at, said in config.doubtful(settings)]
     report.add("warning", named)
     report.settings = str(path)
-    report.files.append(Checked(str(path), "configuration", len(settings.services), ok=not wrong))
+    services, slots = len(settings.services), len(settings.slots)
+    report.files.append(Checked(str(path), "configuration", services, ok=not wrong, slots=slots))
     report.add("hint", [*_doubts(path, set()), *_idle(path, settings)])
+    for doubt in slotting.doubts(settings, kinds(), os.path.exists):
+        found = document.mistake(doubt.place, f"{dotted(doubt.place)}: {doubt.text}", key=True)
+        report.add("warning" if doubt.sure else "hint", [found])
     return settings
-
-
-def _dotted(place: tuple[str | int, ...]) -> str:
-    """A place as people write it: `notify[0].webhook`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
 
 
 def _idle(path: Path, settings: config.Settings) -> list[Mistake]:

@@ -35,6 +35,7 @@ class Checked:
     count: int = 0
     """how many services, rules or playbooks"""
     ok: bool = True
+    slots: int = 0
     records: int = 0
     """how many of the rules record"""
     accepted: str = ""
@@ -109,7 +110,8 @@ def show(report: Report, output: Output) -> None:
 def _inside(one: Checked) -> str:
     """What a file holds: `5 rules`."""
     if one.kind == "configuration":
-        return "configuration" + (f", {counted(one.count, 'service')}" if one.count else "")
+        held = [counted(count, word) for count, word in ((one.count, "service"), (one.slots, "slot")) if count]
+        return ", ".join(("configuration", *held))
     return counted(one.count, one.kind.removesuffix("s"))
 
 

@@ -1,4 +1,4 @@
-"""`resurgam doctor`: memory, GPUs, probes, scrapes, disks: what works here, what does not, what to do about it.
+"""`resurgam doctor`: memory, GPUs, probes, scrapes, disks, slots: what works here, what does not, what to do about it.
 
 In: what a running daemon tells over its control socket, and the machine itself (none is needed: then it is looked at
 with our own rights). Out: findings, one line each; exit 0 where nothing is wrong, 1 with findings.
@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 
 from supervisor import config
-from supervisor.cli import doctor_gpu, doctor_watching
+from supervisor.cli import doctor_gpu, doctor_slots, doctor_watching
 from supervisor.cli import doctor_machine as machine
 from supervisor.cli.client import Client, find_socket
 from supervisor.cli.doctor_machine import Finding
@@ -71,6 +71,7 @@ def look(settings: Settings, status: Json | None, pid: int, tree: Tree, why: str
         *doctor_watching.of_probes(status),
         *doctor_watching.of_targets(status),
         *doctor_watching.of_disks(settings),
+        *doctor_slots.look(settings, status),
     )
 
 

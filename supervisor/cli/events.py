@@ -25,6 +25,9 @@ COLOURS = {
     "action.degraded": "red",
     "action.refused": "yellow",
     "action.rolled_back": "yellow",
+    "model.swapped": "green",
+    "model.no_go": "yellow",
+    "model.stand_in": "yellow",
 }
 """kind of event -> how its line is painted"""
 
@@ -67,6 +70,8 @@ def worth_a_line(event: Json) -> bool:
     """Whether a step's row tells a person something. What took a moment needs no line for its beginning and one for its
     end; what lasts is announced, since nothing else is heard until it is over. `show PLAN -o json` has them all."""
     body = event["body"]
+    if event["kind"] == "model.phase":
+        return False  # the plan's own steps say it
     if event["kind"] == "action.begin":
         return body.get("step") in _LAST
     if event["kind"] == "action.halt":

@@ -1,10 +1,11 @@
-"""`resurgam explain ALERT|SERVICE`: why it is as it is, what would be done, what stands in the way.
+"""`resurgam explain ALERT|SERVICE|SLOT`: why it is as it is, what would be done, what stands in the way.
 
 In: /v1/explain. Out: a sentence and what it rests on (`reasons.py` prints rules), or the document itself.
 """
 
 import argparse
 
+from supervisor.cli import status_slots
 from supervisor.cli.client import Client
 from supervisor.cli.output import Output, local
 from supervisor.cli.plan import at_step
@@ -26,7 +27,7 @@ _MOST_LINES = 10
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What to explain."""
     parser.add_argument(
-        "word", metavar="ALERT|SERVICE", help="the name of an alert or of a recording rule, or a service"
+        "word", metavar="ALERT|SERVICE|SLOT", help="the name of an alert or of a recording rule, a service, or a slot"
     )
 
 
@@ -44,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
 def _print(document: Json, output: Output) -> None:
     output.line(document["sentence"], "bold")
     for text, colour in watched(document):
+        output.line(f"  {text}", colour)
+    for text, colour in status_slots.lines({"slots": document.get("slots", ()), "at": document["at"]}):
         output.line(f"  {text}", colour)
     for rule in document["rules"]:
         print_rule(rule, output)

@@ -117,6 +117,11 @@ def counted(count: int, word: str) -> str:
     return f"{count or 'no'} {word}{'s' if count > 1 else ''}"
 
 
+def dotted(place: Sequence[str | int]) -> str:
+    """A place in a file as people write it: `notify[0].webhook`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+
+
 def local(then: str) -> str:
     """`2026-11-20 12:27:18` of an RFC 3339 time, where the reader is; `-` where there is no such time."""
     try:

@@ -7,16 +7,21 @@ refused.
 
 import argparse
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from supervisor.cli.act import target
 from supervisor.cli.client import Client
+from supervisor.cli.foreseen import SLOT_BACK, SLOT_STEPS, lines_of_slot
 from supervisor.cli.output import Output, counted
-from supervisor.facts import Json
+from supervisor.facts import SLOT, Json
 from supervisor.units import plain, short_image, show_duration
-from supervisor.verbs import GENTLE, VERBS
+from supervisor.verbs import GENTLE, OF_SLOTS, VERBS
 
-PLANNED = ("phoenix", "rollback", "restart", "start", "stop", *GENTLE, "quiesce", "gpu-reset", "reboot")
+PLANNED = (
+    *("phoenix", "rollback", "restart", "start", "stop", *GENTLE, "quiesce", "gpu-reset", "reboot"),
+    *(verb for verb in OF_SLOTS if verb not in (*GENTLE, "keep")),
+)
 _STEPS = {
     "look": "look at it once more",
     "protect": "tag the image, so that no clean-up takes it",
@@ -121,7 +126,7 @@ def _services_of(given: str) -> Json:
 
 def show(document: Json, output: Output, *, whole: bool = False) -> None:
     """The preview for people."""
-    what = f"{document['verb']} {document['target'] or '?'}"
+    what = f"{document['verb']} {document['target'].removeprefix(SLOT) or '?'}"
     if document["allowed"]:
         output.line(f"{what}: it would be done now.", "green")
     else:
@@ -155,6 +160,8 @@ def _stage(stage: Json, output: Output, whole: bool) -> None:
         output.line(f"image  {image['ref'] + '  ' if image['ref'] else ''}{moved}")
     for change in stage.get("differences") or ():
         output.line(f"  {plain(str(change.get('text') or ''), 300)}")
+    for text, colour in lines_of_slot(stage.get("slot") or {}):
+        output.line(text, colour)
     if stage["steps"]:
         _steps(stage, output)
     for change in stage.get("rights") or ():
@@ -168,10 +175,16 @@ def _stage(stage: Json, output: Output, whole: bool) -> None:
 
 def at_step(plan: Json) -> str:
     """What an open plan is at: `probation: watch until it is proved healthy`; its phase where that has no words."""
+    steps, backs = _words_of(str(plan["service"]))
     begun = [step["name"] for step in plan["steps"] if step["state"] in ("begun", "failed")]
     name = begun[-1] if begun else ""
-    words = _STEPS.get(name) or _BACK.get(name) or ""
+    words = steps.get(name) or backs.get(name) or ""
     return f"{name}: {words}" if words else name or str(plan["phase"])
+
+
+def _words_of(service: str) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """(step -> what it does, step of a way back -> what it does): those of slots have words of their own."""
+    return (SLOT_STEPS, SLOT_BACK) if service.startswith(SLOT) else (_STEPS, _BACK)
 
 
 def _moved(image: Json) -> str:
@@ -181,6 +194,7 @@ def _moved(image: Json) -> str:
 def _steps(stage: Json, output: Output) -> None:
     output.line()
     output.line("steps", "bold")
+    steps, backs = _words_of(stage["service"])
     wide = max([10, *[len(step["name"]) for step in stage["steps"] if not step["back"]]])
     away = False
     for step in stage["steps"]:
@@ -188,12 +202,12 @@ def _steps(stage: Json, output: Output) -> None:
             continue
         if step["phase"] == "inside" and not away:
             away = True
-            stays = stage["verb"] in ("start", "gpu-reset", "reboot", *GENTLE)
+            stays = stage["verb"] in ("start", "gpu-reset", "reboot", *GENTLE, *OF_SLOTS)
             away_words = "" if stays else "the service is away; "
             output.line(f"  -- from here on {away_words}it is brought to its end, or back --", "dim")
         writes = f"  [{', '.join(step['writes'])}]" if step["writes"] else ""
-        output.line(f"  {step['name']:<{wide}} {_STEPS.get(step['name'], '')}{writes}")
-    back = [_BACK[step["name"]] for step in stage["steps"] if step["name"] in _BACK]
+        output.line(f"  {step['name']:<{wide}} {steps.get(step['name'], '')}{writes}")
+    back = [backs[step["name"]] for step in stage["steps"] if step["name"] in backs]
     if back:
         output.line(f"  {'way back':<{wide}} if that fails: {', '.join(back)}")
 

@@ -8,13 +8,16 @@ import argparse
 from supervisor.cli.client import Client
 from supervisor.cli.events import Printer, worth_a_line
 from supervisor.cli.output import Output, local
+from supervisor.cli.status_slots import REPORT_HEADS, report_rows
 from supervisor.facts import Json
 from supervisor.units import short_image, show_duration
 
 _ENDS = ("action.verified", "action.rolled_back", "action.degraded", "action.failed", "action.ended_early")
 """kinds that end a plan"""
+_REPORTS = ("model.swapped", "model.no_go")
+"""kinds with the GO/NO-GO report of a swap"""
 _LOG_LINES = 5
-_INNER = ("action.begin", "action.end", "incident.changed")
+_INNER = ("action.begin", "action.end", "incident.changed", "model.phase")
 """kinds that `show PLAN` and -o json tell"""
 
 
@@ -52,6 +55,10 @@ def _plan(plan: Json, output: Output) -> None:
             output.line(f"  {step['state']:<6}  {step['name']} ({step['phase']})")
     _events([event for event in plan["events"] if worth_a_line(event)], output)
     ends = [event["body"] for event in plan["events"] if event["kind"] in _ENDS]
+    reports = [event["body"].get("report") for event in plan["events"] if event["kind"] in _REPORTS]
+    if reports and isinstance(reports[-1], dict) and reports[-1].get("lines"):
+        output.line()
+        output.table(REPORT_HEADS, report_rows(reports[-1]))
     if ends:
         _proof(ends[-1], output)
 

@@ -6,7 +6,7 @@ In: /v1/status. Out: tables, or the document itself. Exit 1 where something need
 import argparse
 from collections.abc import Mapping
 
-from supervisor.cli import status_memory, status_watching
+from supervisor.cli import status_memory, status_slots, status_watching
 from supervisor.cli.client import Client
 from supervisor.cli.output import Output, ago, counted, local
 from supervisor.cli.plan import at_step
@@ -21,7 +21,7 @@ _GONE = (("dead", "the broker never takes (resurgam bus doctor)"), ("shed", "giv
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The optional service to look at alone."""
-    parser.add_argument("service", nargs="?", default="", help="show this service only")
+    parser.add_argument("service", nargs="?", default="", help="show this service (or slot) only")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,22 +38,31 @@ def run(args: argparse.Namespace) -> int:
 
 
 def only(document: Json, word: str) -> Json:
-    """The document with what is about one service, by id or container name. UsageError where there is none."""
+    """The document with what is about one service, by id or container name, or about one slot and the services of its
+    models. UsageError where there is none."""
     services = [entry for entry in document["services"] if word in (entry["service"], entry["container"])]
+    slots = status_slots.only(document, {word, *(entry["service"] for entry in services)})
     if not services:
-        raise UsageError(f"no service is called {word!r}; `resurgam status` lists them")
+        carrying = status_slots.services_of(slots)
+        services = [entry for entry in document["services"] if entry["service"] in carrying]
+    if not services and not slots:
+        raise UsageError(f"no service and no slot is called {word!r}; `resurgam status` lists them")
     names = {entry["service"] for entry in services} | {entry["container"] for entry in services}
+    names |= {f"slot:{slot['slot']}" for slot in slots}
     marks = {mark for incident in document["incidents"] if incident["subject"] in names for mark in incident["alerts"]}
     return document | {
         "services": services,
         "alerts": [
             alert
             for alert in document["alerts"]
-            if alert["fingerprint"] in marks or alert["labels"].get("name") in names
+            if alert["fingerprint"] in marks
+            or alert["labels"].get("name") in names
+            or f"slot:{alert['labels'].get('slot')}" in names
         ],
         "incidents": [incident for incident in document["incidents"] if incident["subject"] in names],
         "approvals": [asked for asked in document["approvals"] if asked["service"] in names],
-        "plans": [plan for plan in document["plans"] if plan["service"] in names],
+        "plans": [plan for plan in document["plans"] if names & {plan["service"], *plan.get("touches", ())}],
+        "slots": slots,
         **status_watching.only(document, names),
     }
 
@@ -63,7 +72,8 @@ def needs_you(document: Json) -> list[str]:
     named = [entry["service"] for entry in document["services"] if _troubled(entry)]
     asked = [one["id"] for one in document["approvals"]]
     problems = list(document["daemon"]["problems"])
-    return named + asked + problems + status_memory.troubled(document) + status_watching.troubled(document)
+    watched = status_memory.troubled(document) + status_watching.troubled(document) + status_slots.troubled(document)
+    return named + asked + problems + watched
 
 
 def _troubled(entry: Json) -> bool:
@@ -108,7 +118,8 @@ def _print(document: Json, output: Output) -> None:
         output.line("nothing may be healed yet: label a container resurgam.enable=true, or name it under services:")
     for text, colour in telling(document):
         output.line(text, colour)
-    for text, colour in (*status_memory.lines(document), *status_watching.lines(document)):
+    parts = (status_memory, status_watching, status_slots)
+    for text, colour in (line for part in parts for line in part.lines(document)):
         output.line(text, colour)
     if document["services"]:
         output.line()
@@ -116,6 +127,9 @@ def _print(document: Json, output: Output) -> None:
         silent = status_watching.notes(document)
         output.table(heads, [_service(entry, now, silent) for entry in document["services"]])
     _shares(document, output)
+    if document.get("slots"):
+        output.line()
+        output.table(*status_slots.table(document, output.width))
     if document["alerts"]:
         output.line()
         output.table(
@@ -195,8 +209,10 @@ def _service(entry: Json, now: str, silent: Mapping[str, str]) -> tuple[object, 
 
 def _alert(alert: Json, now: str) -> tuple[object, ...]:
     labels, notes = alert["labels"], alert["annotations"]
+    slot = f"slot {labels['slot']}" if "slot" in labels else ""
     card = f"gpu {labels['gpu']}" if "gpu" in labels else ""
-    about = labels.get("name") or labels.get("container") or card or labels.get("instance") or labels.get("probe")
+    about = labels.get("name") or labels.get("container") or slot or card
+    about = about or labels.get("instance") or labels.get("probe")
     summary = notes.get("summary") or notes.get("description") or ""
     state = alert["status"] + (", unheard" if alert["unheard"] else "")
     return labels["alertname"], state, alert["severity"], ago(alert["startsAt"], now), about or "host", summary

@@ -19,7 +19,7 @@ from supervisor.errors import ConfigError, Mistake
 NAME = "resurgam.yaml"
 MOST_LINES = 64
 """secrets in one file"""
-_NAMING = ("mqtt", "http", "notify", "commands", "scrape")
+_NAMING = ("mqtt", "http", "notify", "commands", "scrape", "slots")
 """the settings that name other files, by keys `…_file`"""
 
 Place = tuple[str | int, ...]
@@ -170,7 +170,8 @@ def _doubts(place: Place, value: Any) -> Iterator[tuple[Place, str]]:
         if not (isinstance(key, str) and key.endswith("_file")):
             yield from _doubts((*place, key), one)
         elif one and (said := _doubt(key, Path(one))):
-            yield (*place, key), said
+            field = type(value).model_fields.get(key) if isinstance(value, Model) else None
+            yield (*place, (field.alias if field is not None else None) or key), said
 
 
 def _doubt(key: str, path: Path) -> str:

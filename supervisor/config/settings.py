@@ -36,6 +36,7 @@ from supervisor.config.fields import (
     Words,
 )
 from supervisor.config.model import Model
+from supervisor.config.slots import SlotSettings
 from supervisor.config.telling import BUS_VERBS, CommandsSettings, MqttSettings, NotifySettings, WebhookSettings
 from supervisor.config.watching import DiskSettings, GpuSettings, ProbeSettings, SafeSettings, ScrapeSettings
 
@@ -273,13 +274,8 @@ class Settings(Model):
     textfile: HostPath | None = None
     """a folder of *.prom files that are read, as node_exporter does"""
     disk: DiskSettings = DiskSettings()
-    slots: None = None
-
-    @field_validator("slots", mode="before")
-    @classmethod
-    def _later(cls, value: Any) -> None:
-        if value is not None:
-            raise ValueError("this key is not supported yet by this version; take it out")
+    slots: Mapping[ServiceId, SlotSettings] = Field(default_factory=dict, max_length=32)
+    """addresses that callers use, each with the models that may hold it"""
 
     @field_validator("rules", mode="before")
     @classmethod
@@ -343,7 +339,7 @@ class Settings(Model):
 
 WIRED = (
     *("host", "state_dir", "docker", "mqtt", "http", "notify", "requests", "commands", "memory"),
-    *("gpu", "probes", "scrape", "textfile", "disk"),
+    *("gpu", "probes", "scrape", "textfile", "disk", "slots"),
 )
 """keys of what is opened once, at the start"""
 
@@ -375,6 +371,7 @@ __all__ = [
     "ScrapeSettings",
     "ServiceSettings",
     "Settings",
+    "SlotSettings",
     "WebhookSettings",
     "default_state_dir",
     "machine_name",

@@ -15,9 +15,12 @@ from supervisor.clock import Clock
 from supervisor.core import documents, second_word
 from supervisor.core.approvals import hint
 from supervisor.core.consequences import before, image_for, known, learn, unwant, want
+from supervisor.core.plan_words import about, body_of, intent_of, news
 from supervisor.core.quiesced import beneath
+from supervisor.core.slot_plans import refit
 from supervisor.core.spending import Spending
 from supervisor.facts import (
+    SLOT,
     Decision,
     EngineEvent,
     Intent,
@@ -31,6 +34,7 @@ from supervisor.facts import (
 from supervisor.incidents import Locks, Spend, may_step
 from supervisor.incidents.machine import MACHINE
 from supervisor.incidents.permit import HANDS_BACK
+from supervisor.incidents.slots import containers
 from supervisor.journal.codec import dump, load
 from supervisor.verbs import Disturbance
 from supervisor.verdicts import Reason, Verdict, no, yes
@@ -103,7 +107,8 @@ class Admission:
             if plan.id in self._waiting:
                 continue
             data = plan.data()
-            for key in (plan.container_id, plan.name, data.get("new_id"), data.get("parked"), data.get("new_name")):
+            made = (data.get("new_id"), data.get("parked"), data.get("new_name"))
+            for key in (plan.container_id, plan.name, *made, *containers(plan)):
                 if key:
                     found[str(key)] = plan
         return found
@@ -137,7 +142,7 @@ class Admission:
         """Keep what a person said that means nothing here (a typo, an id that is gone): it is answered, and no news."""
         decision = Decision(core.now, intent, verdict)
         core.decisions.appendleft(decision)
-        body = _body(intent) | {"reason": verdict.reason.value, "text": verdict.text}
+        body = body_of(intent) | {"reason": verdict.reason.value, "text": verdict.text}
         core.row("action.refused", "daemon", body, False)
         return decision
 
@@ -150,7 +155,7 @@ class Admission:
             decision = replace(decision, verdict=verdict, asked=asked)
         core.decisions.appendleft(decision)
         if not verdict.ok:
-            body = _body(intent) | {"reason": verdict.reason.value, "text": verdict.text, "plan": decision.plan}
+            body = body_of(intent) | {"reason": verdict.reason.value, "text": verdict.text, "plan": decision.plan}
             told = asked or second_word.over_bus(intent.by)  # a command over the bus has a row of its own (mail.py)
             core.row("action.refused", intent.target or "host", body, verdict.reason not in QUIET and not told)
         return decision
@@ -159,10 +164,12 @@ class Admission:
         """Open a plan for an intent that the guard let pass, or say why there can be none."""
         if intent.verb == "notify":
             text = intent.params.get("message") or intent.cause
-            core.row("action.verified", intent.target, _body(intent) | {"reason": "verified", "text": text})
+            core.row("action.verified", intent.target, body_of(intent) | {"reason": "verified", "text": text})
             return Decision(core.now, intent, yes(text))
         if intent.verb in MACHINE:
             return self._open_plan(core, intent, beneath(core, intent, self._next, self._clock.token(3)), None)
+        if intent.target.startswith(SLOT):
+            return self._of_slot(core, intent)
         service = core.registry.get(intent.target)
         if service is None or service.container is None:
             return Decision(core.now, intent, no(Reason.VANISHED, f"{intent.target} has no container now."))
@@ -173,6 +180,12 @@ class Admission:
         found = {**plan.found, **known(core, plan, service)}
         locks = core.rollouts.locks(core, plan)
         return self._open_plan(core, intent, replace(plan, override=intent.override, found=found, locks=locks), service)
+
+    def _of_slot(self, core: "Decider", intent: Intent) -> Decision:
+        if intent.verb == "keep":
+            return core.slots.keep(core, intent)
+        plan = core.slots.plan(core, intent, self._next, self._clock.token(3))
+        return self._open_plan(core, intent, plan, None) if isinstance(plan, Plan) else Decision(core.now, intent, plan)
 
     def of_our_own(self, core: "Decider", intent: Intent, make: Callable[[int, str], Plan]) -> int:
         """Open a plan of ours that needs nobody's leave and waits for nobody; its id."""
@@ -189,30 +202,32 @@ class Admission:
             want(core, plan, service)
         core.registry.mark(self.touched())
         waits = self._locks.admit(plan)
-        body = _body(intent) | {"plan": plan.id, "steps": [step.name for step in plan.steps if not step.back]}
+        body = body_of(intent) | {"plan": plan.id, "steps": [step.name for step in plan.steps if not step.back]}
         body |= {"limit": plan.found["limit_why"]} if plan.found.get("limit_why") else {}
-        internal = verbs.VERBS[plan.verb].internal
+        public = news(plan)
         if waits.ok:
             core.row(
                 "action.planned",
                 plan.service,
                 body | {"text": f"{plan.verb} {plan.service}: {plan.cause}"},
-                not internal,
+                public,
             )
             core.effects.append(lambda to: to.start(plan))
         else:
             self._waiting.add(plan.id)
             body |= {"reason": waits.reason.value, "text": waits.text}
-            core.row("action.planned", plan.service, body, not internal)
+            core.row("action.planned", plan.service, body, public)
             if verbs.disturbance(plan.verb, dict(plan.params)) is Disturbance.EMERGENCY:
                 self._make_way(core, plan)
         core.reviewed_later()
         return Decision(core.now, intent, yes(waits.text or f"Plan {plan.id} was started."), plan.id)
 
     def _make_way(self, core: "Decider", plan: Plan) -> None:
-        """An emergency does not queue behind a plan that has not touched anything yet."""
+        """An emergency does not queue behind a plan that has not touched anything yet; a swap in the midst of it goes
+        back where that needs less memory."""
         for other in self.plans():
-            if other.id != plan.id and other.phase == "before" and set(other.locks) & set(plan.locks):
+            ends = other.phase == "before" or (other.service.startswith(SLOT) and other.phase == "inside")
+            if other.id != plan.id and ends and set(other.locks) & set(plan.locks):
                 self.wish_end(core, other.id, no(Reason.ENDED_EARLY, f"Plan {plan.id} ({plan.verb}) is more urgent."))
 
     def protect(self, core: "Decider", service: str, image_id: str) -> None:
@@ -237,7 +252,7 @@ class Admission:
         verdict = word if word is not None else may_step(plan, step, core.world(), fact.seen)
         if verdict.reason is Reason.NEEDS_APPROVAL:
             waits = core.approvals.waits(plan, step.name)
-            asked = core.approvals.ask(core, _intent(plan), verdict.text, plan.id, step.name)
+            asked = core.approvals.ask(core, intent_of(plan), verdict.text, plan.id, step.name)
             verdict = replace(verdict, text=verdict.text + hint(asked))
             if waits:
                 return verdict  # it was said when it was asked first
@@ -248,10 +263,11 @@ class Admission:
             plan, free = self._locks.regain(plan)
             if not free.ok:
                 return free  # the word has come, its turn has not
-        body = _about(plan) | {"step": step.name, "phase": step.phase}
+        body = about(plan) | {"step": step.name, "phase": step.phase}
         if verdict.ok:
             self._update(core, replace(plan, begun=(*plan.begun, step.name)))
             core.quiesced.begun(core, plan, step.name)
+            core.slots.asked(core, self._open[plan.id], step.name)
         body |= {"reason": verdict.reason.value, "text": verdict.text, "writes": list(step.writes)}
         core.row("action.begin" if verdict.ok else "action.halt", plan.service, body, False)
         return verdict
@@ -262,7 +278,8 @@ class Admission:
         if plan is None:
             return
         self._update(core, replace(plan, marks=(*plan.marks, (fact.step, fact.ok, fact.data))))
-        body = _about(plan) | {"step": fact.step, "ok": fact.ok, "text": fact.text}
+        core.slots.stepped(core, self._open[plan.id], fact)
+        body = about(plan) | {"step": fact.step, "ok": fact.ok, "text": fact.text}
         core.row("action.end", plan.service, body, False)
 
     def _update(self, core: "Decider", plan: Plan) -> None:
@@ -279,12 +296,13 @@ class Admission:
         core.batch.put("plan", str(plan.id), None)
         outcome, data = self._ask_after(core, plan, fact.outcome), plan.data() | fact.data
         kind = OUTCOMES.get(outcome.reason, "action.verified" if outcome.ok else "action.failed")
-        body = _about(plan) | {"by": plan.by, "cause": plan.cause, "incident": plan.incident}
+        body = about(plan) | {"by": plan.by, "cause": plan.cause, "incident": plan.incident}
         body |= {"reason": outcome.reason.value, "text": outcome.text, "left": list(fact.left)}
         body |= {key: data[key] for key in PROOF if key in data}
-        core.row(kind, plan.service, body, not verbs.VERBS[plan.verb].internal)
+        core.row(kind, plan.service, body, news(plan))
         learn(core, plan, outcome, data)
         core.holds.ended(core, plan, outcome, data)
+        core.slots.ended(core, plan, outcome, data)
         early = not outcome.ok and plan.phase == "before"
         if early or data.get("untouched"):
             self._spending.forgive(core.batch, plan.id)
@@ -301,7 +319,10 @@ class Admission:
         """Plans that waited have their locks now."""
         for waiting in plans:
             self._waiting.discard(waiting.id)
-            self._fit(core, self._open[waiting.id])
+            done = self._fit(core, self._open[waiting.id])
+            if done is not None:
+                self.plan_ended(core, PlanEnded(core.now, core.mono, waiting.id, done))
+                continue
             core.effects.append(lambda to, next_plan=waiting: to.start(self._open[next_plan.id]))  # type: ignore[misc]
 
     def _ask_after(self, core: "Decider", plan: Plan, outcome: Verdict) -> Verdict:
@@ -309,21 +330,28 @@ class Admission:
         if outcome.reason is not Reason.NEEDS_APPROVAL or plan.approved or plan.phase != "before":
             return outcome
         asked = core.approvals.ask(
-            core, documents.asking(replace(_intent(plan), rollout=0), outcome.text), outcome.text
+            core, documents.asking(replace(intent_of(plan), rollout=0), outcome.text), outcome.text
         )
         return replace(outcome, text=outcome.text + hint(asked))
 
-    def _fit(self, core: "Decider", plan: Plan) -> None:
-        """A plan that waited goes to whatever carries its service now: the one before it may have changed that."""
+    def _fit(self, core: "Decider", plan: Plan) -> Verdict | None:
+        """A plan that waited goes to whatever carries its service now: the one before it may have changed that, or have
+        done what it was to do; then the verdict with which it ends."""
+        if plan.service.startswith(SLOT) and not plan.begun:
+            again = refit(core, plan)
+            if isinstance(again, Plan):
+                self._update(core, again)
+            return again if isinstance(again, Verdict) else None
         service = core.registry.get(plan.service)
         if plan.begun or service is None or service.container is None or service.container.id == plan.container_id:
-            return
-        intent = _intent(plan)
+            return None
+        intent = intent_of(plan)
         image_id = image_for(intent, service)
         made = build(intent, service, plan_id=plan.id, op=plan.op, now=plan.created_at, image_id=image_id)
         if isinstance(made, Plan):  # else its first look says what is wrong
             found = {**made.found, **before(core, made, service), "wanted": plan.found.get("wanted")}
             self._update(core, replace(made, locks=plan.locks, override=plan.override, found=found))
+        return None
 
     def gap(self, core: "Decider", seconds: float) -> None:
         """The wall clock jumped: time in which nobody could act does not refill a budget."""
@@ -348,37 +376,5 @@ class Admission:
             self._update(core, plan)
             place = plan.begun[-1] if plan.begun else "its start"
             text = f"Plan {plan.id} ({plan.verb} {plan.service}) was left open at {place}; it is taken up again."
-            core.row("action.recovered", plan.service, _about(plan) | {"text": text})
+            core.row("action.recovered", plan.service, about(plan) | {"text": text})
             core.effects.append(lambda to, again=plan: to.start(again))  # type: ignore[misc]
-
-
-def _about(plan: Plan) -> Json:
-    about: Json = {"plan": plan.id, "verb": plan.verb, "service": plan.service}
-    return about | ({"rollout": plan.rollout} if plan.rollout else {})
-
-
-def _intent(plan: Plan) -> Intent:
-    """What the plan was made from."""
-    return Intent(
-        verb=plan.verb,
-        target=plan.service,
-        params=plan.params,
-        cause=plan.cause,
-        by=plan.by,
-        incident=plan.incident,
-        key=plan.key,
-        override=plan.override,
-        rollout=plan.rollout,
-        document=plan.document,
-    )
-
-
-def _body(intent: Intent) -> Json:
-    return {
-        "verb": intent.verb,
-        "service": intent.target,
-        "params": dict(intent.params),
-        "by": intent.by,
-        "cause": intent.cause,
-        "incident": intent.incident,
-    } | ({"rollout": intent.rollout} if intent.rollout else {})

@@ -16,7 +16,7 @@ from supervisor.core.commands import answer_command
 from supervisor.core.consequences import image_for
 from supervisor.core.documents import again, asked_as_a_whole
 from supervisor.errors import JournalError
-from supervisor.facts import Approval, Command, Decision, Intent, Json, Plan
+from supervisor.facts import SLOT, Approval, Command, Decision, Intent, Json, Plan
 from supervisor.incidents import may_run
 from supervisor.incidents.guard import by_rule
 from supervisor.incidents.permit import RESOLVED_KEY
@@ -154,7 +154,7 @@ class Approvals:
         intent = replace(one.intent, approved=who)
         if who.startswith("bus:"):
             intent = replace(intent, override="")  # what lifts a budget is said on the control socket alone
-        if asked_as_a_whole(intent) or second_word.as_a_whole(intent, core.registry.get(intent.target) is not None):
+        if asked_as_a_whole(intent) or second_word.as_a_whole(intent, _one_thing(core, intent)):
             return self._whole(core, one, intent, why)
         if one.image and _image(core, intent) != one.image:
             return self._moved(core, one, intent)
@@ -302,6 +302,11 @@ def _question(ident: str, intent: Intent, why: str, plan: int, end: str) -> str:
         f"{ident}: {asks}{reason} `resurgam approve {ident}` {does}; `resurgam deny {ident}` refuses it"
         f"{ladder}. Without an answer it lapses {end} and counts as denied."
     )
+
+
+def _one_thing(core: "Decider", intent: Intent) -> bool:
+    """Whether it is about one service, or one slot."""
+    return intent.target.startswith(SLOT) or core.registry.get(intent.target) is not None
 
 
 def _image(core: "Decider", intent: Intent) -> str:

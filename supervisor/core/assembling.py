@@ -23,6 +23,7 @@ from supervisor.core.probing import ProbeDesk
 from supervisor.core.profiles import Profiles
 from supervisor.core.rollouts import Rollouts
 from supervisor.core.silences import Silences
+from supervisor.core.slots import SlotDesk
 from supervisor.core.standing import Identity, Loaded, Standing
 from supervisor.facts import Alert, Container, StepAsked
 from supervisor.incidents import Book
@@ -38,6 +39,7 @@ from supervisor.verdicts import Verdict
 SPACES = (
     "alert",
     "approval",
+    "bench",
     "command",
     "footprint",
     "gpu",
@@ -45,6 +47,7 @@ SPACES = (
     "incident",
     "load",
     "meta",
+    "nogo",
     "outside",
     "pause",
     "plan",
@@ -55,6 +58,7 @@ SPACES = (
     "rollout",
     "run",
     "silence",
+    "slot",
     "spent",
     "tally",
     "wanted",
@@ -113,6 +117,7 @@ def assemble(
         GpuDesk(loaded.settings.gpu, kept["gpu"], machine),
         ProbeDesk(loaded.settings.probes),
         Profiles(kept["profile"]),
+        SlotDesk(loaded.settings, kept),
     )
     decider.desk.restored(alerts, lost)
     decider.last_seq = journal.last_seq

@@ -11,7 +11,7 @@ from supervisor.core import acks, documents, gpu_words, ourselves, quiesced, rel
 from supervisor.facts import Command, Decision, Intent
 from supervisor.incidents import may_run
 from supervisor.signals import pause_file
-from supervisor.verbs import VERBS
+from supervisor.verbs import VERBS, Verb
 from supervisor.verdicts import Reason, Verdict, no, yes
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def decide(core: "Decider", fact: Command) -> Decision:
     begun = core.rollouts.project(core, fact)
     if begun is not None:
         return begun
-    target, trouble = quiesced.aimed(core, verb, fact.target) or _target(core, fact.target)
+    target, trouble = _aimed(core, verb, fact.target)
     if trouble is not None:
         return core.admission.refuse(core, bare, trouble)
     override = fact.override if fact.door == "socket" else ""
@@ -75,8 +75,13 @@ def decide(core: "Decider", fact: Command) -> Decision:
     return core.admission.decided(core, Decision(core.now, intent, verdict))
 
 
+def _aimed(core: "Decider", verb: Verb, word: str) -> tuple[str, Verdict | None]:
+    beneath = quiesced.aimed(core, verb, word)
+    return beneath or core.slots.aimed(core, verb, word) or _target(core, word)
+
+
 def _target(core: "Decider", word: str) -> tuple[str, Verdict | None]:
-    found = core.registry.find(word)
+    found = core.slots.finder(core.registry.find)(word)
     if len(found) == 1:
         return found[0], None
     if not found:

@@ -40,6 +40,8 @@ def known(core: "Decider", plan: Plan, service: Service) -> Json:
     part = budget.of(service.id) if budget is not None else None
     found["memory_plan"] = part.plan if part is not None else 0.0
     found["sizes_like"] = like(budget) if budget is not None else 0.0
+    if plan.verb == "unload":
+        found |= core.slots.unloading(service.id)
     if service.container is not None:
         found["unloaded"] = unloaded(service.id, service.container, core.admission.spent(core.now))
     return found

@@ -6,6 +6,7 @@ Facts come from `lanes`; what is decided goes into the turn's journal batch, int
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from supervisor.core import ourselves, shown
@@ -24,6 +25,7 @@ from supervisor.core.profiles import Profiles
 from supervisor.core.quiesced import Quiesced
 from supervisor.core.rollouts import Rollouts
 from supervisor.core.silences import Silences
+from supervisor.core.slots import SlotDesk
 from supervisor.core.standing import Identity, Loaded, Standing
 from supervisor.core.surroundings import world_of
 from supervisor.core.targets import Targets
@@ -99,15 +101,16 @@ class Decider:
         gpu: GpuDesk,
         probing: ProbeDesk,
         profiles: Profiles,
+        slots: SlotDesk,
     ) -> None:
         self.loaded, self.identity, self.standing = loaded, identity, standing
         self.registry, self.store, self.rules, self.book = registry, store, rules, book
         self.admission = admission
         self.approvals, self.rollouts, self.silences = approvals, rollouts, silences
         self.mail, self.outside, self.holds, self.memory, self.gpu = mail, outside, holds, memory, gpu
-        self.probing, self.profiles, self.quiesced = probing, profiles, Quiesced()
+        self.probing, self.profiles, self.quiesced, self.slots = probing, profiles, Quiesced(), slots
         registry.informed(lambda: memory.budget(self), memory.counters)
-        self.desk = AlertDesk(rules, gpu.finder(registry.find), silences, outside.active)
+        self.desk = AlertDesk(rules, slots.finder(gpu.finder(registry.find)), silences, outside.active)
         self.targets = Targets()
         self.replies: list[tuple[Any, Any]] = []
         self.effects: list[Effect] = []
@@ -141,6 +144,7 @@ class Decider:
             self.timers["repeat"] = mono + REPEAT
             self._sample(full=True)
             self.probing.repeat(self)
+            self.slots.repeat()
             ourselves.sample(self)
         if self.timers["remember"] <= mono:
             self.timers["remember"] = mono + REMEMBER
@@ -182,6 +186,7 @@ class Decider:
         self.probing.look(self)
         if self._review or (self._again is not None and self._again <= self.now):
             self._look_at_everything()
+        self.slots.finish(self)
         for space, entries in self.registry.changed().items():
             for key, value in entries.items():
                 self.batch.put(space, key, value)
@@ -193,7 +198,7 @@ class Decider:
         tick = self.registry.due()
         if tick is not None:
             found.append(tick)
-        found += self.quiesced.due(self)
+        found += [*self.quiesced.due(self), *self.slots.due(self)]
         walls = [self.rules.due(), self._again, ourselves.pause_end(self), self.approvals.due(), self.silences.due()]
         walls += [self.outside.due(), self.holds.due(self), self.gpu.due()]
         found += [self.mono + max(0.0, wall - self.now) for wall in walls if wall is not None]
@@ -251,6 +256,8 @@ class Decider:
     def _on_readings(self, fact: Readings) -> None:
         """One collector's readings: one transaction at one timestamp, with what follows from them."""
         at = self.stamp(fact.collector, fact.at)
+        if fact.models or fact.gates:
+            fact = replace(fact, samples=(*fact.samples, *self.slots.read(self, fact)))
         samples = fact.samples
         if fact.whole:
             self.rules.arrived(fact.collector, self.targets.read(self, fact, at), max(self.now, at))

@@ -22,8 +22,9 @@ from supervisor.gpu.losses import Losses
 from supervisor.gpu.measured import Held, measured
 from supervisor.gpu.series import About, Series
 from supervisor.incidents.holding import unloaded
-from supervisor.incidents.world import Find
+from supervisor.incidents.world import Find, Spend
 from supervisor.services.names import series_labels
+from supervisor.services.ours import carried_by
 
 if TYPE_CHECKING:
     from supervisor.core.decider import Decider
@@ -84,7 +85,7 @@ class GpuDesk:
             self._held_at = fact.mono
             if core.standing.swept and not reading.namespaced:
                 spent = core.admission.spent(core.now)
-                away = [one.id for one in services if one.container and unloaded(one.id, one.container, spent)]
+                away = [one.id for one in services if _away(core, one, spent)]
                 self._losses.saw(services, self._held, core.mono, away)
         self._budget = None
         self._keep(core)
@@ -286,7 +287,7 @@ class GpuDesk:
     def _lost(self, core: "Decider", service: Service, box: Container, reading: GpuReading, asleep: bool) -> bool:
         if self.faults.quiet or not core.standing.swept:
             return False
-        away = asleep or unloaded(service.id, box, core.admission.spent(core.now))
+        away = asleep or _away(core, service, core.admission.spent(core.now))
         deck, now = self._expected.deck, core.now
         return self._losses.lost(service, self._held, deck, now, denied=reading.denied, away=away)
 
@@ -296,9 +297,15 @@ def _carriers(core: "Decider", services: Sequence[Service]) -> dict[str, str]:
     found: dict[str, str] = {}
     for plan in core.admission.plans():
         made = [plan.container_id, *(value for value in plan.data().values() if isinstance(value, str))]
-        found.update(dict.fromkeys((one for one in made if len(one) == 64), plan.service))
+        found.update(dict.fromkeys((one for one in made if len(one) == 64), carried_by(plan)))
     found.update({one.container.id: one.id for one in services if one.container is not None})
     return found
+
+
+def _away(core: "Decider", service: Service, spent: Sequence[Spend]) -> bool:
+    """Whether its model is out of the cards' memory on purpose."""
+    box = service.container
+    return box is not None and (unloaded(service.id, box, spent) or core.slots.away(service.id))
 
 
 def _labels(container: Container | None) -> dict[str, str]:

@@ -252,7 +252,7 @@ def _before(event: EngineEvent, hold: Hold) -> bool:
 def _stops(core: "Decider", hold: Hold) -> bool:
     """Whether it is a plan of ours that asks it to end: that one lets it go itself (actions/memory/loosen.py)."""
     plans = core.admission.plans()
-    return any(one.service == hold.service and one.phase != "before" and one.verb not in GENTLE for one in plans)
+    return any(hold.service in one.services and one.phase != "before" and one.verb not in GENTLE for one in plans)
 
 
 def _carried(service: Service | None, hold: Hold) -> Container | None:

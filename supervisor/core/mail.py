@@ -16,6 +16,7 @@ from supervisor.core.commands import decide
 from supervisor.errors import JournalError
 from supervisor.facts import Command, Decision, Intent, Json
 from supervisor.journal.codec import dump, load
+from supervisor.verbs import VERBS
 from supervisor.verdicts import Reason, no, yes
 
 if TYPE_CHECKING:
@@ -119,6 +120,9 @@ def _about(core: "Decider", fact: Command) -> str:
         word = asked.get(word, word)
     if fact.verb in EDGE_VERBS or fact.verb == "silence" or word in ("", "*", "host"):
         return DAEMON
+    slot = core.slots.aimed(core, VERBS[fact.verb], word) if fact.verb in VERBS else None
+    if slot is not None:
+        return slot[0]
     if core.registry.get(word) is not None:
         return word
     found = core.registry.find(word)

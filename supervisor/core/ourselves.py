@@ -45,6 +45,7 @@ def check_hands(core: "Decider") -> None:
             core.outside.gap(core, gap)
             core.holds.gap(core, gap)
             core.profiles.gap(core, gap)
+            core.slots.gap(core, gap)
             core.book.gap(gap)
             core.registry.gap(gap)
             core.reviewed_later()

@@ -55,6 +55,10 @@ def wished(core: "Decider", fact: Command) -> Wished:
     known = core.registry.find(fact.target)
     services = core.registry.services()
     cause = f"asked for by {fact.principal}"
+    slot = core.slots.aimed(core, verb, fact.target)
+    if slot is not None:
+        bare = Intent(verb.name, slot[0], params, cause, fact.principal, override=fact.override)
+        return Wished(bare, slot[1]) if slot[1] is not None else _slot(core, bare)
     beneath = quiesced.aimed(core, verb, fact.target)
     if beneath is not None:
         bare = Intent(verb.name, beneath[0], params, cause, fact.principal, override=fact.override)
@@ -71,6 +75,16 @@ def wished(core: "Decider", fact: Command) -> Wished:
     if isinstance(intent, Verdict):
         return Wished(bare, intent)
     return _one(core, intent, service, services)
+
+
+def _slot(core: "Decider", intent: Intent) -> Wished:
+    """A slot: the plan that its desk would build."""
+    verdict = may_run(intent, core.world())
+    plan = core.slots.plan(core, intent, 0, OP)
+    if isinstance(plan, Verdict):
+        verdict = plan if verdict.ok else verdict
+        return Wished(intent, verdict, (Ahead(intent, verdict),))
+    return Wished(intent, verdict, (Ahead(intent, verdict, None, plan),))
 
 
 def _beneath(core: "Decider", intent: Intent) -> Wished:

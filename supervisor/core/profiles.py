@@ -109,7 +109,7 @@ class Profiles:
         kept = self._kept.get(service.id)
         if kept is None or box.id == kept.get("was") or not box.running:
             return
-        if not any(plan.service == service.id for plan in core.admission.plans()):
+        if not any(service.id in plan.services for plan in core.admission.plans()):
             self._keep(core, service.id, None)
 
     def _faults(self, core: "Decider", service: Service) -> list[float]:

@@ -209,6 +209,6 @@ def _held_up(core: "Decider", ident: str, cards: tuple[str, ...]) -> bool:
     """Whether something is at work on it or its card, or a rule that fires wants it stopped."""
     targets = (ident, *(f"gpu:{uuid}" for uuid in cards))
     ahead = (stage.service for one in core.rollouts.open() for stage in one.stages if not stage.outcome)
-    if ident in ahead or any(plan.service in targets for plan in core.admission.plans()):
+    if ident in ahead or any(one in targets for plan in core.admission.plans() for one in plan.services):
         return True
     return core.book.asks(machine.QUIESCE, targets, core.world())

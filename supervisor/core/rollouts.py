@@ -178,7 +178,7 @@ class Rollouts:
 
     def _busy(self, core: "Decider", ident: str) -> bool:
         ahead = (stage.service for one in self._open.values() for stage in one.stages if not stage.outcome)
-        return ident in ahead or any(plan.service == ident for plan in core.admission.plans())
+        return ident in ahead or any(ident in plan.services for plan in core.admission.plans())
 
     # ------------------------------------------------------------ from stage to stage
 

@@ -59,6 +59,7 @@ def snapshot_of(core: "Decider", rev: int, counts: Mapping[str, int]) -> Snapsho
         gpus=core.gpu.state(core),
         probes=core.probing.shown(core),
         targets=core.targets.open(),
+        slots=core.slots.shown(core),
         revisions=dict(core.revisions),
         counts=dict(counts) | core.store.counts | standing.edge_counts,
     )
@@ -94,7 +95,7 @@ def _problems(core: "Decider") -> tuple[str, ...]:
 
 def _parked(core: "Decider") -> list[str]:
     """What stays parked with compose's labels once its plan is over: the next `compose up` may take it."""
-    busy = {plan.name for plan in core.admission.plans()}
+    busy = {plan.name for plan in core.admission.plans() if plan.name}
     return [
         f"{name} is kept: a Phoenix parked it and ended without a spare in its place (its way back was denied or "
         "failed, or much was written into it). The next `docker compose up` may take it for the service and remove "
@@ -124,7 +125,7 @@ def explain(core: "Decider", word: str) -> Json:
         "incidents": [dump(incident) for incident in incidents],
         # what a compose file says stays out of sight: its environment can hold secrets
         "decisions": [dump(replace(one, intent=replace(one.intent, document={}))) for one in decisions[:20]],
-        "plans": [dump(replace(plan, document={})) for plan in core.admission.plans() if plan.service in names],
+        "plans": [dump(replace(plan, document={})) for plan in core.admission.plans() if names & {*plan.services}],
     }
 
 

@@ -37,6 +37,8 @@ class GpuCard:
     """`00000000:17:00.0`, lower case"""
     name: str = ""
     """the model: `NVIDIA H200`"""
+    compute: str = ""
+    """its CUDA compute capability: `9.0`; '' where the driver does not say"""
     total: int = 0
     free: int = 0
     reserved: int = 0

@@ -8,6 +8,7 @@ from typing import Any
 from supervisor.facts.containers import Container
 from supervisor.facts.gpu import GpuReading
 from supervisor.facts.memory import HostReading, MemorySource
+from supervisor.facts.slots import GateState, ModelReading
 from supervisor.facts.targets import TargetState
 from supervisor.facts.words import Json, Labels
 from supervisor.verdicts import Verdict
@@ -187,6 +188,10 @@ class Readings(Fact):
     """all that this collector has: a series of it that is not among these has ended"""
     target: TargetState | None = None
     """how the target of a scrape is; of a `whole` one without it, the target is no more"""
+    models: tuple[ModelReading, ...] = ()
+    """what the servers of slots say of their models, of the collector `models`"""
+    gates: tuple[GateState, ...] = ()
+    """how the gates of slots stand, of the collector `gate`"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,13 @@ class Plan:
     """the rollout it is a part of; 0 for none"""
     document: Json = field(default_factory=dict)
     """the compose service it is recreated from, resolved; empty: from what runs"""
+    touches: tuple[str, ...] = ()
+    """the ids of the services it works on, where `service` is none (a slot's swap works on two); see `services`"""
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The ids of all it works on."""
+        return (self.service, *self.touches)
 
     def data(self) -> Json:
         """Everything the steps so far have left for later ones, merged in order."""

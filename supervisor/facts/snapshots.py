@@ -9,6 +9,7 @@ from supervisor.facts.happened import BusState, EngineState
 from supervisor.facts.memory import Hold, MemoryBudget, MemorySource
 from supervisor.facts.needs import Needs
 from supervisor.facts.plans import Approval, Decision, Plan, Rollout
+from supervisor.facts.slots import SlotState
 from supervisor.facts.targets import TargetState
 from supervisor.verdicts import Verdict
 
@@ -245,6 +246,8 @@ class Snapshot:
     """by name: services first, then endpoints outside"""
     targets: tuple[TargetState, ...] = ()
     """by job and instance"""
+    slots: tuple[SlotState, ...] = ()
+    """in the order in which they are declared"""
     counts: Mapping[str, int] = field(default_factory=dict)
     """what was dropped, shed or overtaken, by kind"""
     revisions: Mapping[str, int] = field(default_factory=dict)

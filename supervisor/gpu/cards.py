@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from supervisor.facts import Gpu, Service
+from supervisor.facts import Gpu, GpuCard, Service
 
 WORD = "gpu:"
 """what an exclusive word, a target and a subject about a card begin with"""
@@ -97,8 +97,9 @@ def _bare(word: str) -> str:
     return index if colon and index.isdecimal() and slice_of.isdecimal() and len(slice_of) < 4 else word
 
 
-def deck_of(shown: Iterable[Gpu]) -> Deck:
-    """The cards that people are shown (facts.GpuState): what a word of theirs can mean."""
+def deck_of(shown: Iterable[Gpu | GpuCard]) -> Deck:
+    """The cards that people are shown (facts.GpuState), or that the driver told of (facts.GpuReading): what a word of
+    theirs can mean."""
     return Deck(tuple(Card(one.uuid, one.index, one.bus_id, one.name) for one in shown if one.uuid))
 
 

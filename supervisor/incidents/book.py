@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from supervisor.facts import Alert, AlertChange, Decision, Incident, Intent, Json, Plan
-from supervisor.incidents import brake, choose, guard, incident, ladder, permit, target
+from supervisor.incidents import brake, choose, guard, hope, incident, ladder, permit, target
 from supervisor.incidents.choose import Candidate
 from supervisor.incidents.deciding import Answer, End, by_target, decide
 from supervisor.incidents.ladder import ENDED, OPEN, VERIFYING, Run
@@ -94,7 +94,8 @@ class Book:
         if plan.phase != "before":
             since = float(plan.found.get("held_since") or plan.created_at)
             end = End(now, since, outcome.reason.value, plan.id)
-            self._memory.keep_end(plan.service, end)
+            for service in plan.services:
+                self._memory.keep_end(service, end)
         return Review(puts=self._memory.take_puts(), again=now)
 
     def maneuvers(self) -> tuple[Maneuver, ...]:
@@ -135,15 +136,23 @@ class Book:
                 return candidate
         return None
 
-    def asks(self, verb: str, targets: Sequence[str], world: World) -> bool:
-        """Whether an alert that fires has such a step for one of these targets, or for an alert about one of them."""
+    def asks(self, verb: str, targets: Sequence[str], world: World, origin: str = "") -> bool:
+        """Whether an alert that fires has such a step for one of these targets, or for an alert about one of them.
+        `origin`: `owner` asks about the owner's alone."""
         for candidate in choose.gather(world.alerts, self._playbooks, world):
             about = candidate.target in targets or candidate.subject in targets
+            about = about and origin in ("", candidate.origin)
             firing = candidate.alert.state == "firing" and candidate.alert.labels.get("drill") != "true"
             steps = () if candidate.playbook.dry_run else candidate.playbook.steps
             if about and firing and any(step.verb == verb for step in steps):
                 return True
         return False
+
+    def hopes(self, service: str, world: World, soon: float) -> bool:
+        """Whether anything may still be tried for a service that is down, within `soon` seconds (hope.py)."""
+        world = replace(world, find=remembered(world.find))
+        candidates = choose.gather(world.alerts, self._playbooks, world)
+        return hope.left(service, candidates, world, self, soon) or self._verifying(service)
 
     def denied(self, intent: Intent, world: World) -> Review:
         """A person said no to this rung: it counts as tried, and the ladder goes on with the next one."""
@@ -323,7 +332,7 @@ class Book:
 
     def _state(self, known: Incident, spent: bool, world: World) -> str:
         for plan in world.plans:
-            if not VERBS[plan.verb].internal and (plan.service == known.subject or plan.incident == known.id):
+            if not VERBS[plan.verb].internal and (known.subject in plan.services or plan.incident == known.id):
                 return "acting"
         if any(run.state == OPEN for run in self._memory.of_target(known.subject)):
             return "acting"

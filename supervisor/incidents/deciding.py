@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from supervisor.facts import Intent, Plan
-from supervisor.incidents import guard, holding, ladder
+from supervisor.incidents import guard, holding, ladder, target
 from supervisor.incidents.choose import Candidate, owner_first
 from supervisor.incidents.ladder import Next, Run
 from supervisor.incidents.target import HOST
@@ -91,7 +91,8 @@ def decide(
 
 def _intent(candidate: Candidate, rung: int, world: World, records: Records) -> Intent:
     intent = records.intent(candidate, rung)
-    return replace(intent, approved=world.approved.get((intent.by, intent.key), ""))
+    aimed = target.for_verb(intent.verb, intent.target, world.find)
+    return replace(intent, target=aimed, approved=world.approved.get((intent.by, intent.key), ""))
 
 
 def _climb(candidate: Candidate, following: Next, world: World, records: Records) -> tuple[list[Answer], bool]:
@@ -192,7 +193,7 @@ def _own_noise(
     began = candidate.alert.active_at
     for service in dict.fromkeys((candidate.target, candidate.subject)):
         for plan in world.plans:
-            if plan.service == service and plan.begun and not VERBS[plan.verb].internal and began >= plan.created_at:
+            if service in plan.services and plan.begun and not VERBS[plan.verb].internal and began >= plan.created_at:
                 text = f"Plan {plan.id} ({plan.verb}) is at work on {service}; what it stirs up starts nothing new."
                 return no(Reason.OWN_ACTION, text), None
         held = holding.noise(service, intent, began, world)
@@ -221,7 +222,7 @@ def _mode(candidate: Candidate, intent: Intent, world: World) -> tuple[Verdict |
     cost = disturbance(intent.verb, dict(intent.params))
     if intent.target == HOST or cost is Disturbance.HARMLESS:
         return None, ()
-    there = [plan for plan in world.plans if plan.service == intent.target and not VERBS[plan.verb].internal]
+    there = [plan for plan in world.plans if intent.target in plan.services and not VERBS[plan.verb].internal]
     if not there:
         return None, ()
     before = [plan for plan in there if plan.phase == "before"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from supervisor import units
 from supervisor.facts import Container, Intent, Service
-from supervisor.incidents import brake, budget, holding, locks, machine, profile, remedies, room, veto
+from supervisor.incidents import brake, budget, chosen, holding, locks, machine, profile, remedies, room, slots, veto
 from supervisor.incidents.heavy import too_heavy
 from supervisor.incidents.locks import starts
 from supervisor.incidents.target import HOST
@@ -50,6 +50,7 @@ LASTING = (
     Reason.WIDENS,
     Reason.UNFAITHFUL,
     Reason.SWITCHED_OFF,
+    Reason.NO_GO,
 )
 """refusals that time does not change"""
 OK = Judgement(yes())
@@ -66,6 +67,8 @@ def judge(intent: Intent, world: World) -> Judgement:
     refused = _meaning(intent, world)
     if refused is not None:
         return Judgement(refused)
+    if slots.about(intent.target):
+        return _slot(intent, world)
     if disturbance(intent.verb, dict(intent.params)) is Disturbance.HARMLESS and not VERBS[intent.verb].internal:
         return OK  # telling people is never refused: neither by a pause nor by observe mode
     if intent.target == HOST or machine.about(intent.target):
@@ -78,7 +81,7 @@ def judge(intent: Intent, world: World) -> Judgement:
     if container is None:
         if not world.ready:
             return Judgement(_NOT_READY)
-        busy = next((plan for plan in world.plans if plan.service == service.id and plan.begun), None)
+        busy = next((plan for plan in world.plans if service.id in plan.services and plan.begun), None)
         if busy is not None:
             text = f"Plan {busy.id} ({busy.verb}) is changing {service.id}'s container; ask again in a moment."
             return Judgement(no(Reason.LOCKED, text))
@@ -114,6 +117,38 @@ def _beneath(intent: Intent, world: World) -> Judgement:
     if forbidden is not None:
         return Judgement(forbidden)
     full = (brake.held(intent, world) if rule else None) or machine.spent(intent, world)
+    return Judgement(*full) if full is not None else OK
+
+
+def _slot(intent: Intent, world: World) -> Judgement:
+    """What is aimed at a slot: its own checks, and for each service it works on a pause or a veto."""
+    rule, there = by_rule(intent.by), world.slots.get(intent.target)
+    if not world.ready and not (there is not None and there.slot.elsewhere):
+        return Judgement(_NOT_READY)
+    refused = slots.impossible(intent, world, by_rule=rule)
+    if refused is not None:
+        return Judgement(*refused)
+    if disturbance(intent.verb, dict(intent.params)) is Disturbance.HARMLESS:
+        return OK
+    now = world.slots[intent.target]
+    model = slots.meant(intent, now).model
+    touched = (intent.target, *(slots.works_on(intent.verb, model, now) if model is not None else ()))
+    for ident in touched:
+        held_up = standing(ident, world)
+        if held_up is not None:
+            return _would(intent, held_up)
+    busy = None if rule else slots.busy(intent, world)  # what becomes of a rule's is its playbook's `mode`
+    if busy is not None:
+        return Judgement(busy)
+    if intent.override:
+        return OK
+    for ident in touched:
+        forbidden = vetoed(intent.verb, dict(intent.params), ident, world)
+        if forbidden is not None:
+            return Judgement(forbidden)
+    if slots.goes_back(intent):
+        return OK  # a way back belongs to the swap that it undoes
+    full = (brake.held(intent, world) if rule else None) or budget.full(intent, world)
     return Judgement(*full) if full is not None else OK
 
 
@@ -169,10 +204,15 @@ def _meaning(intent: Intent, world: World) -> Verdict | None:
         if HOST not in verb.targets:
             text = f"{intent.verb} needs a service and got the host; name one: `{intent.verb} SERVICE`."
             return no(Reason.NO_TARGET, text)
+    elif slots.about(intent.target):
+        return slots.unclear(intent, world)
     elif machine.about(intent.target):
         return None  # whether there is such a card, and what may be done to it, is machine.py's
     elif intent.target not in world.services:
         return no(Reason.NO_TARGET, f"There is no service {intent.target!r}; `resurgam status` lists them.")
+    elif "service" not in verb.targets and "slot" in verb.targets:
+        text = f"{intent.verb} is done to a slot, and {intent.target} is a service; `resurgam status` lists the slots."
+        return no(Reason.NO_TARGET, text)
     elif "service" not in verb.targets:
         return no(Reason.NO_TARGET, f"{intent.verb} is not done to a service, and {intent.target} is one.")
     return None
@@ -204,7 +244,7 @@ def _reachable(_intent: Intent, service: Service, _container: Container, world: 
     return None
 
 
-def _wanted(intent: Intent, service: Service, container: Container, _world: World) -> Judgement | None:
+def _wanted(intent: Intent, service: Service, container: Container, world: World) -> Judgement | None:
     wanted = service.wanted
     params = dict(intent.params)
     alive = container.status in ("running", "restarting", "paused")
@@ -221,7 +261,9 @@ def _wanted(intent: Intent, service: Service, container: Container, _world: Worl
         return Judgement(no(Reason.WANTED_STOPPED, text))
     if wanted.state == "stopped" and by_rule(intent.by):
         who = f" by {wanted.by}" if wanted.by else ""
-        text = f"{service.id} was stopped on purpose{who}; rules leave it alone until `resurgam start {service.id}`."
+        swap = slots.rather(service.id, "", world.slots) if slots.about(wanted.by) else ""
+        start = swap or f"`resurgam start {service.id}`"
+        text = f"{service.id} was stopped on purpose{who}; rules leave it alone until {start}."
         return Judgement(no(Reason.WANTED_STOPPED, text))
     if intent.verb in ("start", "scale") and container.running and wanted.state == "running":
         return Judgement(no(Reason.ALREADY_DONE, f"{service.id} runs already."))
@@ -239,7 +281,9 @@ def _alone(intent: Intent, service: Service, container: Container, world: World)
         theirs = locks.words(other.needs.exclusive, world.vram)
         shared = [word for word in locks.words(service.needs.exclusive, world.vram) if word in theirs]
         if shared:
-            text = f"{other_id} runs and has {shared[0]}, which {service.id} needs for itself; stop {other_id} first."
+            swap = slots.rather(service.id, other_id, world.slots)
+            fix = f"{swap} changes them over" if swap else f"stop {other_id} first"
+            text = f"{other_id} runs and has {shared[0]}, which {service.id} needs for itself; {fix}."
             return Judgement(no(Reason.LOCKED, text))
     return None
 
@@ -249,7 +293,7 @@ def _room(intent: Intent, service: Service, container: Container, world: World) 
     refused = room.spared(intent.verb, dict(intent.params), by_rule(intent.by), service.id, world)
     if refused is not None:
         return Judgement(refused)
-    image = _goes_to(intent, service, container) if intent.verb in ("phoenix", "rollback") else container.image_id
+    image = chosen.goes_to(intent, service, container) if intent.verb in ("phoenix", "rollback") else container.image_id
     refused = room.no_room(intent, service, container, image, world)
     if refused is None:
         refused = room.no_vram(intent, service, world)
@@ -266,22 +310,8 @@ def _possible(intent: Intent, service: Service, container: Container, world: Wor
 
 
 def _image(intent: Intent, service: Service, container: Container, _world: World) -> Judgement | None:
-    """Only an image that may be good is worth the downtime."""
-    if intent.verb != "phoenix":
-        return None
-    image = intent.params.get("image") or "last-known-good"
-    chosen = _chosen(intent, service, container)
-    if image == "last-known-good" and not chosen:
-        text = (
-            f"No image has proved healthy for {service.id} yet, so there is none to go back to; "
-            f"name one: `resurgam phoenix {service.id} --image REF`."
-        )
-        return Judgement(no(Reason.NO_KNOWN_GOOD, text))
-    if chosen in service.quarantined:
-        failed = units.short_image(chosen)
-        text = f"The image {failed} failed for {service.id} before and is quarantined; choose another one."
-        return Judgement(no(Reason.QUARANTINED, text))
-    return None
+    refused = chosen.unfit(intent, service, container)
+    return Judgement(refused) if refused is not None else None
 
 
 def _useful(intent: Intent, service: Service, container: Container, world: World) -> Judgement | None:
@@ -291,13 +321,13 @@ def _useful(intent: Intent, service: Service, container: Container, world: World
     enough = holding.enough(intent, world)
     if enough is not None:
         return Judgement(enough)
-    chosen = _goes_to(intent, service, container)
-    refused = remedies.useless(intent, service, container, chosen, world)
+    image = chosen.goes_to(intent, service, container)
+    refused = remedies.useless(intent, service, container, image, world)
     if refused is not None and refused.waits:
         return Judgement(refused.verdict, refused.again, waits=True)
     if refused is not None:
         return Judgement(refused.verdict)
-    heavy = too_heavy(intent, service, container, chosen, world)
+    heavy = too_heavy(intent, service, container, image, world)
     return Judgement(heavy) if heavy is not None else None
 
 
@@ -305,26 +335,14 @@ def _word(intent: Intent, service: Service, container: Container, _world: World)
     """Last of all, so that nobody is asked for what would be refused all the same."""
     if intent.verb not in ("phoenix", "rollback") or intent.approved or not by_rule(intent.by):
         return None
-    chosen = _goes_to(intent, service, container)
-    if not service.needs.stateful or chosen == container.image_id:
+    image = chosen.goes_to(intent, service, container)
+    if not service.needs.stateful or image == container.image_id:
         return None
     text = (
         f"{service.id} keeps state that the newer image may have changed, so going to "
-        f"{units.short_image(chosen)} needs a person's word."
+        f"{units.short_image(image)} needs a person's word."
     )
     return Judgement(no(Reason.NEEDS_APPROVAL, text))
-
-
-def _goes_to(intent: Intent, service: Service, container: Container) -> str:
-    """The image any verb goes to."""
-    return service.previous_image if intent.verb == "rollback" else _chosen(intent, service, container)
-
-
-def _chosen(intent: Intent, service: Service, container: Container) -> str:
-    """The image a phoenix goes to: an id where it is known, else the reference; '' where there is none."""
-    image = intent.params.get("image") or "last-known-good"
-    known = {"last-known-good": service.proved_image, "current": container.ref_image_id or container.image_id}
-    return known.get(image, container.ref_image_id if image == container.image_ref else image)
 
 
 def _in_rollout(intent: Intent, service: Service, _container: Container, world: World) -> Judgement | None:

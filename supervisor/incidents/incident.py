@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from supervisor import units
-from supervisor.facts import Alert, Incident, Service
+from supervisor.facts import SLOT, Alert, Incident, Service
 from supervisor.gpu.cards import WORD
 from supervisor.incidents.target import HOST
 from supervisor.incidents.words import listed
@@ -85,7 +85,7 @@ def over(
     end of the last thing that happened to it."""
     if firing:
         return "", None
-    if incident.subject == HOST or incident.subject.startswith(WORD):
+    if incident.subject == HOST or incident.subject.startswith((WORD, SLOT)):
         return "its alerts have ended", None
     if service is None:
         return "the service is gone", None

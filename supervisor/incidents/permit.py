@@ -7,7 +7,7 @@ person's hand is in it.
 
 from supervisor import units
 from supervisor.facts import Container, Plan, Step
-from supervisor.incidents import guard, machine, room
+from supervisor.incidents import guard, machine, room, slots
 from supervisor.incidents.world import World
 from supervisor.services import OP_LABEL
 from supervisor.verbs import HOLDS, VERBS, Disturbance, disturbance
@@ -29,10 +29,12 @@ def may_step(plan: Plan, step: Step, world: World, seen: tuple[Container, ...]) 
         return _back(plan, step, seen)
     if plan.phase == "before":
         refused = reason_to_end(plan, world)
-        if refused is None and plan.verb not in machine.MACHINE:
+        if refused is None and slots.about(plan.service):
+            refused = slots.interfered(plan, seen, OP_LABEL)
+        elif refused is None and plan.verb not in machine.MACHINE:
             refused = _as_found(plan, step, seen)
     else:
-        refused = _interfered(plan, seen)
+        refused = slots.interfered(plan, seen, OP_LABEL) if slots.about(plan.service) else _interfered(plan, seen)
     return refused if refused is not None else yes()
 
 
@@ -48,6 +50,24 @@ def _beneath(plan: Plan, world: World) -> Verdict | None:
         refused = machine.busy(plan.verb, plan.service, world, plan.id)
     if refused is None and not plan.override:
         refused = guard.vetoed(plan.verb, dict(plan.params), plan.service, world)
+    return refused
+
+
+def _slot(plan: Plan, world: World) -> Verdict | None:
+    """Why a plan of a slot should end before anything was touched; None if it may go on."""
+    if disturbance(plan.verb, dict(plan.params)) is Disturbance.HARMLESS:
+        return None  # a measurement: it changes nothing
+    for ident in plan.services:
+        held_up = guard.standing(ident, world)
+        if held_up is not None:
+            return held_up.verdict
+    refused = slots.changed(plan, world)
+    if refused is None and not _cause_holds(plan, world):
+        refused = no(Reason.RESOLVED, "The alert behind it has ended before anything was touched.")
+    for ident in plan.services if refused is None and not plan.override else ():
+        refused = guard.vetoed(plan.verb, dict(plan.params), ident, world)
+        if refused is not None:
+            break
     return refused
 
 
@@ -87,6 +107,8 @@ def reason_to_end(plan: Plan, world: World) -> Verdict | None:
         return None
     if plan.verb in machine.MACHINE:
         return _beneath(plan, world)
+    if slots.about(plan.service):
+        return _slot(plan, world)
     held_up = guard.standing(plan.service, world)
     if held_up is not None:
         return held_up.verdict

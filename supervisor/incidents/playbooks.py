@@ -19,7 +19,7 @@ from supervisor.config.yaml import load_yaml, validate
 from supervisor.errors import ConfigError, Mistake
 from supervisor.incidents.binding import Action, bind
 from supervisor.rules.promql.parse import CompiledExpr, compile_expr
-from supervisor.verbs import VERBS
+from supervisor.verbs import OF_SLOTS, VERBS
 from supervisor.verdicts import Verdict
 
 SUFFIXES = (".playbooks.yaml", ".playbooks.yml")
@@ -179,7 +179,9 @@ class _Playbook(_Model):
         for step in self.steps:
             kind = "gpu" if self.target.startswith("gpu:") else self.target
             kind = kind if kind in ("host", "gpu") else "service"
-            if kind not in VERBS[step.do.verb].targets:
+            # what an alert about a slot, or a service of one, is about: target.for_verb finds the slot
+            ways = (*VERBS[step.do.verb].targets, *(("service",) if step.do.verb in OF_SLOTS else ()))
+            if kind not in ways:
                 raise ValueError(f"{step.do.verb} cannot be aimed at the {kind}; change `target:` or the step")
         return self
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from supervisor.facts import Container, Intent, MemoryBudget, Service, ServiceMemory
 from supervisor.gpu import budget as vram
+from supervisor.incidents import slots
 from supervisor.incidents.locks import starts
 from supervisor.incidents.world import World
 from supervisor.memory.budget import beyond, fits
@@ -63,11 +64,14 @@ def _coming(but: str, world: World, budget: MemoryBudget) -> dict[str, float]:
 
 
 def _starting(but: str, world: World) -> tuple[Service, ...]:
-    """Those that stand still and that an open plan is about to start."""
+    """Those that stand still and that an open plan is about to start. What a slot's model takes while the one before
+    still runs is that one's room."""
     found: dict[str, Service] = {}
     for plan in world.plans:
-        other = world.services.get(plan.service)
-        if plan.service == but or other is None or not starts(plan.verb, dict(plan.params)):
+        ident = slots.coming(plan, world) if slots.about(plan.service) else plan.service
+        other = world.services.get(ident)
+        starting = bool(plan.touches) or starts(plan.verb, dict(plan.params))
+        if ident == but or other is None or not starting:
             continue
         if other.container is not None and not other.container.living:
             found[other.id] = other

@@ -8,23 +8,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from supervisor import units
-from supervisor.facts import Alert
+from supervisor.facts import SLOT, Alert
 from supervisor.gpu.cards import WORD
 from supervisor.incidents.binding import Action
 from supervisor.incidents.words import listed
 from supervisor.incidents.world import Find
 from supervisor.services.names import PROJECT_KEY, SERVICE_KEY
-from supervisor.verbs import VERBS
+from supervisor.verbs import OF_SLOTS, VERBS
 from supervisor.verdicts import Reason, Verdict, no, yes
 
 HOST = "host"
+IN_SLOT = "slot_of"
+"""the name by which `find` is asked for the slots of a service"""
 UUID = "UUID"
 """the label that names a card, as dcgm-exporter has it"""
 
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What was found: `id` is a service id, `gpu:<uuid>` or `host`, '' where the verdict says no."""
+    """What was found: `id` is a service id, `slot:NAME`, `gpu:<uuid>` or `host`, '' where the verdict says no."""
 
     id: str
     verdict: Verdict
@@ -32,8 +34,8 @@ class Aim:
 
 def about(alert: Alert, find: Find) -> Aim:
     """What the alert's labels say it is about: `name`; else project and service; else `container` with `namespace`;
-    else `container`; else the card of this machine that `UUID` names; else the host. The first of these that is there
-    decides."""
+    else `container`; else the slot that `slot` names; else the card of this machine that `UUID` names; else the host.
+    The first of these that is there decides."""
     has = alert.labels
     if has.get("name"):
         return _one(find(has["name"]), f"name {_shown(has['name'])!r}", _alias_fix(has["name"]))
@@ -46,7 +48,13 @@ def about(alert: Alert, find: Find) -> Aim:
         if has.get("namespace"):
             names["namespace"] = has["namespace"]
         return _one(find(names), _kube_words(names), _kube_fix(names))
-    return Aim(card(alert, find) or HOST, yes())
+    return Aim(slot(alert, find) or card(alert, find) or HOST, yes())
+
+
+def slot(alert: Alert, find: Find) -> str:
+    """The id of the slot of ours that the alert names; '' where it names none."""
+    word = f"{SLOT}{alert.labels.get('slot', '')}"
+    return word if word != SLOT and find(word) == (word,) else ""
 
 
 def card(alert: Alert, find: Find) -> str:
@@ -71,6 +79,8 @@ def aimed(action: Action, alert: Alert, find: Find) -> Aim:
     if action.kube:
         names = dict(action.kube)
         return _one(find(names), _kube_words(names), _kube_fix(names))
+    if action.verb in OF_SLOTS:
+        return _at_slot(action.verb, action.target, alert, find)
     if action.target:
         return named(action.target, find)
     targets = VERBS[action.verb].targets
@@ -80,10 +90,36 @@ def aimed(action: Action, alert: Alert, find: Find) -> Aim:
     return Aim(found or HOST, yes()) if found or HOST in targets else at_card(alert, find)
 
 
+def _at_slot(verb: str, word: str, alert: Alert, find: Find) -> Aim:
+    """The slot that an action names, or that the alert is about: by its own name, or by that of a service of it."""
+    own = slot(alert, find) if not word else ""
+    if own:
+        return Aim(own, yes())
+    if word and find(word if word.startswith(SLOT) else f"{SLOT}{word}"):
+        return Aim(word if word.startswith(SLOT) else f"{SLOT}{word}", yes())
+    aim = named(word, find) if word else about(alert, find)
+    if not aim.id or aim.id == HOST:
+        fix = "`resurgam status` lists them; write the slot: " + f"`{verb} SLOT`"
+        return Aim("", no(Reason.NO_TARGET, f"There is no slot {_shown(word)!r}; {fix}." if word else f"{fix}."))
+    if "service" in VERBS[verb].targets:
+        return aim
+    return _one(find({IN_SLOT: aim.id}), f"service {_shown(aim.id)!r} in a slot", "declare it under slots:")
+
+
+def for_verb(verb: str, target: str, find: Find) -> str:
+    """What a rung of a ladder is aimed at: a verb for slots means the one slot that the service is a model of."""
+    if verb not in OF_SLOTS or target.startswith(SLOT) or "service" in VERBS[verb].targets:
+        return target
+    found = find({IN_SLOT: target}) if target and target != HOST else ()
+    return found[0] if len(found) == 1 else target
+
+
 def named(word: str, find: Find) -> Aim:
-    """A service by any of its names, a card (`gpu:0`, `gpu:<uuid>`), or `host`."""
+    """A service by any of its names, a slot (`slot:oracle`), a card (`gpu:0`, `gpu:<uuid>`), or `host`."""
     if word == HOST:
         return Aim(HOST, yes())
+    if word.startswith(SLOT):
+        return _one(find(word), f"slot {_shown(word)!r}", "`resurgam status` lists the slots")
     if word.startswith(WORD):
         return _one(find(word), f"card {_shown(word)!r}", "`resurgam gpu` lists the cards")
     return _one(
@@ -106,7 +142,11 @@ def _one(found: tuple[str, ...], what: str, fix: str) -> Aim:
     if len(found) == 1:
         return Aim(found[0], yes())
     if not found:
-        text = f"There is no {what} here; {fix}." if what.startswith("card ") else f"No service has the {what}; {fix}."
+        text = (
+            f"There is no {what} here; {fix}."
+            if what.startswith(("card ", "slot ", "service "))
+            else f"No service has the {what}; {fix}."
+        )
         return Aim("", no(Reason.NO_TARGET, text))
     text = f"The {what} stands for {listed(found)}; write the id of the one that is meant."
     return Aim("", no(Reason.AMBIGUOUS_TARGET, text))

@@ -9,7 +9,19 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from supervisor.config import Settings
-from supervisor.facts import Alert, Decision, GpuState, Hold, Json, MemoryBudget, Plan, Rollout, Service
+from supervisor.facts import (
+    Alert,
+    Decision,
+    GpuState,
+    Hold,
+    Json,
+    MemoryBudget,
+    Plan,
+    Rollout,
+    Service,
+    Slot,
+    SlotState,
+)
 from supervisor.gpu.budget import GpuBudget
 from supervisor.rules.promql.parse import CompiledExpr
 from supervisor.verdicts import Verdict
@@ -70,6 +82,18 @@ class Maneuver:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotNow:
+    """A slot as it is declared, and as it stands."""
+
+    slot: Slot
+    state: SlotState
+    before: str = ""
+    """the model that held it last, whether or not it runs; '' for none"""
+    loaded_at: Mapping[str, float] = field(default_factory=dict)
+    """model -> when it was loaded last, unix seconds"""
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """How everything stands in this turn. `now` in unix seconds."""
 
@@ -113,6 +137,8 @@ class World:
     """services whose model server can be asked to put its model away"""
     failing: frozenset[str] = frozenset()
     """services that fail their probe again and again, whatever their own health check says"""
+    slots: Mapping[str, SlotNow] = field(default_factory=dict)
+    """by id (`slot:oracle`), in the order in which they are declared"""
     trying: bool = False
     """a rule was allowed something disruptive in this very review"""
 

@@ -67,8 +67,12 @@ class SimContainer:
 
     @property
     def run(self) -> Behaviour:
-        """How it behaves: its own override, else its image's."""
-        return self.override or self.image.run
+        """How it behaves: its own override, else its image's, which may depend on its command."""
+        run = self.override or self.image.run
+        if not run.commands:
+            return run
+        word = next(iter(self.config.get("Cmd") or ()), "")
+        return next((other for begins, other in run.commands if begins == word), run)
 
     @property
     def checked(self) -> bool:

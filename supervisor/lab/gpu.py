@@ -52,6 +52,7 @@ class SimCard:
     uuid: str
     bus_id: str
     name: str = "NVIDIA H200"
+    compute: str = "9.0"
     total: int = 96 * GIB
     reserved: int = 1 * GIB
     recovery: str = "none"
@@ -125,7 +126,7 @@ class SimCards:
 
     def leave_behind(self, container_id: str, index: int, size: int) -> int:
         """A process of this container outlives it. Its pid."""
-        pid = _FIRST_ORPHAN + len(self.orphans)
+        pid = max((_FIRST_ORPHAN, *(one + 1 for one in self.orphans)))
         self.orphans[pid] = container_id, index, size
         return pid
 
@@ -157,6 +158,7 @@ class SimCards:
 
     def _card(self, card: SimCard, used: Sequence[tuple[int, int, int]]) -> Mapping[str, Any]:
         about = {"index": card.index, "uuid": card.uuid, "bus": card.bus_id, "name": card.name, "split": True}
+        about["compute"] = card.compute
         if card.error:
             nothing = {"total": 0, "free": 0, "reserved": 0, "users": [], "values": {}}
             return {**about, **nothing, "error": card.error, "code": card.code}

@@ -16,6 +16,7 @@ from supervisor.bus.broker import Choice
 from supervisor.bus.link.connection import Connection
 from supervisor.bus.messages import availability
 from supervisor.bus.telling import Telling
+from supervisor.config.slots import slots_of
 from supervisor.core import Core
 from supervisor.core.assembling import assemble, permit_from
 from supervisor.core.holds import let_go
@@ -27,6 +28,7 @@ from supervisor.kernel.host import Machine
 from supervisor.lab.broker import SimBrokerWorld
 from supervisor.lab.engine import SimEngine
 from supervisor.lab.fence import Fence, Fenced, FencedTree, Killed, quiet
+from supervisor.lab.gate import SimGate
 from supervisor.lab.gpu import SimCards, SimReader, watching
 from supervisor.lab.hardware import SimHardware, SimMachineHands
 from supervisor.lab.kernel.dockerd import KernelDockerd
@@ -34,17 +36,21 @@ from supervisor.lab.kernel.log import SimLog, SimLogReader
 from supervisor.lab.kernel.machine import Version
 from supervisor.lab.kernel.sim import SimKernel
 from supervisor.lab.loop import SimLoop
+from supervisor.lab.models import SimModels
 from supervisor.lab.prober import SimProber, watched
 from supervisor.lab.requests import SimFolder
 from supervisor.lab.room import SimRoom
-from supervisor.ports import Engine
+from supervisor.lab.serving import SimServer, SimWeights
+from supervisor.ports import Engine, Models
 from supervisor.rules.promql.evaluate import Options
 from supervisor.samples import Store
 from supervisor.signals.docker import Watch
-from supervisor.signals.gpu import Owners
+from supervisor.signals.gpu import NamedDriver, Owners
 from supervisor.signals.gpu.faults import GpuFaults
 from supervisor.signals.memory.watch import MemoryWatch, in_memory
+from supervisor.signals.models import ModelWatch
 from supervisor.signals.request_file import RequestWatch
+from supervisor.slots.doors import Order, obey
 from supervisor.verdicts import Verdict
 
 IDLE = 15.0
@@ -85,7 +91,8 @@ class SimWorld:
         self.hands = SimMachineHands(self.clock, self.cards, self.point, self.restart)
         self.log = SimLog(self.clock)
         self.broker = SimBrokerWorld(will=availability("sim", online=False))
-        self.room = SimRoom()
+        self.models, self.weights = SimModels(self.engine, self.cards, self.kernel), SimWeights()
+        self.room = SimRoom(models=self.models)
         self.folders = {entry.folder: SimFolder(entry.folder, self.point) for entry in loaded.settings.requests}
         self.every: float | None = None
         """seconds between two readings of memory at most, from the next life on. None: as the idle turns come, and
@@ -207,12 +214,18 @@ class Life:
         hands = ControlGroups(FencedTree(world.kernel, self.fence, world.on_group), self.clock, world.drop)
         self.gpu = SimReader(world.cards)
         beneath = SimHardware(world.hands, self.gpu, self.fence.check)
-        ports = (permit, submit, self.clock, hands, None, beneath, self.gpu)
+        slots, check, point = slots_of(world.loaded.settings), self.fence.check, world.point
+        self.gates = SimGate(slots, self.clock, submit, world.models.call, check, point)
+        self.models = Models(SimServer(world.models, check, point), self.gates, world.weights)
+        looked = (self.models.server, submit, self.clock, lambda: self.core.snapshot)
+        self.modelwatch = ModelWatch(*looked, lambda: slots, IDLE) if slots else None
+        owners = Owners(world.cards, self.clock)
+        self.driver = NamedDriver(self.gpu, owners)
+        ports = (permit, submit, self.clock, hands, self.models, beneath, self.driver)
         self.runner = Runner(self.engines, prober, world.room, *ports)
         running, tree = (lambda: in_memory(self.core.snapshot)), world.kernel
         every, least = world.rhythm
         self.hostwatch = MemoryWatch(Machine(tree), tree, submit, self.clock, running, every, least=least)
-        owners = Owners(world.cards, self.clock)
         self.gpus = watching(world.cards, self.gpu, owners, self.core, world.loaded.settings.gpu, IDLE)
         self.log = SimLogReader(world.log)
         heard_by = (self.log, self.gpu, owners.owner_of, submit, self.clock, lambda: decider.loaded.xids)
@@ -256,6 +269,9 @@ class Life:
     def drill(self, text: str, until: float) -> None:
         self.faults.drill(text, until)
 
+    def gate(self, order: Order) -> None:
+        obey(self.models.gate, order)
+
     def publish(self, rows: Sequence[Row]) -> None:
         self.rows.extend(rows)
         self.telling.publish(rows)
@@ -265,6 +281,8 @@ class Life:
         self.probes.changed()
         if self.gpus is not None:
             self.gpus.changed()
+        if self.modelwatch is not None:
+            self.modelwatch.changed()
 
     def remember(self) -> None:
         self.world.remembered.extend(self.core.decider.store.drain())
@@ -283,7 +301,8 @@ class Life:
         self.log.open()
         requests = [watch.run for watch in self.requests]
         gpus = [self.gpus.run] if self.gpus is not None else []
-        for body in (self.core.run, self.hostwatch.run, self.probes.run, *gpus, self.watch.run, *requests):
+        slots = [self.gates.run, self.modelwatch.run] if self.modelwatch is not None else []
+        for body in (self.core.run, self.hostwatch.run, self.probes.run, *gpus, self.watch.run, *requests, *slots):
             self._tasks.append(asyncio.ensure_future(self._live(body())))
         self.telling.open(lambda _name, body: self._tasks.append(asyncio.ensure_future(self._live(body()))))
 
@@ -305,6 +324,7 @@ class Life:
     async def die(self) -> None:
         """SIGKILL: fenced first, then every task is dropped."""
         self.fence.closed = True
+        self.gates.end()
         self.log.close()
         if self.telling.commands is not None:
             self.telling.commands.abandon()
@@ -320,6 +340,7 @@ class Life:
             await self.core.ask(Stopping(self.clock.wall(), self.clock.mono()))
             await let_go(self.core, self.runner.holding, 2.0)
         await self.runner.close()
+        self.gates.end()
         await self.telling.quiet()
         self.core.stop()
         self.log.close()

@@ -47,6 +47,8 @@ class Behaviour:
     """CPU seconds it uses each second"""
     speed: float = 100.0
     """tokens per second, where it is a model that is measured"""
+    commands: tuple[tuple[str, "Behaviour"], ...] = ()
+    """(first word of a command, how it behaves when it is run with that instead of its own)"""
 
     def changed(self, **changes: Any) -> "Behaviour":
         """The same with some things different."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from supervisor import verbs
 from supervisor.clock import ManualClock
+from supervisor.config.slots import slots_of
 from supervisor.core.standing import Loaded
 from supervisor.errors import ResurgamError
 from supervisor.facts import Readings, Sample
@@ -162,7 +163,7 @@ class _Stage:
         self.world.kernel.machine.declared = True  # what is available follows from what the services take
         if piece.memory:
             self.world.every, self.world.least = EVERY, CLOSE
-        self.troupe = Troupe(self.world, piece.actors)
+        self.troupe = Troupe(self.world, piece.actors, _waiting(piece.loaded))
 
     async def play(self) -> Played:
         """The house comes up and to rest; then the piece, to its end; then what is under way ends."""
@@ -202,6 +203,13 @@ class _Stage:
         assert self.world.life is not None
         plans = self.world.life.core.snapshot.plans
         return any(not verbs.VERBS[plan.verb].internal for plan in plans)
+
+
+def _waiting(loaded: Loaded) -> frozenset[str]:
+    """The services of models that are not the first choice of any slot: something else holds it at the beginning."""
+    slots = slots_of(loaded.settings)
+    first = {slot.models[0].service for slot in slots}
+    return frozenset(one.service for slot in slots for one in slot.models if not one.inside) - first
 
 
 # ---------------------------------------------------------------- what the journal says of it

@@ -4,7 +4,7 @@ In: services, by id, and what happens to them (a death, a broken version, a pers
 engine, so that the daemon in it sees what a real engine would have told.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from supervisor.facts import Decision
@@ -59,16 +59,17 @@ def compose_labels(project: str, service: str, number: str = "1") -> dict[str, s
 class Troupe:
     """All of them on one simulated engine. Every method is something that happens to one, named by its id."""
 
-    def __init__(self, world: SimWorld, actors: Sequence[Actor]) -> None:
-        self._world, self._engine = world, world.engine
+    def __init__(self, world: SimWorld, actors: Sequence[Actor], waiting: Collection[str] = ()) -> None:
+        """`waiting`: services whose containers are there, and stand still until a plan of a slot wants them."""
+        self._world, self._engine, self._waiting = world, world.engine, waiting
         self._actors = {actor.id: actor for actor in actors}
         self._versions: dict[str, int] = {}
 
     def enter(self) -> None:
-        """Everybody starts."""
+        """Everybody starts, but for those that wait."""
         for actor in self._actors.values():
             self._image(actor, WELL)
-            self._run(actor)
+            self._run(actor, start=actor.id not in self._waiting)
 
     def die(self, service: str, code: int = 1, *, oom: bool = False) -> None:
         """Its main process ends; its restart policy starts it again."""
@@ -138,5 +139,5 @@ class Troupe:
         number = self._versions[actor.id] = self._versions.get(actor.id, 0) + 1
         self._engine.add_image(SimImage(tags=(actor.image,), config={"Env": [f"VERSION={number}"]}, run=run).full())
 
-    def _run(self, actor: Actor) -> None:
-        self._engine.human_run(actor.name, actor.image, actor.all_labels(), "unless-stopped")
+    def _run(self, actor: Actor, *, start: bool = True) -> None:
+        self._engine.human_run(actor.name, actor.image, actor.all_labels(), "unless-stopped", start=start)

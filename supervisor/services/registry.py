@@ -274,7 +274,8 @@ class Registry:
             if service.container is not None:
                 self._carried[(service.engine, service.container.id)] = (service.id, state.mono)
         for plan in state.plans.values():
-            self._carried.setdefault((plan.engine, plan.container_id), (plan.service, state.mono))
+            if plan.container_id:
+                self._carried.setdefault((plan.engine, plan.container_id), (plan.service, state.mono))
         self._services = plain
         if any(map(graph.tied, plain)):
             boxes = [graph.Box(held.engine, held.container, held.service) for held in state.held.values()]
@@ -379,8 +380,8 @@ class Registry:
         state = self._state
         if not plans and not state.plans:
             return
-        before = {plan.service: plan for plan in state.plans.values()}
-        after = {plan.service: plan for plan in plans.values()}
+        before = {service: plan for plan in state.plans.values() for service in plan.services}
+        after = {service: plan for plan in plans.values() for service in plan.services}
         for service in sorted(before.keys() - after.keys()):
             plan = before[service]
             if costly(plan):

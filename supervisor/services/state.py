@@ -265,7 +265,7 @@ class State:
         if held is not None:
             found = self.plans.get(held.container.id) or self.plans.get(held.container.name)
         if found is None:
-            found = next((plan for plan in self.plans.values() if plan.service == record.id), None)
+            found = next((plan for plan in self.plans.values() if record.id in plan.services), None)
         return found if found is not None and costly(found) else None
 
     def our_hand(self, record: Record, held: Held, when: float) -> Plan | None:

@@ -9,14 +9,14 @@ import asyncio
 import ipaddress
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from supervisor import units
 from supervisor.errors import ResurgamError
-from supervisor.facts import Container, Needs
+from supervisor.facts import Container, Free, Needs
 from supervisor.ports import Host
 from supervisor.units import speaker
 
@@ -33,13 +33,16 @@ _ANY4, _ANY6 = "0.0.0.0", "::"  # noqa: S104 - what a table says, not what is bo
 
 
 class Vram(Protocol):
-    """Watches the GPUs' memory (signals/gpu). Neither question raises."""
+    """Watches the GPUs' memory (signals/gpu). No question raises."""
 
     async def held(self, needs: Needs, container: Container, before: str) -> str:
         """What of it would have to be waited for; '' for nothing. `before`: as in ports.Room."""
 
     async def doubts(self, needs: Needs, container: Container) -> tuple[str, ...]:
         """Why what is declared cannot be waited for, a sentence each."""
+
+    async def free(self) -> Mapping[str, float]:
+        """Bytes free of each card by its UUID, in the driver's order; empty where nobody can be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,14 @@ class HostRoom:
     async def doubts(self, needs: Needs, container: Container) -> tuple[str, ...]:
         """What of its needs cannot be waited for, a sentence each."""
         return await self._vram.doubts(needs, container) if self._vram is not None else ()
+
+    async def free(self) -> Free:
+        """What is free now."""
+        try:
+            memory = self._host.meminfo().get("MemAvailable", 0.0)
+        except (OSError, ResurgamError):
+            memory = 0.0
+        return Free(memory, dict(await self._vram.free()) if self._vram is not None else {})
 
     def _memory(self, needs: Needs) -> str:
         free = self._host.meminfo().get("MemAvailable") if needs.memory else None

@@ -1,8 +1,7 @@
-"""How what others serve over HTTP is reached: the address that was declared, held against its container, and a client
-that nobody leads astray.
+"""How what others serve over HTTP is reached: the address that was declared, held against its container; and why there
+was no answer.
 
-From: probes/ and scrapes/, which ask. To: their servers. No proxy, no cookie; what is packed is not unpacked; redirects
-are the caller's not to follow; a fresh connection for each question. aiohttp bounds the size and number of headers.
+From: probes/ and scrapes/, which ask, with the client of http.py. To: their servers.
 """
 
 import errno
@@ -26,19 +25,6 @@ def elsewhere(host: str, address: str) -> bool:
 def netloc(host: str, port: int) -> str:
     """`host:port`, with the brackets IPv6 wants."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def session(at_once: int = 0, piece: int = 65_536, accept: str = "*/*") -> aiohttp.ClientSession:
-    """One for all questions of a room. `at_once`: connections at most, 0 for any number; `piece`: bytes read ahead."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=at_once, force_close=True),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": "resurgam", "Accept-Encoding": "identity", "Accept": accept},
-        timeout=aiohttp.ClientTimeout(total=None),
-        trust_env=False,
-        auto_decompress=False,
-        read_bufsize=piece,
-    )
 
 
 def failed(err: aiohttp.ClientError | OSError | ValueError, address: str) -> tuple[str, bool]:

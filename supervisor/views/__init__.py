@@ -24,6 +24,7 @@ from supervisor.views.history import OUTCOMES, incident_of, outcome_of, past_inc
 from supervisor.views.memory import budget_document
 from supervisor.views.rollouts import ended_rollout, past_rollout_document, rollout_document
 from supervisor.views.sentences import event_document, headline, phrase
+from supervisor.views.slots import benchmarks_document, found_slot, slot_document, slots_document
 from supervisor.views.words import clock_text, when
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "alert_document",
     "alerts_document",
     "approval_document",
+    "benchmarks_document",
     "budget_document",
     "card_document",
     "clock_text",
@@ -41,6 +43,7 @@ __all__ = [
     "event_document",
     "explain_document",
     "explained_service",
+    "found_slot",
     "headline",
     "host_document",
     "incident_document",
@@ -54,6 +57,8 @@ __all__ = [
     "phrase",
     "plan_document",
     "rollout_document",
+    "slot_document",
+    "slots_document",
     "status_document",
     "waits",
     "when",

@@ -15,6 +15,7 @@ from supervisor.views.asked import approval_document, muted_by, silences_documen
 from supervisor.views.gpu import gpus_document
 from supervisor.views.memory import budget_document, part_document, sources_document
 from supervisor.views.rollouts import rollout_document
+from supervisor.views.slots import kept_down, slots_document
 from supervisor.views.watching import probes_document, targets_document
 from supervisor.views.words import json_number, json_safe
 
@@ -89,7 +90,7 @@ def alerts_about(service: Service, snapshot: Snapshot) -> tuple[Alert, ...]:
 def container_document(service: Service, snapshot: Snapshot) -> Json:
     """One service over all its containers: state, health, image and drift, what works on it, what blocks it."""
     box = service.container
-    plan = next((plan for plan in snapshot.plans if plan.id == service.plan or plan.service == service.id), None)
+    plan = next((plan for plan in snapshot.plans if plan.id == service.plan or service.id in plan.services), None)
     return {
         "service": service.id,
         "rev": snapshot.revisions.get(service.id, 0),
@@ -180,7 +181,11 @@ def blocker(service: Service, snapshot: Snapshot) -> str:
     if paused:
         return paused
     if service.wanted.state == "stopped":
-        return f"wanted stopped, said {service.wanted.by or 'someone'}; `resurgam start {service.id}` brings it back"
+        said = kept_down(service.id, snapshot)
+        return (
+            said
+            or f"wanted stopped, said {service.wanted.by or 'someone'}; `resurgam start {service.id}` brings it back"
+        )
     held = waits(snapshot)
     if service.plan in held:
         return f"plan {service.plan} {held[service.plan]}"
@@ -214,6 +219,7 @@ def plan_document(plan: Plan, waiting: str = "") -> Json:
         "state": "waiting" if waiting else "open",
         "verb": plan.verb,
         "service": plan.service,
+        "touches": list(plan.touches),
         "engine": plan.engine,
         "params": dict(plan.params),
         "disturbance": str(disturbance(plan.verb, dict(plan.params))) if plan.verb in VERBS else "",
@@ -357,6 +363,7 @@ def status_document(snapshot: Snapshot) -> Json:
         "gpus": gpus_document(snapshot),
         "probes": probes_document(snapshot),
         "targets": targets_document(snapshot),
+        "slots": slots_document(snapshot),
     }
     checked: Json = json_safe(document)
     return checked

@@ -1,4 +1,4 @@
-"""Why: one document that answers `resurgam explain ALERT|SERVICE`.
+"""Why: one document that answers `resurgam explain ALERT|SERVICE|SLOT`.
 
 In: the word a person typed, facts.Snapshot, and what only the core can know (the rules of that name with their parts,
 as `explaining/` tells them, and what else the word stands for). Out: JSON with one plain sentence on top, then
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from supervisor.facts import Alert, Json, Service, Snapshot
+from supervisor.facts import SLOT, Alert, Json, Service, SlotState, Snapshot
 from supervisor.units import exit_words, iso, short_image, show_duration
 from supervisor.views.documents import (
     alert_document,
@@ -24,12 +24,13 @@ from supervisor.views.documents import (
 )
 from supervisor.views.memory import coarse
 from supervisor.views.sentences import Row, event_document
+from supervisor.views.slots import found_slot, slot_document, slot_sentence
 from supervisor.views.watching import probes_document
 from supervisor.views.words import json_safe, when
 
 
 def explain_document(subject: str, snapshot: Snapshot, extra: Json | None = None, evidence: Row | None = None) -> Json:
-    """Explain an alert (by name) or a service (by id, alias or container name).
+    """Explain an alert (by name), a service (by id, alias or container name) or a slot (by its name, or a model's).
 
     `extra` is the core's own explanation: `found`, `rules` (as `explained` gives them), `services` (what
     the word stands for), `names` (of all rules). `evidence` is the journal row with the last log lines before a death
@@ -40,19 +41,23 @@ def explain_document(subject: str, snapshot: Snapshot, extra: Json | None = None
     rules = told.get("rules") or []
     now = max([snapshot.at, *[rule["at"] for rule in rules]])
     service = _service(subject, snapshot, told)
+    slot = found_slot(subject, snapshot) if service is None else None
     alerts = [alert for alert in snapshot.alerts if subject in (alert.name, alert.fingerprint)]
+    alerts += [alert for alert in snapshot.alerts if slot and alert.labels.get("slot") == slot.name]
     if service is not None:
         alerts += [alert for alert in alerts_about(service, snapshot) if alert not in alerts]
     alerts = [_fresh(alert, rules) for alert in alerts]
-    subjects = {service.id} if service else set()
+    subjects = {service.id} if service else {f"{SLOT}{slot.name}"} if slot else set()
     subjects |= {incident.subject for incident in snapshot.incidents if _touches(incident.alerts, alerts)}
     incidents = [
         incident for incident in snapshot.incidents if incident.subject in subjects or _touches(incident.alerts, alerts)
     ]
     waiting = waits(snapshot)
-    found = service is not None or bool(alerts) or bool(told.get("found"))
+    found = service is not None or slot is not None or bool(alerts) or bool(told.get("found"))
     near = [] if found else _near(subject, snapshot, told)
     sentence = _sentence(subject, service, alerts, rules, snapshot, now) if found else _unknown(subject, near)
+    if slot is not None:
+        sentence = slot_sentence(slot, now)
     return {
         "subject": subject,
         "at": iso(now),
@@ -63,9 +68,12 @@ def explain_document(subject: str, snapshot: Snapshot, extra: Json | None = None
         "service": container_document(service, snapshot) if service else None,
         "probe": next((one for one in probes_document(snapshot) if service and one["service"] == service.id), None),
         "gpus": _cards(service, snapshot) if service else [],
+        "slots": [slot_document(one, snapshot) for one in _slots(service, slot, snapshot)],
         "alerts": [json_safe(alert_document(alert)) for alert in alerts],
         "incidents": [incident_document(incident) for incident in incidents],
-        "plans": [plan_document(plan, waiting.get(plan.id, "")) for plan in snapshot.plans if plan.service in subjects],
+        "plans": [
+            plan_document(plan, waiting.get(plan.id, "")) for plan in snapshot.plans if subjects & {*plan.services}
+        ],
         "decisions": [
             decision_document(decision) for decision in snapshot.decisions if decision.intent.target in subjects
         ],
@@ -73,6 +81,13 @@ def explain_document(subject: str, snapshot: Snapshot, extra: Json | None = None
         "rules_left_out": told.get("rules_left_out", 0),
         "evidence": event_document(evidence) if evidence else None,
     }
+
+
+def _slots(service: Service | None, slot: SlotState | None, snapshot: Snapshot) -> list[SlotState]:
+    """The slot that is asked about, or those that a service may hold."""
+    if service is None:
+        return [slot] if slot is not None else []
+    return [one for one in snapshot.slots if any(model.service == service.id for model in one.models)]
 
 
 def _cards(service: Service, snapshot: Snapshot) -> list[Json]:
@@ -118,6 +133,7 @@ def _service(subject: str, snapshot: Snapshot, told: Json) -> Service | None:
 
 def _near(subject: str, snapshot: Snapshot, told: Json) -> list[str]:
     names = [service.id for service in snapshot.services] + [alert.name for alert in snapshot.alerts]
+    names += [slot.name for slot in snapshot.slots]
     by_form = {name.lower(): name for name in [*told.get("names", ()), *names]}
     return [by_form[form] for form in difflib.get_close_matches(subject.lower(), by_form, n=3, cutoff=0.5)]
 

@@ -171,6 +171,32 @@ def _gpu(what: str, body: Json) -> str:
     return _text(body) or lines.get(what, what.replace("_", " "))
 
 
+def _model(what: str, body: Json) -> str:
+    """What became of a slot. A phase tells when it is expected to be over, while it goes on."""
+    if what == "phase":
+        return _phase(body)
+    model, before = _text(body, "model"), _text(body, "from")
+    moved = f" {before} -> {model}" if before and model and before != model else f" {model}" if model else ""
+    lines = {
+        "swap_began": f"{_text(body, 'verb') or 'swap'}{moved} begins",
+        "swapped": f"GO:{moved}",
+        "no_go": f"NO-GO:{moved}",
+        "probation_over": f"{model or 'its model'} has passed its probation",
+        "stand_in": f"{model or 'another model'} stands in",
+        "handed_back": f"{model or 'the first choice'} has it again",
+        "evicted": f"{model or 'a model'} was put away",
+        "benchmark": f"{model or 'its model'} was measured",
+    }
+    return _text(body) or lines.get(what, what.replace("_", " "))
+
+
+def _phase(body: Json) -> str:
+    head = " ".join(part for part in (_text(body, "model"), _text(body, "phase")) if part) or "another phase"
+    share = _number(body.get("progress"))
+    done = f" {share * 100:.0f}%" if share is not None and 0 <= share <= 1 else ""
+    return _join(f"{head}{done}", _text(body, "found") or _text(body))
+
+
 def _incident(what: str, body: Json) -> str:
     return _join(f"incident {what}", _text(body, "title"), _text(body, "cause") or _text(body))
 
@@ -181,6 +207,7 @@ _PHRASES: dict[str, Callable[[str, Json], str]] = {
     "container": _container,
     "drift": _drift,
     "gpu": _gpu,
+    "model": _model,
     "daemon": _daemon,
     "incident": _incident,
 }

@@ -60,6 +60,7 @@ class Control:
         app.router.add_get("/v1/status", self._status)
         app.router.add_get("/v1/events", self._events)
         app.router.add_get("/v1/history", self._history)
+        app.router.add_get("/v1/benchmarks", self._benchmarks)
         app.router.add_get("/v1/show/{id}", self._show)
         app.router.add_get("/v1/explain/{word}", self._explain)
         app.router.add_get("/v1/plans/{id}", self._plan)
@@ -156,6 +157,13 @@ class Control:
         rows = await lookup.newest(self._house, want, _number(request, "limit", 50, 1000))
         return answer({"history": [views.event_document(row) for row in rows]})
 
+    async def _benchmarks(self, request: web.Request) -> web.Response:
+        """What models did when they were measured: of all slots, or of `slot` or `model` alone."""
+        kept = await self._house.read(lambda journal: journal.space("bench"))
+        found = views.benchmarks_document(kept, request.query.get("slot", ""), request.query.get("model", ""))
+        limit = _number(request, "limit", 50, 10_000)
+        return answer({"benchmarks": found[max(0, len(found) - limit) :]})
+
     async def _show(self, request: web.Request) -> web.Response:
         word = request.match_info["id"]
         found = await lookup.show(self._house, word)
@@ -248,7 +256,7 @@ class Control:
 
     async def _stream_plan(self, request: web.Request, plan_id: int, document: Json) -> web.StreamResponse:
         """NDJSON: `{"event": …}` for every row of the plan, those so far first; at its end `{"plan": …}`."""
-        want = lookup.Want(kinds=("action",), public=None)
+        want = lookup.Want(kinds=lookup.OF_PLANS, public=None)
         stream = await Stream.open(request)
         with self._following(), contextlib.suppress(ConnectionError):
             seen = 0

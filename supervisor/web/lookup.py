@@ -19,7 +19,9 @@ DEEPEST = 40_000
 LONGEST = 2_000
 """rows of one incident that are told"""
 
-STORY = ("alert", "action", "container", "drift")
+OF_PLANS = ("action", "model")
+"""kinds with rows of plans; those of a slot's plan tell how far it is"""
+STORY = ("alert", "action", "container", "drift", "model")
 """kinds that belong to the story of an incident"""
 EVIDENCE = ("container.evidence",)
 ENDED = tuple(f"action.{outcome}" for outcome in views.OUTCOMES)
@@ -88,7 +90,7 @@ async def plan_document(house: House, plan_id: int) -> Json | None:
 async def plan_rows(house: House, plan_id: int) -> list[Row]:
     """Every row of a plan, oldest first."""
     return await _search(
-        house, ("action",), lambda row: row.body.get("plan") == plan_id, lambda row: row.kind == "action.planned"
+        house, OF_PLANS, lambda row: row.body.get("plan") == plan_id, lambda row: row.kind == "action.planned"
     )
 
 

@@ -45,6 +45,7 @@ async def test_memory_and_processes_by_the_newer_calls(driver: Driver, reader: G
     assert (second.uuid, second.free, second.users) == ("GPU-bb", 32 * GIB, ())
     assert (first.values["DCGM_FI_DEV_FB_USED"], first.values["DCGM_FI_DEV_FB_RESERVED"]) == (89 * 1024, 1024)
     assert (reading.driver, reading.library) == ("580.159.04", "580.159.04")
+    assert [card.compute for card in reading.cards] == ["9.0", "9.0"]
 
 
 async def test_many_processes_come_whole_though_their_number_grows_between_two_calls(

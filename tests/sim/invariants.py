@@ -6,7 +6,7 @@
 import re
 from dataclasses import dataclass, field
 
-from supervisor.facts import Approval, Json, Plan
+from supervisor.facts import SLOT, Approval, Json, Plan
 from supervisor.journal.codec import load
 from supervisor.lab.house import SimWorld
 from supervisor.lab.place import cut_off
@@ -41,6 +41,19 @@ OPERATIONS = {
 }
 """what each step of a plan may do; nothing else, and nothing by a step that was not begun (`create` is undone by a
 `remove` that needs no step: what it made was never started)"""
+
+OF_SLOTS = {
+    "dry_run": ("create", "put_archive", "start", "stop", "remove"),
+    "create": ("create", "put_archive", "remove"),
+    "stop": ("stop", "set_policy"),
+    "start": ("set_policy", "start", "rename"),
+    "move": ("rename",),
+    "stop_old": ("stop", "set_policy", "rename"),
+    "tidy": ("set_policy", "rename"),
+    "back_stop": ("stop", "set_policy"),
+    "back_start": ("set_policy", "start", "rename"),
+}
+"""the same of a slot's plan: it works on containers that stay, and only what it made for a dry run goes again"""
 
 FOREIGN = ("com.docker.swarm.", "io.kubernetes.")
 """how labels of other orchestrators begin"""
@@ -114,9 +127,11 @@ class Watcher:
         name = box.name if box else key
         for plan in self.plans():
             begun = [step for step in plan.steps if step.name in plan.begun]
-            able = [step for step in begun if operation in OPERATIONS.get(step.name, ())]
+            table = OF_SLOTS if plan.service.startswith(SLOT) else OPERATIONS
+            able = [step for step in begun if operation in table.get(step.name, ())]
             touched = {one for step in able for one in step.writes} | set(plan.data().get("older", {}).values())
-            mine = key in (plan.container_id, str(plan.data().get("new_id", "")))
+            parts = {part["container_id"] for part in plan.found.get("parts", {}).values()}
+            mine = key in (plan.container_id, str(plan.data().get("new_id", "")), *parts)
             # one spare and one failed container are enough: those of earlier plans go
             older = operation == "remove" and is_temp(name) and base_name(name) == plan.name
             if able and (name in touched or mine or older):
@@ -130,7 +145,7 @@ class Watcher:
             return
         self.at_work[plan.id] = plan, self.world.clock.mono()
         # the permission may be a moment older than the pause: it was durable before the pause was
-        pauses = [key for key in ("*", plan.service) if key in self.world.disk.space("pause")]
+        pauses = [key for key in ("*", *plan.services) if key in self.world.disk.space("pause")]
         if pauses and self._begun_since_the_pause(plan, pauses[0]):
             self.say("I5 hands off", f"{operation} by plan {plan.id}, which began while {pauses[0]} was paused")
 

@@ -31,6 +31,7 @@ from tests.sim import planted_bus as bus
 from tests.sim import planted_gpu as gpu
 from tests.sim import planted_memory as memory
 from tests.sim import planted_rising as rising
+from tests.sim import planted_slots as slots
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Planted:
     def where(self) -> str:
         """Where it is found, for people."""
         words = {"kill": "kill matrix", "fault": "fault matrix", "worlds": "seeded worlds", "story": "story"}
-        words |= {"memory": "memory kills", "gpu": "GPU kills"}
+        words |= {"memory": "memory kills", "gpu": "GPU kills", "swap": "swap kills", "slots": "worlds with slots"}
         return ", ".join(dict.fromkeys(words[run.split()[0]] for run in self.runs))
 
 
@@ -263,7 +264,7 @@ def _stop_in_probation_ignored() -> Any:
     async def ended(_hand: Hand, _key: str, how: str, _life: str, its_fault: bool) -> Finding:
         return Finding(False, how, its_fault)
 
-    return patch.object(probation, "_ended", ended)
+    return patch.object(probation, "ended", ended)
 
 
 def _ladder_holds() -> Any:
@@ -348,6 +349,23 @@ PLANTED: tuple[Planted, ...] = (
     Planted("image frozen", ("story profile kept",), gpu.image_frozen),
     Planted("ends swallowed by a flood", _worlds(28, 27), bus.ends_swallowed, "left with an alert that is over"),
     Planted("each word a kill", _worlds(9, 14), ooms.each_word_a_kill, "one verdict"),
+    Planted("memory not waited for", ("story late memory",), slots.memory_not_waited_for, "I10"),
+    Planted("both at once", ("swap good 0",), slots.both_at_once, "I1 one model"),
+    Planted("a plain yes is ready", ("swap pivot 0",), slots.plain_yes_is_ready, "was not asked a question"),
+    Planted("unknown is idle", ("story unknown in flight",), slots.busy_is_idle),
+    Planted("no-go forgotten", ("story too slow to hold it",), slots.no_go_forgotten),
+    Planted("canaries unread", ("story senseless",), slots.canaries_unread, "action.verified"),
+    Planted("policy kept", ("swap pivot 0",), slots.policy_kept, "with policy always"),
+    Planted("handed back against a rule", ("story held down",), slots.handed_back_against_a_rule),
+    Planted("door left shut", ("swap good 95",), slots.door_left_shut, "open gate"),
+    Planted("committed unasked", ("story senseless",), slots.committed_unasked, "action.verified"),
+    Planted("way back unverified", ("swap pivot 0",), slots.way_back_unverified, "was not asked a question"),
+    Planted("busy put away", ("story works",), slots.busy_put_away, "it works on something"),
+    Planted("woken beside", ("story woken",), slots.woken_beside),
+    Planted("handed back at once", ("story once per window",), slots.handed_back_at_once),
+    Planted("stand-in for a person's stop", ("story holder stopped",), slots.stood_in_for_a_person),
+    Planted("older than its start", ("slots 80088",), slots.older_than_its_start, "is shown unknown"),
+    Planted("probation unmeasured", ("story breaks its word",), slots.probation_unmeasured, "no the way back"),
 )
 
 

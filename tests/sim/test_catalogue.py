@@ -3,16 +3,18 @@
 from supervisor.core import profiles
 from supervisor.core.decider import REPEAT
 from supervisor.core.made import METRICS
+from supervisor.gate import series as gates
 from supervisor.gpu import dcgm, fault_series
 from supervisor.gpu import series as cards
 from supervisor.memory.series import CULPRIT
 from supervisor.rules.outputs import ALERTS, ALERTS_FOR_STATE
 from supervisor.services import series
-from supervisor.signals import disk
+from supervisor.signals import disk, models
 from supervisor.signals.gpu import series as driver
 from supervisor.signals.memory.series import FIELDS, MAC
 from supervisor.signals.probes import series as probes
 from supervisor.signals.scrapes import series as scrapes
+from supervisor.slots import series as slots
 from tests.sim.stage import Stage, play
 
 
@@ -31,7 +33,7 @@ def test_every_series_that_is_made_is_of_a_known_metric_with_known_labels() -> N
         for name in (ALERTS, ALERTS_FOR_STATE):
             made.pop(name, None)
         # a Mac's, one that is only there while memory runs out, and those of watches that this box has no use for
-        rooms = (cards, fault_series, dcgm, driver, probes, profiles, scrapes, disk)
+        rooms = (cards, fault_series, dcgm, driver, probes, profiles, scrapes, disk, models, gates, slots)
         elsewhere = {*MAC, CULPRIT, *(metric.name for room in rooms for metric in room.METRICS)}
         assert sorted(made) == sorted(METRICS.keys() - elsewhere)
         for name, labels_seen in made.items():

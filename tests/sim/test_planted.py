@@ -1,8 +1,9 @@
 """The simulation still finds what it must find: every planted bug, within the stated number of runs.
 
 A run is named in words: `kill STORY POINT` (0: none) and `fault STORY WRITE KIND` as in test_kill_matrix, `worlds SEED`
-as in test_worlds, `memory STORY POINT` as in test_memory_kills, `gpu STORY POINT` as in test_gpu_kills, `story NAME`
-for one of the stories below. That the same runs find nothing in the code as it is, is what those tests show.
+as in test_worlds, `slots SEED` as in test_slot_worlds, `memory STORY POINT` as in test_memory_kills, `gpu STORY POINT`
+as in test_gpu_kills, `swap STORY POINT` as in test_swap_kills, `story NAME` for one of the stories below. That the same
+runs find nothing in the code as it is, is what those tests show.
 """
 
 import re
@@ -10,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.sim import slot_worlds
 from tests.sim import test_carried as carried
 from tests.sim import test_engine_ends as ends
 from tests.sim import test_floods as floods
@@ -23,10 +25,15 @@ from tests.sim import test_memory_kills as memory
 from tests.sim import test_memory_stories as leaking
 from tests.sim import test_probation as watched
 from tests.sim import test_requests as asked
+from tests.sim import test_resident_models as residents
 from tests.sim import test_review as review
 from tests.sim import test_rollouts as rollouts
 from tests.sim import test_safe_profile as profiles
+from tests.sim import test_stand_ins as stand_ins
 from tests.sim import test_stories as stories
+from tests.sim import test_swap_kills as swaps
+from tests.sim import test_swap_stories as races
+from tests.sim import test_swap_troubles as troubles
 from tests.sim.planted import PLANTED, Planted, table
 from tests.sim.worlds import Play, Script
 from tests.support.docs import ROOT
@@ -73,6 +80,22 @@ TOLD: dict[str, Callable[[], None]] = {
     "leaker": lambda: leaking.test_the_leaker_is_held_and_ended_and_the_large_one_never_touched(2),
     "ram before swap": leaking.test_the_end_of_ram_is_seen_before_the_first_page_goes_to_swap,
     "load by plan": leaking.test_a_load_by_plan_and_a_swap_of_models_raise_no_alert,
+    "late memory": races.test_memory_that_comes_back_late_is_waited_for,
+    "unknown in flight": lambda: races.test_requests_that_do_not_end_end_the_swap_before_anything_was_touched(
+        counts=False
+    ),
+    "too slow to hold it": lambda: races.test_a_bad_candidate_ends_on_the_old_model_verified_and_is_remembered(
+        "too slow"
+    ),
+    "senseless": lambda: races.test_a_bad_candidate_ends_on_the_old_model_verified_and_is_remembered("senseless"),
+    "breaks its word": races.test_a_model_that_breaks_its_word_in_probation_goes_back,
+    "held down": stand_ins.test_it_is_not_handed_back_while_the_owners_rule_holds_the_first_choice_down,
+    "once per window": (
+        stand_ins.test_a_first_choice_that_is_still_broken_is_tried_once_per_window_and_the_stand_in_comes_back
+    ),
+    "holder stopped": troubles.test_a_person_who_stops_the_holder_is_obeyed_and_starts_no_stand_in,
+    "works": residents.test_one_that_works_is_not_put_away_and_goes_when_it_has_nothing_to_do,
+    "woken": residents.test_one_that_sleeps_is_not_woken_beside_the_one_that_holds_the_slot,
     "rule gone": interrupted.test_an_alert_whose_rule_is_gone_after_a_restart_is_told_as_resolved,
 }
 
@@ -87,6 +110,11 @@ def run(words: str) -> str:
     if kind == "memory":
         name, _, point = rest.rpartition(" ")
         return "\n".join(memory.trouble(name, (int(point),) if int(point) else ()))
+    if kind == "slots":
+        return "\n".join(slot_worlds.Play(slot_worlds.Script.of(int(rest))).run())
+    if kind == "swap":
+        name, _, point = rest.rpartition(" ")
+        return "\n".join(swaps.trouble(name, (int(point),) if int(point) else ()))
     if kind == "gpu":
         name, _, point = rest.rpartition(" ")
         return "\n".join(cards.trouble(name, (int(point),) if int(point) else ()))
@@ -115,6 +143,8 @@ def _undisturbed() -> None:
         memory.undisturbed(name)
     for name in cards.STORIES:
         cards.undisturbed(name)
+    for name in ("good", "pivot"):
+        swaps.undisturbed(name)
 
 
 @pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name)

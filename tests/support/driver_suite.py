@@ -42,6 +42,7 @@ async def every_card_is_told_by_index_with_its_names_and_its_memory(lab: Lab) ->
     assert all(card.bus_id == card.bus_id.lower() and card.bus_id.count(":") == 2 for card in reading.cards)
     assert all(0 < card.free <= card.most <= card.total for card in reading.cards)
     assert all(card.values and not card.users and not card.error for card in reading.cards)
+    assert all(card.compute for card in reading.cards)
     assert reading.driver
     assert lab.driver.running
 

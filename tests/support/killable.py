@@ -4,8 +4,8 @@
 
 runs `resurgam run …` and ends it with SIGKILL at POINT (empty: never). RECORD gets a line for every point passed.
 In a nursery it can be made to stand still there instead (SIGSTOP), for a person to do something in exactly that moment.
-Points count from the moment a phoenix is planned. They have names, because a turn may hold more facts in one run than
-in the next: `before commit begin stop`, `after write rename#2`.
+Points count from the moment a phoenix or a swap is planned. They have names, because a turn may hold more facts in one
+run than in the next: `before commit begin stop`, `after write rename#2`.
 
     python -m tests.support.killable
 
@@ -31,6 +31,7 @@ from supervisor.facts import EngineEvent, Json
 from supervisor.journal import Batch, Journal, Row
 
 WRITES = ("create", "put_archive", "start", "stop", "rename", "remove", "set_policy", "tag", "untag")
+MANEUVERS = ("phoenix", "swap")
 VIEW = "rsgr.view"
 _DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG"""
@@ -72,7 +73,7 @@ def install(points: Points) -> None:
     plain_commit = Journal.commit
 
     def commit(journal: Journal, batch: Batch) -> None:
-        if any(row.kind == "action.planned" and row.body.get("verb") == "phoenix" for row in batch.rows):
+        if any(row.kind == "action.planned" and row.body.get("verb") in MANEUVERS for row in batch.rows):
             points.armed = True
         if not points.armed or batch.empty:
             plain_commit(journal, batch)

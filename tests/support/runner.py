@@ -16,7 +16,7 @@ from supervisor.lab.engine import SimEngine
 from supervisor.lab.loop import SimLoop
 from supervisor.lab.prober import SimProber
 from supervisor.lab.room import SimRoom
-from supervisor.ports import Engine, Groups, ModelServer, Prober
+from supervisor.ports import Engine, GpuDriver, Groups, Models, Prober
 from supervisor.verdicts import Verdict, yes
 
 
@@ -52,7 +52,8 @@ class TinyCore:
         self.engine, self.prober, self.clock = engine, prober, clock
         self.room = SimRoom()
         self.groups: Groups | None = None
-        self.servers: dict[str, ModelServer] = {}
+        self.models: Models | None = None
+        self.driver: GpuDriver | None = None
         self.point = point or Point()
         self.journal: dict[int, Plan] = {}
         self.unsaved: list[StepEnded] = []
@@ -68,7 +69,7 @@ class TinyCore:
 
     def fresh(self) -> Runner:
         """A runner as a new process would have it."""
-        hands = self.groups, self.servers
+        hands = self.groups, self.models, None, self.driver
         ask = self.permit, self.submit
         return Runner({self.engine.name: self.engine}, self.prober, self.room, *ask, self.clock, *hands)
 

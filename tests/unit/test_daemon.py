@@ -8,10 +8,17 @@ import pytest
 from structlog.testing import capture_logs
 
 from supervisor import daemon
+from supervisor.clock import SystemClock
 from supervisor.config import Settings
+from supervisor.core.assembling import assemble
+from supervisor.core.standing import Loaded
 from supervisor.errors import UsageError
 from supervisor.facts import BusState, Snapshot
+from supervisor.journal import Journal
+from supervisor.journal.recorder import Recorder
+from supervisor.signals.gpu import NamedDriver
 from tests.support.boxes import NOW, box
+from tests.support.rules import ruleset
 
 
 def test_a_state_folder_that_cannot_be_made_is_one_sentence_that_says_what_to_do() -> None:
@@ -50,6 +57,22 @@ def test_what_came_or_went_is_armed_with_the_snapshot_that_shows_it() -> None:
         probes=SimpleNamespace(changed=lambda: told.append("probes")),
         elsewhere=SimpleNamespace(changed=lambda: told.append("elsewhere")),
         gpu=SimpleNamespace(watch=SimpleNamespace(changed=lambda: told.append("gpu"))),
+        slots=SimpleNamespace(changed=lambda: told.append("slots")),
     )
     daemon.House.show(house, box())  # type: ignore[arg-type]
-    assert told == ["bus", "edges", "probes", "elsewhere", "gpu"]
+    assert told == ["bus", "edges", "probes", "elsewhere", "gpu", "slots"]
+
+
+async def test_hands_and_previews_ask_a_driver_that_says_whose_the_processes_are(tmp_path: Path) -> None:
+    """What a model gives back of a card is measured by it, before the model is stopped."""
+    said = {"state_dir": tmp_path, "rules": [], "http": {"listen": "none"}, "mqtt": {"url": "none"}}
+    settings, clock = Settings.model_validate(said), SystemClock()
+    journal = Journal.open(None, clock)
+    decider = assemble(Loaded(settings, ruleset(), ()), journal, clock)
+    house = daemon.House(decider, journal, Recorder.open(tmp_path / "recorder.db", clock), clock, settings)
+    try:
+        assert isinstance(house.gpu.driver, NamedDriver)
+        assert house.runner._hands_on[-1] is house.gpu.driver
+        assert house.control._foresight._driver is house.gpu.driver
+    finally:
+        journal.close()

@@ -37,6 +37,7 @@ def test_the_pages_there_should_be() -> None:
         "memory",
         "gpu",
         "signals",
+        "swap",
     }
     assert names == wanted | {"README"}
 

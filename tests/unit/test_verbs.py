@@ -7,8 +7,9 @@ from supervisor.verbs import VERBS, Disturbance, disturbance
 
 def test_the_table_has_nothing_that_runs_a_command() -> None:
     assert sorted(VERBS) == [
-        *("drop-cache", "freeze", "fuse", "gpu-reset", "notify", "phoenix", "protect", "quiesce", "raise-limit"),
-        *("reboot", "reclaim", "release", "restart", "rollback", "scale", "start", "stop", "thaw", "unfuse", "unload"),
+        *("bench", "drop-cache", "freeze", "fuse", "gpu-reset", "keep", "load", "notify", "phoenix", "protect"),
+        *("quiesce", "raise-limit", "reboot", "reclaim", "release", "restart", "rollback", "scale", "sleep", "start"),
+        *("stop", "swap", "thaw", "unfuse", "unload", "wake"),
     ]
     assert [name for name, verb in VERBS.items() if verb.internal] == ["protect", "release"]
 

@@ -21,7 +21,9 @@ from supervisor.actions.memory.looking import (
     told,
 )
 from supervisor.errors import ResurgamError
-from supervisor.facts import Container, GroupMemory
+from supervisor.facts import Container, GroupMemory, SlotModel
+from supervisor.journal.codec import load
+from supervisor.ports import ModelAt
 from supervisor.verdicts import Reason, no, yes
 
 ENOUGH = 0.9
@@ -93,14 +95,19 @@ async def _drop(hand: Hand) -> Ending:
 
 
 async def unload(hand: Hand) -> Ending:
-    """Let a model server put its model away."""
+    """Let a model server put its model away; one that can only sleep sleeps."""
     return await guarded(hand, _unload)
 
 
 async def _unload(hand: Hand) -> Ending:
-    server = hand.servers.get(hand.plan.service)
-    if server is None:
-        raise refused(hand, "no adapter knows how to ask this server to unload its model")
+    kept = hand.data.get("model")
+    if not kept:
+        raise refused(hand, "no slot declares its model, so nobody knows how to ask its server to unload it")
+    model, server = load(SlotModel, kept), hand.models.server
+    verb = "sleep" if model.sleep and not model.inside else "unload"
+    why = server.cannot(verb, model)
+    if why:
+        raise refused(hand, why)
     if hand.phase == "before":
         seen = await see(hand)
         await hand.step("look", seen)
@@ -110,7 +117,8 @@ async def _unload(hand: Hand) -> Ending:
         memory = await _read(hand, box)
         hand.mark("look", f"It uses {shown(hand, memory.used)}.", **before(memory))
     box = await begin(hand)
-    said = await server.unload(box, seconds(hand, "within"))
+    act = server.sleep if verb == "sleep" else server.unload
+    said = await act(ModelAt(model, hand.plan.needs, box), seconds(hand, "within"))
     after = await _settled(hand, box)
     got = max(0.0, float(hand.data["used_before"]) - after.used)
     hand.mark("unload", f"It says: {said}. {shown(hand, got)} came back.")

@@ -40,6 +40,7 @@ _PARAMETERS: dict[str, Json] = {
         "description": "the card's index; of one that is gone, and whose index another one has now, its UUID",
         "examples": ["0"],
     },
+    "slot": {"description": "the slot's name in resurgam.yaml", "examples": ["oracle"]},
     "principal": {
         "description": "who asks, as `commands.principals` names them; the broker lets nobody else write there",
         "examples": ["phone"],

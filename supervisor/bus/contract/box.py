@@ -1,19 +1,25 @@
-"""A small box for the examples: one service that crashes since its tag moved, and the alert about it."""
+"""A small box for the examples: one service that crashes since its tag moved, the alert about it, a GPU, a slot."""
 
 import math
 
 from supervisor.facts import (
     Alert,
+    Bench,
     BusState,
     Container,
     EngineState,
     Exhaustion,
+    GateState,
     Gpu,
     GpuState,
+    Json,
     MemoryBudget,
+    ModelState,
+    Probation,
     RuleHealth,
     Service,
     ServiceMemory,
+    SlotState,
     Snapshot,
 )
 from supervisor.verdicts import yes
@@ -59,6 +65,69 @@ def card() -> Gpu:
         recovery="none",
         values={"DCGM_FI_DEV_GPU_UTIL": 93.0, "DCGM_FI_DEV_GPU_TEMP": 71.0, "DCGM_FI_DEV_POWER_USAGE": 412.5},
     )
+
+
+def slot() -> SlotState:
+    """Its slot at AT: the candidate was tried three hours ago and was too slow, so the first choice has it again."""
+    gate = GateState(
+        "oracle", True, open=True, upstream="http://172.18.0.3:8000", in_flight=2, requests=18_422, last_at=AT - 1
+    )
+    holder = ModelState(
+        "deepseek-v32",
+        "loaded",
+        SERVICE,
+        "it answers as deepseek-v32",
+        since=AT - 10_000,
+        used_at=AT - 1,
+        in_flight=2,
+        memory=275 * GIB,
+        vram=90 * GIB,
+        bench=measured("deepseek-v32", 10.9),
+    )
+    other = ModelState(
+        "mxfp4",
+        "unloaded",
+        "stack.mxfp4",
+        "its container is not started",
+        no_go="9.8 tokens/s, wanted 12 at least",
+        bench=measured("mxfp4", 9.8),
+    )
+    return SlotState(
+        "oracle",
+        "127.0.0.1:8000",
+        "deepseek-v32",
+        "deepseek-v32",
+        since=AT - 10_000,
+        models=(holder, other),
+        gate=gate,
+        probation=Probation("deepseek-v32", "", AT + 600, AT - 10_000),
+        report=report(),
+    )
+
+
+def measured(model: str, rate: float) -> Bench:
+    """What a model did."""
+    return Bench(
+        AT - 10_100, "oracle", model, SERVICE, OLD, 3, rate, 20.5, 1.284, 0.021, canaries=2, plan=41, reason="swap"
+    )
+
+
+def report() -> Json:
+    """The report of the candidate's swap."""
+    return {
+        "plan": 41,
+        "at": AT - 10_000,
+        "from": "deepseek-v32",
+        "to": "mxfp4",
+        "verdict": "NO-GO",
+        "text": "NO-GO mxfp4: 9.8 tokens/s, wanted 12 at least (deepseek-v32: 10.9). deepseek-v32 holds oracle again.",
+        "lines": [
+            {"what": "generation", "found": "9.8 tokens/s", "wanted": "12 at least", "ok": False},
+            {"what": "canaries", "found": "2 of 2 well", "wanted": "all", "ok": True},
+        ],
+        "seconds": 840.0,
+        "outage": 0.0,
+    }
 
 
 def snapshot() -> Snapshot:
@@ -122,4 +191,5 @@ def snapshot() -> Snapshot:
         host_memory={"MemTotal": 384 * GIB, "MemAvailable": 96 * GIB, "SwapTotal": 64 * GIB, "SwapFree": 64 * GIB},
         budget=budget(),
         gpus=GpuState((card(),), expected=1, driver="595.45.04"),
+        slots=(slot(),),
     )

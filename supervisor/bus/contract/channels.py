@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import RootModel, TypeAdapter, ValidationError
 
-from supervisor.bus.contract import commands, documents, gpus
+from supervisor.bus.contract import commands, documents, gpus, models
 from supervisor.bus.contract.envelope import EVENTS, Envelope
 from supervisor.bus.contract.shapes import Shape
 from supervisor.bus.messages import BASE, EVENT_EXPIRY
@@ -86,11 +86,13 @@ CHANNELS: tuple[Channel, ...] = (
     _state("host", "Memory and swap, twice a minute and whenever much changes.", documents.Host, HOST_EXPIRY, 0),
     _state("container", "One service.", documents.Container, CONTAINER_EXPIRY, more="/{service}"),
     _state("gpu", "One GPU, by its index.", gpus.Gpu, CONTAINER_EXPIRY, more="/{gpu}"),
+    _state("slot", "One model slot.", models.Slot, CONTAINER_EXPIRY, more="/{slot}"),
     _events("alert", "An alert fires, or is over."),
     _events("action", "What was done, refused or asked, and how it ended."),
     _events("container", "What happened to a container."),
     _events("drift", "A service runs another image than it should, or than it proved healthy with."),
     _events("gpu", "A GPU's driver tells of a fault: the burst began, is understood otherwise now, or is over."),
+    _events("model", "A model slot: another model holds it, how far a swap is, what was measured."),
     _events("daemon", "What the daemon says of itself."),
     Channel(
         "command",

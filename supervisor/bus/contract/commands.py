@@ -21,7 +21,7 @@ class Command(Shape):
     transaction: Ident | None = None
     """the same, as zigbee2mqtt calls it; goes back with the answer"""
     target: Annotated[str, Field(max_length=LONGEST_TARGET)] | None = None
-    """what it is done to: a service, `*`, a question, an incident, matchers"""
+    """what it is done to: a service, a slot, `*`, a question, an incident, matchers"""
     params: Annotated[dict[str, str], Field(max_length=MOST_PARAMS)] | None = None
     at: Seconds | None = None
     """unix seconds at which it was given; more than a minute away from now it is refused"""

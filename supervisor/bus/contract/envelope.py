@@ -18,7 +18,7 @@ class Envelope(Shape):
     type: str
     time: Time
     subject: str
-    """the service, `host` or `daemon`"""
+    """the service, `slot:NAME`, `host` or `daemon`; of a card `gpu:UUID`"""
     datacontenttype: Literal["application/json"]
     epoch: str
     """the journal's life: `seq` counts within it"""

@@ -20,6 +20,15 @@ from supervisor.bus.contract.actions import (
     Refused,
     Rollout,
 )
+from supervisor.bus.contract.models import (
+    Benchmarked,
+    Evicted,
+    Phase,
+    ProbationOver,
+    StoodIn,
+    SwapBegan,
+    Swapped,
+)
 from supervisor.bus.contract.shapes import Count, Labels, Number, Severity, Shape, Time, Told, Why
 
 # ---------------------------------------------------------------- alert
@@ -314,6 +323,15 @@ DATA: dict[str, tuple[type[Shape], ...]] = {
     "gpu.released": (SaidOfGpus,),
     "gpu.resumed": (SaidOfGpus,),
     "gpu.forgotten": (SaidOfGpus,),
+    "model.swap_began": (SwapBegan,),
+    "model.phase": (Phase,),
+    "model.swapped": (Swapped,),
+    "model.no_go": (Swapped,),
+    "model.probation_over": (ProbationOver,),
+    "model.stand_in": (StoodIn,),
+    "model.handed_back": (StoodIn,),
+    "model.evicted": (Evicted,),
+    "model.benchmark": (Benchmarked,),
     "daemon.started": (Version,),
     "daemon.ready": (OfEngine,),
     "daemon.reloaded": (Told,),

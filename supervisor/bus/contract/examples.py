@@ -11,9 +11,17 @@ from supervisor.bus.contract import box
 from supervisor.bus.contract.events import DATA
 from supervisor.bus.messages import cloud_event
 from supervisor.facts import Json
+from supervisor.journal.codec import dump
 from supervisor.journal.rows import Row
 from supervisor.units import iso
-from supervisor.views import alerts_document, card_document, container_document, daemon_document, host_document
+from supervisor.views import (
+    alerts_document,
+    card_document,
+    container_document,
+    daemon_document,
+    host_document,
+    slot_document,
+)
 
 AT, HOST, EPOCH = box.AT, box.HOST, box.EPOCH
 SERVICE = box.SERVICE
@@ -70,6 +78,9 @@ _FAULT: Json = {
     "drill": False,
     "past": False,
 }
+_BENCH: Json = dump(box.measured("mxfp4", 9.8))
+_SLOT: Json = {"slot": "oracle", "model": "mxfp4", "plan": 41}
+_TRIED: Json = _SLOT | {"from": "deepseek-v32"}
 _SUMMARY: Json = {
     "from": 1800,
     "to": 2011,
@@ -178,6 +189,52 @@ BODIES: dict[str, Json] = {
     },
     "gpu.resumed": {"by": "uid:0", "text": "NVIDIA's driver is asked again."},
     "gpu.forgotten": {"by": "uid:0", "card": "1", "text": "GPU 1 (GPU-77aa) is not expected any more."},
+    "model.swap_began": _TRIED
+    | {
+        "verb": "swap",
+        "shape": "exclusive",
+        "by": "uid:0",
+        "cause": "asked for by uid:0",
+        "expected": AT + 720,
+        "text": "swap oracle: deepseek-v32 -> mxfp4, exclusive (both need gpu:0).",
+    },
+    "model.phase": _SLOT
+    | {
+        "phase": "start",
+        "found": "",
+        "ok": True,
+        "seconds": 62.5,
+        "progress": 0.4,
+        "expected": AT + 720,
+        "text": "mxfp4 loads.",
+    },
+    "model.swapped": _TRIED
+    | {
+        "holder": "mxfp4",
+        "verdict": "GO",
+        "report": box.report() | {"verdict": "GO", "bench": _BENCH, "before": None},
+        "probation": AT + 600,
+        "text": "GO mxfp4: it holds oracle, after 14m; 0 requests failed.",
+    },
+    "model.no_go": _TRIED
+    | {"holder": "deepseek-v32", "verdict": "NO-GO", "report": box.report(), "text": box.report()["text"]},
+    "model.probation_over": _SLOT | {"before": "deepseek-v32", "text": "mxfp4 has passed its probation of 10m."},
+    "model.stand_in": _SLOT
+    | {
+        "first": "deepseek-v32",
+        "stand_in": "mxfp4",
+        "why": "its budget is spent",
+        "text": "mxfp4 stands in for deepseek-v32, which is down and may not be started again (its budget is spent).",
+    },
+    "model.handed_back": _SLOT
+    | {
+        "model": "deepseek-v32",
+        "first": "deepseek-v32",
+        "stand_in": "mxfp4",
+        "text": "deepseek-v32 has oracle again.",
+    },
+    "model.evicted": _SLOT | {"why": "93 % of the memory is in use", "text": "mxfp4 was put away to make room."},
+    "model.benchmark": _SLOT | {"bench": _BENCH, "drift": 0.99, "text": "mxfp4: 9.8 tokens/s (3 runs)."},
     "daemon.started": {"version": box.VERSION, "text": "resurgam watches box1 with 12 rules."},
     "daemon.ready": {"engine": "docker", "text": "6 containers are watched; healed are: stack.oracle."},
     "daemon.reloaded": {"text": "Configuration and rules were read again."},
@@ -256,6 +313,7 @@ def _others() -> dict[str, Any]:
         "Host": host_document(snapshot),
         "Container": container_document(snapshot.services[0], snapshot),
         "Gpu": card_document(box.card(), snapshot),
+        "Slot": slot_document(box.slot(), snapshot),
         "Command": {"id": "a1", "target": "ap-3"},
         "Reply": {"id": "a1", "status": "ok", "data": decided},
     }

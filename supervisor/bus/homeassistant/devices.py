@@ -1,13 +1,12 @@
-"""The discovery documents: one device for the machine, one for every service we watch, one for every GPU.
+"""The discovery documents: one device for the machine, one for every service we watch, every GPU and every model slot.
 
-In: a snapshot. Out: retained messages for the pump's board, by topic (`<prefix>/device/<id>/config`). Model slots come
-here with their state documents: a module beside service.py, and a loop in `documents`.
+In: a snapshot. Out: retained messages for the pump's board, by topic (`<prefix>/device/<id>/config`).
 """
 
 import functools
 from collections.abc import Callable
 
-from supervisor.bus.homeassistant import gpu, host, service
+from supervisor.bus.homeassistant import gpu, host, service, slot
 from supervisor.bus.homeassistant.entities import Device, Place, payload
 from supervisor.bus.homeassistant.names import config_topic
 from supervisor.bus.messages import DAY, Message, to_bytes
@@ -24,7 +23,8 @@ class Devices:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self._made: dict[str, tuple[object, Document]] = {}
-        """service ('' for the machine, `gpu UUID` for a card) -> what its document was made from, and the document"""
+        """service ('' for the machine, `gpu UUID` for a card, `slot NAME` for a slot) -> what its document was made
+        from, and the document"""
 
     def documents(self, place: Place, snapshot: Snapshot) -> dict[str, Document]:
         """Every device of this snapshot by topic, the machine first: the others name it."""
@@ -41,6 +41,10 @@ class Devices:
             known = (place, card.uuid, card.index, card.name, level)
             make = functools.partial(gpu.device, place, card, level)
             made[f"gpu {card.uuid}"] = self._one(f"gpu {card.uuid}", place, known, make)
+        for state in snapshot.slots:
+            shape = (place, state.name, tuple(model.name for model in state.models), state.gate is not None)
+            make = functools.partial(slot.device, place, state)
+            made[f"slot {state.name}"] = self._one(f"slot {state.name}", place, shape, make)
         self._made = made
         return {document.message.topic: document for _known, document in made.values()}
 

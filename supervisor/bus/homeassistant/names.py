@@ -32,6 +32,11 @@ def gpu_device(node: str, uuid: str) -> str:
     return f"resurgam_{object_id(node)}_gpu_{object_id(uuid)}"
 
 
+def slot_device(node: str, slot: str) -> str:
+    """The device id of a model slot."""
+    return f"resurgam_{object_id(node)}_slot_{object_id(slot)}"
+
+
 def config_topic(prefix: str, device: str) -> str:
     """Where Home Assistant reads what a device is; `prefix` as the settings have it."""
     return f"{prefix}/{DISCOVERY}/{device}/config"

@@ -25,7 +25,8 @@ from supervisor.facts import Snapshot
 from supervisor.journal import JournalThread, Row
 from supervisor.units import Matcher, plain
 
-KINDS = ("alert.firing", "alert.resolved", "action.")
+KINDS = ("alert.firing", "alert.resolved", "action.", "model.stand_in", "model.handed_back", "model.probation_over")
+"""beginnings of the kinds that people are told; how a swap ended says its plan"""
 CHUNK = 64
 SINGLES = 256
 """rows that wait by themselves; with more they stay in the journal until there is room"""

@@ -19,6 +19,7 @@ from supervisor.services.happening import Happening, about
 from supervisor.services.oom import words
 from supervisor.services.oom.kill import ENGINE, Death, Evidence, Kill, Oom, Word, after, flagged, verdict
 from supervisor.services.oom.merge import AFTERMATH, CLUSTER
+from supervisor.services.ours import carried_by
 from supervisor.services.record import Held
 from supervisor.services.state import State
 
@@ -213,7 +214,7 @@ def _carries(state: State, held: Held) -> tuple[str, bool]:
     if held.service:
         return held.service, True
     plan = state.plans.get(held.container.id) or state.plans.get(held.container.name)
-    return (plan.service if plan is not None else ""), False
+    return (carried_by(plan, held.container.id, held.container.name) if plan is not None else ""), False
 
 
 def _runs(held: Held, at: float) -> bool:

@@ -8,9 +8,9 @@ decides what a container must wait for, between a stop and a start. `edge.py` pu
 """
 
 from supervisor.signals.gpu.boards import Boards
-from supervisor.signals.gpu.owners import Owners
+from supervisor.signals.gpu.owners import NamedDriver, Owners
 from supervisor.signals.gpu.reader import GpuReader
 from supervisor.signals.gpu.vram import VramGate
 from supervisor.signals.gpu.watch import GpuWatch
 
-__all__ = ["Boards", "GpuReader", "GpuWatch", "Owners", "VramGate"]
+__all__ = ["Boards", "GpuReader", "GpuWatch", "NamedDriver", "Owners", "VramGate"]

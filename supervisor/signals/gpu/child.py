@@ -19,14 +19,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-_NOT_LOADED, _NO_LIBRARY = 9, 12
+_NOT_SUPPORTED, _NOT_LOADED, _TIMEOUT, _NO_LIBRARY = 3, 9, 10, 12
 _MODULE = "/proc/driver/nvidia/version"
 """It is there while the driver is loaded. Where the device files are hidden from us, the library says `not loaded`"""
 _TROUBLES = {4: "refused", 17: "refused", 18: "mismatch"}
 """no permission; the operating system has blocked it; the library is of another version than the kernel's part"""
 _NONE_SEEN = {"trouble": "no_gpu", "text": "0 GPUs"}
 """A GPU whose device file we may not open is not counted; and who opened the driver so, goes on not counting it"""
-_NOT_SUPPORTED, _TIMEOUT = 3, 10
 _NEVER = (2, _NOT_SUPPORTED, 4, 13)
 """an argument that is none for it, not supported, not permitted, not in this library: not asked a second time"""
 _OF_THE_CARD = (1, 9, 15, 16)
@@ -38,6 +37,7 @@ _WAIT_MS = 500
 _EVENTS = 0x2 | 0x8 | 0x4000 | 0x8000
 """memory errors, XIDs, a lost card, the driver's verdict; clock events would come ten a second"""
 
+_NAMES = ("nvmlDeviceGetPciInfo", "nvmlDeviceGetName", "nvmlDeviceGetCudaComputeCapability")
 _FAST: tuple[tuple[str, tuple[str, ...], tuple[int, ...]], ...] = (
     ("temperature", ("nvmlDeviceGetTemperatureV", "nvmlDeviceGetTemperature"), (0,)),
     ("margin", ("nvmlDeviceGetMarginTemperature",), ()),
@@ -142,8 +142,9 @@ class Driver:
         return self._versions
 
     def _gpu(self, index: int, depth: str) -> dict[str, Any]:
-        found: dict[str, Any] = {"index": index, "uuid": "", "bus": "", "name": "", "error": "", "code": 0}
-        found |= {"total": 0, "free": 0, "reserved": 0, "split": False, "users": [], "values": {}}
+        found: dict[str, Any] = dict.fromkeys(("uuid", "bus", "name", "compute", "error"), "")
+        found |= {"index": index, "code": 0, "total": 0, "free": 0, "reserved": 0, "split": False}
+        found |= {"users": [], "values": {}}
         try:
             handle = self.library.call("nvmlDeviceGetHandleByIndex", index)
             known = self._known.get(index) or self._names(index, handle)
@@ -157,9 +158,9 @@ class Driver:
 
     def _names(self, index: int, handle: Any) -> dict[str, str]:
         uuid = _text(self.library.call("nvmlDeviceGetUUID", handle, at=f" of GPU {index}"))
-        place = self.library.ask(index, handle, ("nvmlDeviceGetPciInfo",))
-        name = self.library.ask(index, handle, ("nvmlDeviceGetName",)) or ""
-        self._known[index] = {"uuid": uuid, "bus": _text(place.busId) if place else "", "name": _text(name)}
+        place, name, compute = (self.library.ask(index, handle, (call,)) for call in _NAMES)
+        known = {"uuid": uuid, "bus": _text(place.busId) if place else "", "name": _text(name or "")}
+        self._known[index] = {**known, "compute": ".".join(map(str, compute or ()))}
         return self._known[index]
 
     def _memory(self, index: int, handle: Any, *, must: bool) -> dict[str, Any]:
@@ -330,9 +331,7 @@ class Child:
             if self._driver is None:
                 return wrong
             self._beat.library = self._driver.library
-        if words[0] == "events":
-            return self._tell(words[1:] == ["on"])
-        return self._driver.snapshot(words[-1])
+        return self._tell(words[1:] == ["on"]) if words[0] == "events" else self._driver.snapshot(words[-1])
 
     def _tell(self, on: bool) -> dict[str, Any]:
         assert self._driver is not None

@@ -1,6 +1,6 @@
 """Everything that looks at the GPUs, put together: one reader of the driver, whose processes are whose, watch, faults.
 
-From: daemon.py. To: the core, through `submit`; and to the hands that need the driver let go of (`reader`).
+From: daemon.py. To: the core, through `submit`; and to the hands that ask the driver, or need it let go of (`driver`).
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ from supervisor.kernel.tree import Tree
 from supervisor.ports import Submit
 from supervisor.signals.gpu.boards import Boards
 from supervisor.signals.gpu.faults import GpuFaults, Log
-from supervisor.signals.gpu.owners import Owners
+from supervisor.signals.gpu.owners import NamedDriver, Owners
 from supervisor.signals.gpu.reader import GpuReader
 from supervisor.signals.gpu.watch import GpuWatch
 
@@ -39,6 +39,7 @@ class GpuEdge:
     ) -> None:
         """`log`: the kernel's; `table`, `since`: as GpuFaults has them; `turn`: as GpuWatch has it."""
         self.reader, self.owners = GpuReader(), Owners(tree, clock)
+        self.driver = NamedDriver(self.reader, self.owners)
         about = (self.owners, self._with_source(submit), clock, snapshot, settings.gpu)
         self.watch = GpuWatch(self.reader, Boards(), *about, host=settings.host, turn=turn)
         self.faults = GpuFaults(log, self.reader, self.owners.owner_of, submit, clock, table, since=since)

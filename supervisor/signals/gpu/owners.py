@@ -1,8 +1,9 @@
 """Whose a process on a GPU is: pid -> control group -> container; and which containers may not open the cards any more.
 
 From: /proc/PID/cgroup and version 1's devices.list, through a Tree; and what the engine says of its containers, heard
-as the facts pass by. To: watch.py, which puts it into a reading, and faults.py: the line about a fault names a pid that
-is often gone by then, so whoever was seen is remembered. Paths and names are what a container made of them.
+as the facts pass by. To: watch.py, which puts it into a reading; hands that ask the driver themselves; and faults.py:
+the line about a fault names a pid that is often gone by then, so whoever was seen is remembered. Paths and names are
+what a container made of them.
 """
 
 import re
@@ -11,10 +12,10 @@ from dataclasses import dataclass, replace
 
 from supervisor import units
 from supervisor.clock import Clock
-from supervisor.facts import Container, EngineEvent, Fact, GpuCard, GpuProcess, Looked, Sweep
+from supervisor.facts import Container, EngineEvent, Fact, GpuCard, GpuProcess, GpuReading, Looked, Sweep
 from supervisor.kernel.groups import ROOT, own_paths
 from supervisor.kernel.tree import Tree
-from supervisor.ports import Submit
+from supervisor.ports import GpuDriver, Submit
 
 REMEMBERED = 600.0
 """seconds for which it is known whose a process was"""
@@ -177,6 +178,34 @@ class Owners:
         path = own_paths(text or "", container.id).get("devices", "")
         allowed = self._text(f"{DEVICES}{path}/devices.list") if path else None
         return allowed is not None and not opens_a_card(allowed.splitlines())
+
+
+class NamedDriver:
+    """The driver as hands ask it: with whose the processes are (implements ports.GpuDriver)."""
+
+    def __init__(self, driver: GpuDriver, owners: Owners) -> None:
+        self._driver, self._owners = driver, owners
+
+    @property
+    def held(self) -> str:
+        return self._driver.held
+
+    @property
+    def running(self) -> bool:
+        return self._driver.running
+
+    async def snapshot(self, depth: str) -> GpuReading:
+        found = await self._driver.snapshot(depth)
+        return replace(found, cards=self._owners.name(found.cards))
+
+    def hold(self, why: str) -> None:
+        self._driver.hold(why)
+
+    async def release(self, why: str) -> bool:
+        return await self._driver.release(why)
+
+    def resume(self) -> None:
+        self._driver.resume()
 
 
 # ------------------------------------------------------------ decisions

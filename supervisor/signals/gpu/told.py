@@ -5,6 +5,7 @@ the processes are is not known here: they come out as nobody's, and `owners.py` 
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ _OF_HEAT = ("margin", "194", "slowdown")
 """degrees left as the card says, the margin at which it slows down, and the temperature"""
 _RECOVERY = "230"
 _NO_PSTATE = 32.0
+_CAPABILITY = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
 _METRICS = {
     "load": ("DCGM_FI_DEV_GPU_UTIL", 1.0),
     "memory_load": ("DCGM_FI_DEV_MEM_COPY_UTIL", 1.0),
@@ -124,6 +126,7 @@ def _card(said: Any) -> GpuCard:
         uuid=_name(said["uuid"]),
         bus_id=_name(said["bus"]).lower(),
         name=_name(said["name"]),
+        compute=_compute(said["compute"]),
         total=total,
         free=free,
         reserved=reserved,
@@ -152,6 +155,10 @@ def _recovery(number: float | None) -> str:
 
 def _name(value: Any) -> str:
     return units.plain(str(value), 100)
+
+
+def _compute(value: Any) -> str:
+    return value if isinstance(value, str) and _CAPABILITY.fullmatch(value) else ""
 
 
 def _version(value: Any) -> str:

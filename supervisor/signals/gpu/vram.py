@@ -8,7 +8,7 @@ is a doubt, told before anything is touched.
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -56,6 +56,12 @@ class VramGate:
             return ()
         usage = await self._reader.usage()
         return doubts(needs.vram, usage) if needs.vram else ()
+
+    async def free(self) -> Mapping[str, float]:
+        """Bytes free of each card by its UUID, in the driver's order; empty where the driver cannot be asked. A card
+        that cannot be read is left out."""
+        usage = await self._reader.usage()
+        return {gpu.uuid: float(gpu.free) for gpu in usage.gpus if gpu.uuid and not gpu.error}
 
     def _name(self, pid: int) -> str:
         try:

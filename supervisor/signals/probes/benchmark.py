@@ -11,6 +11,7 @@ import aiohttp
 
 from supervisor.clock import Clock
 from supervisor.facts import Benchmark
+from supervisor.servers import asking
 from supervisor.signals.probes import completion, http
 from supervisor.signals.probes.answer import Answer, CannotAsk, Unwell
 from supervisor.signals.probes.target import Target
@@ -27,9 +28,9 @@ async def measure(web: aiohttp.ClientSession, where: Target, model: str, wanted:
     """One completion; `rate` is the tokens per second. The deadline is the caller's."""
     model = model or await completion.first_model(web, where)
     turned_away = ""
-    for way in completion.ways(where.path if where.scheme == "completion" else ""):
+    for way in asking.ways(where.path if where.scheme == "completion" else ""):
         began = clock.mono()
-        body = way.body(model, wanted.tokens, stream=True)
+        body = way.question(model, completion.prompt(way, ""), wanted.tokens, stream=True)
         async with http.request(web, "POST", where, way.path, body) as answer:
             refused = await completion.refusal(answer, way, model)
             if refused:
@@ -52,8 +53,8 @@ async def _tokens(answer: aiohttp.ClientResponse) -> int:
     it was asked to sends one document instead."""
     if answer.content_type == "application/json":
         data = completion.parsed(await completion.whole(answer))
-        made = completion.tokens_of(data)
-        if not made and completion.text_of(data):
+        made = asking.tokens_of(data)
+        if not made and asking.text_of(data):
             raise CannotAsk("the server neither streams nor says how many tokens it made")
         return made
     counted = pieces = 0
@@ -67,9 +68,9 @@ async def _tokens(answer: aiohttp.ClientResponse) -> int:
         if not isinstance(data, dict):
             continue
         if data.get("error"):
-            raise Unwell(f"it broke off: {http.message(data)}")
-        counted = max(counted, completion.tokens_of(data))
-        pieces += bool(completion.text_of(data))
+            raise Unwell(f"it broke off: {asking.message(data)}")
+        counted = max(counted, asking.tokens_of(data))
+        pieces += bool(asking.text_of(data))
     return counted or pieces
 
 

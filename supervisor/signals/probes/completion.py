@@ -7,13 +7,23 @@ is chosen by awake.py. No two questions are the same text, so that no cache on t
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 import aiohttp
 
 from supervisor.clock import Clock
 from supervisor.facts import Json
+from supervisor.servers.asking import (
+    CHAT,
+    NOT_HERE,
+    WRONG_QUESTION,
+    Way,
+    base_of,
+    message,
+    text_of,
+    tokens_of,
+    ways,
+)
+from supervisor.servers.resident import text_in
 from supervisor.signals.probes import http
 from supervisor.signals.probes.answer import Answer, CannotAsk, Unwell
 from supervisor.signals.probes.target import Target
@@ -24,48 +34,15 @@ ONE = 1
 """of a question that is asked for ever"""
 LARGEST = 262_144
 """bytes of an answer that are read"""
-TEXT, CHAT, NATIVE = "/v1/completions", "/v1/chat/completions", "/completion"
-_ENDINGS = (("/chat/completions", CHAT), ("/completions", TEXT), ("/completion", NATIVE))
-_NOT_HERE = (404, 405, 501)
-_WRONG_QUESTION = (400, 422)
 _LOGIN = (401, 403)
 _PROMPT = "1, 2, 3, 4, 5,"
 _TASK = "Count from 1 to 1000, separated by commas. Write nothing else."
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
-    """One way to ask for a completion."""
-
-    kind: str
-    path: str
-
-    def body(self, model: str, tokens: int, *, stream: bool = False, mark: str = "") -> dict[str, object]:
-        """The request for so many tokens. `mark`: put in front, so that it is not the same as the one before."""
-        prompt = f"{mark}: {_PROMPT}" if mark else _PROMPT
-        if self.kind == NATIVE:
-            cached = {"cache_prompt": False} if mark else {}
-            return {"prompt": prompt, "n_predict": tokens, "temperature": 0, "stream": stream, **cached}
-        asked: dict[str, object] = {"model": model} if model else {}
-        if self.kind == TEXT:
-            asked["prompt"] = prompt
-        else:
-            task = f"{mark}: {_TASK}" if mark else _TASK
-            asked["messages"] = [{"role": "user", "content": task}]
-        asked |= {"max_tokens": tokens, "temperature": 0, "stream": stream}
-        if stream:
-            asked["stream_options"] = {"include_usage": True}
-        return asked
-
-
-def ways(path: str) -> tuple[Way, ...]:
-    """The ways to ask, in order, for the path in the probe's address."""
-    base = path.rstrip("/")
-    for ending, kind in _ENDINGS:
-        if base.endswith(ending):
-            return (Way(kind, base),)
-    base = base.removesuffix("/v1")
-    return tuple(Way(kind, base + kind) for kind in (TEXT, CHAT, NATIVE))
+def prompt(way: Way, mark: str) -> str:
+    """What is asked that way. `mark`: put in front, so that it is not the same as the one before."""
+    text = _TASK if way.kind == CHAT else _PROMPT
+    return f"{mark}: {text}" if mark else text
 
 
 async def ask(web: aiohttp.ClientSession, where: Target, model: str, clock: Clock) -> Answer:
@@ -78,7 +55,7 @@ async def complete(web: aiohttp.ClientSession, where: Target, model: str, tokens
     """One completion by this very model ('': without naming one)."""
     turned_away = ""
     for way in ways(where.path):
-        began, body = clock.mono(), way.body(model, tokens, mark=clock.token())
+        began, body = clock.mono(), way.question(model, prompt(way, clock.token()), tokens, stream=False)
         async with http.request(web, "POST", where, way.path, body) as answer:
             refused = await refusal(answer, way, model)
             if not refused:
@@ -98,24 +75,10 @@ def completed(words: str, made: int, path: str, tokens: int, seconds: float) -> 
     return Answer(True, said, rate=counted / max(seconds, 1e-6))
 
 
-def listing(data: Mapping[str, object], key: str = "data") -> list[Mapping[str, object]]:
-    """The entries of a list in an answer, those that are none left out."""
-    found = data.get(key)
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-
-
-def base_of(where: Target) -> str:
-    """The path in front of the server's own paths: '' mostly."""
-    base = ways(where.path)[0].path
-    for ending, _kind in _ENDINGS:
-        base = base.removesuffix(ending)
-    return base.removesuffix("/v1")
-
-
 async def first_model(web: aiohttp.ClientSession, where: Target) -> str:
     """The first model that the server lists; '' where it keeps no list."""
-    async with http.request(web, "GET", where, f"{base_of(where)}/v1/models") as answer:
-        if answer.status in (*_NOT_HERE, *_WRONG_QUESTION, *_LOGIN) or answer.status in range(300, 400):
+    async with http.request(web, "GET", where, f"{base_of(where.path)}/v1/models") as answer:
+        if answer.status in (*NOT_HERE, *WRONG_QUESTION, *_LOGIN) or answer.status in range(300, 400):
             return ""
         if answer.status != 200:
             raise Unwell(await _trouble(answer))
@@ -123,12 +86,6 @@ async def first_model(web: aiohttp.ClientSession, where: Target) -> str:
     listed = data.get("data")
     first = listed[0] if isinstance(listed, list) and listed else {}
     return text_in(first, "id") if isinstance(first, dict) else ""
-
-
-def text_in(entry: Mapping[str, object], key: str) -> str:
-    """A short text in an answer; '' where it is none."""
-    found = entry.get(key)
-    return found[:500] if isinstance(found, str) else ""
 
 
 async def refusal(answer: aiohttp.ClientResponse, way: Way, model: str) -> str:
@@ -142,7 +99,7 @@ async def refusal(answer: aiohttp.ClientResponse, way: Way, model: str) -> str:
     if 300 <= status < 400:
         raise CannotAsk(f"{way.path} sends us elsewhere ({status}), which is never followed; name the right address")
     said = await _said(answer)
-    if status in (*_NOT_HERE, *_WRONG_QUESTION):
+    if status in (*NOT_HERE, *WRONG_QUESTION):
         if status == 404 and model and "model" in said.lower():
             raise Unwell(f"it does not serve the model {model[:100]!r}: {said}")
         return f"{way.path}: {status} {said}".strip()
@@ -163,7 +120,7 @@ async def _said(answer: aiohttp.ClientResponse) -> str:
     """What an unhappy answer says, short."""
     raw = await http.read(answer, 4096)
     try:
-        return http.message(parsed(raw)) or " ".join(raw[:200].decode("utf-8", "replace").split())
+        return message(parsed(raw)) or " ".join(raw[:200].decode("utf-8", "replace").split())
     except Unwell:
         return " ".join(raw[:200].decode("utf-8", "replace").split())
 
@@ -189,33 +146,6 @@ def parsed(raw: bytes) -> Json:
         head = " ".join(raw[:60].decode("utf-8", "replace").split())
         raise Unwell(f"answers with something that is no completion: {head!r}")
     return data
-
-
-def text_of(data: Mapping[str, object]) -> str:
-    """The text of a completion, in any of the three shapes, whole or a streamed piece; '' where there is none."""
-    found = data.get("content")
-    if isinstance(found, str):
-        return found
-    choices = data.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    if not isinstance(choice, dict):
-        return ""
-    if isinstance(choice.get("text"), str):
-        return str(choice["text"])
-    said = choice.get("message") or choice.get("delta")
-    if not isinstance(said, dict):
-        return ""
-    for key in ("content", "reasoning_content", "reasoning"):
-        if isinstance(said.get(key), str) and said[key]:
-            return str(said[key])
-    return ""
-
-
-def tokens_of(data: Mapping[str, object]) -> int:
-    """How many tokens the server says it made; 0 where it does not say."""
-    usage = data.get("usage")
-    made = usage.get("completion_tokens") if isinstance(usage, dict) else data.get("tokens_predicted")
-    return made if isinstance(made, int) and not isinstance(made, bool) and 0 < made < 1_000_000 else 0
 
 
 def unknown(last: str) -> str:

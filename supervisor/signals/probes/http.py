@@ -1,7 +1,7 @@
 """`http://:8000/health`: well when the status is below 400. And how model servers are asked.
 
-A redirect is an answer and is never followed; of a body only so much is read as was asked for. The client is the
-room's (signals/web.py), the deadline the caller's.
+A redirect is an answer and is never followed; of a body only so much is read as was asked for. The client is the one
+for all strangers (supervisor/http.py), the deadline the caller's.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
-from supervisor.facts import Json
-from supervisor.signals import web as client
+from supervisor import http
 from supervisor.signals.probes.answer import Answer, CannotAsk, Unwell
 from supervisor.signals.probes.target import Target
+from supervisor.signals.web import failed
 
 _SHOWN = 200
 """bytes of an unhappy answer that are shown"""
@@ -22,7 +22,7 @@ _AT_ONCE, _PIECE = 32, 32_768
 
 def session() -> aiohttp.ClientSession:
     """One for all questions."""
-    return client.session(_AT_ONCE, _PIECE)
+    return http.session(_AT_ONCE, _PIECE)
 
 
 async def ask(web: aiohttp.ClientSession, where: Target) -> Answer:
@@ -48,7 +48,7 @@ async def request(
         async with web.request(method, address, json=body, allow_redirects=False, ssl=trust) as answer:
             yield answer
     except (aiohttp.ClientError, OSError, ValueError) as err:
-        text, unknown = client.failed(err, address)
+        text, unknown = failed(err, address)
         raise (CannotAsk if unknown else Unwell)(text) from None
 
 
@@ -67,11 +67,3 @@ async def read(answer: aiohttp.ClientResponse, limit: int) -> bytes:
             break
         found += piece
     return bytes(found)
-
-
-def message(data: Json) -> str:
-    """What an error document says: `{"error": {"message": …}}`, `{"error": …}` or `{"detail": …}`; '' if nothing."""
-    error = data.get("error") or data.get("detail") or data.get("message") or ""
-    if isinstance(error, dict):
-        error = error.get("message") or error.get("type") or ""
-    return error[:_SHOWN] if isinstance(error, str) else ""

@@ -8,7 +8,7 @@ import asyncio
 
 import aiohttp
 
-from supervisor import units
+from supervisor import http, units
 from supervisor.config.files import read_secret
 from supervisor.errors import ConfigError, ResurgamError
 from supervisor.signals import web
@@ -33,7 +33,7 @@ class Web:
         """(the page, its Content-Type); Unread for anything else."""
         if self._session is None:
             # not bounded in number: a target that hangs would keep the others waiting, and each is asked once at a time
-            self._session = web.session(piece=_PIECE, accept=ACCEPT)
+            self._session = http.session(piece=_PIECE, accept=ACCEPT)
         try:
             async with asyncio.timeout(target.timeout):
                 return await _fetch(self._session, target)

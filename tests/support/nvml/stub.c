@@ -16,6 +16,7 @@
    gpu INDEX total|free|kept|load|temperature|power|… NUMBER       sizes in bytes
    gpu INDEX process|drawing PID BYTES|?         who uses it, for computing or to draw; ?: it does not say how much
    gpu INDEX field NUMBER KIND VALUE|RC          one of the fields; KIND: d ui ul ull sll si us, or ! with an error
+   gpu INDEX compute MAJOR.MINOR                 its compute capability
    gpu INDEX newer RC                            the newer memory call fails so
 
    Events are lines `INDEX TYPE DATA` in the FIFO that is FILE.events. Structures and numbers are those of nvml.h. */
@@ -220,6 +221,12 @@ int nvmlDeviceGetUUID(card_t *card, char *into, unsigned size) {
 
 int nvmlDeviceGetName(card_t *card, char *into, unsigned size) {
     return words_of("nvmlDeviceGetName", card, "name", "NVIDIA H200", into, size);
+}
+
+int nvmlDeviceGetCudaComputeCapability(card_t *card, int *major, int *minor) {
+    CARD("nvmlDeviceGetCudaComputeCapability");
+    char *line = told(card, "compute", state);
+    return sscanf(line ? line : "9.0", "%d.%d", major, minor) == 2 ? OK : INVALID;
 }
 
 int nvmlDeviceGetPciInfo_v3(card_t *card, pci_t *pci) {

@@ -138,3 +138,10 @@ def test_a_plan_that_is_only_looked_at_says_so_too(box):
         assert list(room.unwatched) == found["notes"], verb
     stop = box.plan("stop", box.service("app", needs=NEEDS))
     assert box.run(foresee(stop, box.service("app", needs=NEEDS), box.engine, room))["notes"] == []
+
+
+def test_what_each_card_has_free_and_nothing_where_nobody_can_be_asked(box):
+    room = box.core.room
+    assert box.run(room.free()).vram == {"GPU-aa": 12.0 * GIB}
+    box.driver.trouble = "the driver does not answer"
+    assert box.run(room.free()).vram == {}

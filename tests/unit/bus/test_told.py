@@ -15,6 +15,7 @@ from supervisor.facts import BusState, EngineState
 from supervisor.journal import Journal, JournalThread
 from tests.support.boxes import NOW, box, oracle, qdrant
 from tests.support.bus import BusHouse
+from tests.support.slots_shown import slot
 
 NODE = "3f9c1e7a52d8"
 TOPICS = [f"homeassistant/device/resurgam_{NODE}_{rest}/config" for rest in ("host", "service_qdrant")]
@@ -220,5 +221,26 @@ def test_only_services_of_the_name_we_have_are_cleared() -> None:
             running.cancel()
         assert list(found) == ["resurgam/new/state/container/stack.oracle"]
         assert found["resurgam/new/state/container/stack.oracle"].message.payload == b""
+
+    house.play(story)
+
+
+def test_a_slot_that_is_declared_no_more_is_cleared_by_the_next_life() -> None:
+    """An earlier life told of it; the broker would keep it for a day."""
+    house = BusHouse()
+
+    async def story(_house: BusHouse) -> None:
+        found: dict[str, Any] = {}
+        for slots in ((slot(), slot(name="executor")), (slot(),)):
+            vanished = Vanished("omni", house.thread, house.clock)
+            running = asyncio.ensure_future(vanished.run())
+            for _ in range(13):
+                found = vanished.show(
+                    box(services=(), slots=slots, engines=(UP,), bus=BusState(NOW, 1.0, True, "sim", ""))
+                )
+                await asyncio.sleep(10.0)
+            running.cancel()
+        assert list(found) == ["resurgam/omni/state/slot/executor"]
+        assert found["resurgam/omni/state/slot/executor"].message.payload == b""
 
     house.play(story)

@@ -55,6 +55,18 @@ def test_every_mistake_of_a_configuration_is_told_with_its_place(
     assert "resurgam.yaml:3:8: " in out
 
 
+def test_what_a_configuration_holds_is_counted_and_a_doubt_about_a_slot_has_its_place(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = "{oracle: {url: 'http://:8000', files: [/no/such.gguf]}}"
+    services = "{oracle: {enable: true, memory: 1GiB}}"
+    (folder / "resurgam.yaml").write_text(f"services: {services}\nslots: {{chat: {{models: {models}}}}}\n")
+    assert main(["check"]) == 0
+    out = capsys.readouterr().out
+    assert "configuration, 1 service, 1 slot" in out
+    assert "slots.chat.models.oracle.files[0]: /no/such.gguf is not here" in out
+
+
 def test_a_bad_table_of_faults_is_a_finding(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "xids.yaml").write_text("xids: [{xid: 79, name: is gone, class: bus, remedy: explode}]\n")
     (folder / "resurgam.yaml").write_text(f"gpu: {{xids: {folder / 'xids.yaml'}}}\n")

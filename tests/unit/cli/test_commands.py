@@ -73,7 +73,7 @@ def test_status_of_one_service(daemon: Served, capsys: pytest.CaptureFixture[str
     document = json.loads(capsys.readouterr().out)
     assert [entry["service"] for entry in document["services"]] == ["qdrant"]
     assert call(daemon, "status", "nobody") == 2
-    assert "no service is called 'nobody'" in capsys.readouterr().err
+    assert "no service and no slot is called 'nobody'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["status", "events", "history", "explain stack.oracle", "show 1"])

@@ -82,7 +82,6 @@ def test_what_is_not_said_is_none_so_that_labels_can_say_it() -> None:
         ("host: a/b", "1:7: host: 'a/b' cannot be the host's name"),
         ("proof: 600", "1:8: proof: 600 is not a duration; write it with a unit, like 90s"),
         ("proof: 0", "1:8: proof: this must be longer than 0"),
-        ("slots: {}", "1:8: slots: this key is not supported yet"),
         ("scrape: [{job: a, url: 'http://:9100'}]", "is not a web address"),
         ("scrape: [{job: a, url: 'http://x:1', timeout: 20s}]", "a scrape's timeout is not longer than its interval"),
         ("scrape: [{job: a, url: 'http://x:1'}, {job: a, url: 'http://x:1'}]", "'a http://x:1' is there twice"),

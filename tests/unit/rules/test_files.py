@@ -35,7 +35,7 @@ def test_the_shipped_folder_is_found_and_loads() -> None:
     found = load([(shipped_folder(), "shipped")], trust_uid=None)
     assert [health.file for health in found.health] == [
         f"shipped/{name}.yaml"
-        for name in ("containers", "daemon", "disk", "gpu", "host", "memory", "namespaces", "probes")
+        for name in ("containers", "daemon", "disk", "gpu", "host", "memory", "namespaces", "probes", "slots")
     ]
     assert not any(health.text for health in found.health)
     for one in found.alerts:

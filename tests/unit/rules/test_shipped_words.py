@@ -11,7 +11,7 @@ from supervisor.cli.main import COMMANDS, build_parser
 
 RULES = Path(__file__).resolve().parents[3] / "rules"
 FILES = [path for path in sorted(RULES.glob("*.yaml")) if "test" not in path.name and "playbooks" not in path.name]
-NEW = ("gpu.yaml", "probes.yaml", "disk.yaml")
+NEW = ("gpu.yaml", "probes.yaml", "disk.yaml", "slots.yaml")
 
 
 def annotations(path: Path) -> list[str]:
@@ -44,6 +44,8 @@ def test_every_command_named_exists(path: Path) -> None:
         "resurgam status",
         "resurgam doctor",
         "resurgam phoenix llm --image current",
+        "resurgam swap oracle --to mxfp4 --again",
+        "resurgam history oracle --benchmarks",
     ],
 )
 def test_what_they_tell_to_type_is_taken(line: str) -> None:

@@ -4,8 +4,8 @@ import pytest
 
 from supervisor.clock import ManualClock, SystemClock
 from supervisor.facts import Benchmark, Container, Needs
+from supervisor.servers.asking import ways
 from supervisor.signals.probes import ServiceProber
-from supervisor.signals.probes.completion import ways
 from tests.support.models import CHAT, NATIVE, TEXT, ModelServer, served
 
 BOX = Container("a" * 64, "oracle", "sha256:1", "oracle:1", status="running", address="127.0.0.1")

@@ -153,7 +153,28 @@ def test_vram_is_asked_for_where_somebody_can_tell(proc):
         async def doubts(self, needs, container):
             return ("There is no GPU 7.",)
 
+        async def free(self):
+            return {"GPU-aa": 2.0 * GIB}
+
     room, oracle = HostRoom(Machine(), proc, Full()), Container("c", "oracle", "i", "r")
     assert asyncio.run(room.held(Needs(), oracle, "old")) == "2 GiB of VRAM are free, oracle needs 90 GiB, after old"
     assert asyncio.run(room.doubts(Needs(), oracle)) == ("There is no GPU 7.",)
     assert asyncio.run(HostRoom(Machine(), proc).doubts(Needs(vram=(("7", 1),)), oracle)) == ()
+
+
+def test_what_is_free_is_told_of_the_memory_and_of_each_card(proc):
+    class Cards:
+        async def free(self):
+            return {"GPU-aa": 12.0 * GIB, "GPU-bb": 90.0 * GIB}
+
+    seen = asyncio.run(HostRoom(Machine(MemAvailable=40.0 * GIB), proc, Cards()).free())
+    assert (seen.memory, list(seen.vram.items())) == (40.0 * GIB, [("GPU-aa", 12.0 * GIB), ("GPU-bb", 90.0 * GIB)])
+    assert asyncio.run(HostRoom(Machine(MemAvailable=1.0), proc).free()).vram == {}
+
+
+def test_memory_that_cannot_be_measured_is_none_and_no_error(tmp_path):
+    class Blind:
+        def meminfo(self):
+            raise OSError("no /proc here")
+
+    assert asyncio.run(HostRoom(Blind(), tmp_path).free()).memory == 0.0

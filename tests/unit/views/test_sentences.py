@@ -70,7 +70,7 @@ ACTION = {"plan": 41, "verb": "phoenix", "by": "rule:Loop", "cause": "image drif
         ("drift.tag_moved", {"ref": "x:1"}, "x:1 now stands for another image than the one running"),
         ("daemon.engine_lost", {"text": "connection refused"}, "connection refused"),
         ("incident.opened", {"title": "Loop", "cause": "drift"}, "incident opened: Loop: drift"),
-        ("model.loaded", {"text": "in 3 s"}, "model loaded: in 3 s"),
+        ("weather.turned", {"text": "it rains"}, "weather turned: it rains"),
     ],
 )
 def test_a_row_says_what_happened(kind: str, body: dict[str, Any], said: str) -> None:

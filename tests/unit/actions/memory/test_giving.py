@@ -4,8 +4,11 @@ import asyncio
 
 import pytest
 
-from supervisor.errors import GroupError
-from supervisor.facts import Needs
+from supervisor.actions.swap.absent import NoGate, NoServer, NoWeights
+from supervisor.errors import ServerError
+from supervisor.facts import Needs, SlotModel
+from supervisor.journal.codec import dump
+from supervisor.ports import Models
 from supervisor.verdicts import Reason
 from tests.support.groups import GIB
 from tests.support.runner import Killed
@@ -79,38 +82,67 @@ def test_the_files_of_a_model_in_use_are_left_alone(box):
     assert box.done("drop-cache", needs=Needs(weights=("/models/a.gguf",)), found=found).outcome.ok
 
 
-class Server:
+class Server(NoServer):
     """A model server that gives back so much, after a while."""
 
-    def __init__(self, box, gives: float) -> None:
-        self.box, self.gives = box, gives
+    def __init__(self, box, gives: float, cannot: str = "") -> None:
+        self.box, self.gives, self.why, self.did = box, gives, cannot, []
 
-    async def unload(self, container, within):
+    def cannot(self, verb, model):
+        return self.why
+
+    async def unload(self, at, within):
+        return self._away("unload", at)
+
+    async def sleep(self, at, within):
+        return self._away("sleep", at)
+
+    def _away(self, verb, at):
+        self.did.append((verb, at.model.name))
         if not self.gives:
-            raise GroupError("the model is in use")
-        asyncio.get_running_loop().call_later(1.0, lambda: self.box.groups.set(container.id, anon=6 * GIB - self.gives))
+            raise ServerError("the model is in use")
+        key, left = at.container.id, 6 * GIB - self.gives
+        asyncio.get_running_loop().call_later(1.0, lambda: self.box.groups.set(key, anon=left))
         return "model put away"
 
 
-def test_a_server_unloads_its_model_and_the_memory_is_awaited(box):
-    box.box.core.servers["leak"] = Server(box, 5 * GIB)
+def slot_model(**more):
+    return {"model": dump(SlotModel("qwen", "leak", **more))}
+
+
+def serve(box, server):
+    box.box.core.models = Models(server, NoGate(), NoWeights())
     box.box.core.runner = box.box.core.fresh()
-    ended = box.done("unload")
+    return server
+
+
+@pytest.mark.parametrize(("declared", "verb"), [({"inside": True}, "unload"), ({"sleep": 1}, "sleep")])
+def test_a_server_puts_its_model_away_and_the_memory_is_awaited(box, declared, verb):
+    server = serve(box, Server(box, 5 * GIB))
+    ended = box.done("unload", found=slot_model(**declared))
     assert ended.outcome.reason is Reason.VERIFIED
     assert ended.data["memory"]["got"] == 5 * GIB
+    assert server.did == [(verb, "qwen")]
 
 
 @pytest.mark.parametrize("gives", [0.0, 1.0])
 def test_a_server_that_gives_nothing_back_failed(box, gives):
-    box.box.core.servers["leak"] = Server(box, gives)
-    box.box.core.runner = box.box.core.fresh()
-    assert box.done("unload").outcome.reason is Reason.FAILED
+    serve(box, Server(box, gives))
+    assert box.done("unload", found=slot_model(inside=True)).outcome.reason is Reason.FAILED
 
 
 def test_without_an_adapter_nobody_is_asked(box):
     ended = box.done("unload")
     assert ended.data == {"why": "unsupported"}
     assert box.box.core.last[1].phase == "before"
+
+
+def test_a_server_that_cannot_do_it_is_not_asked(box):
+    server = serve(box, Server(box, 5 * GIB, cannot="it has no such verb; stop it"))
+    ended = box.done("unload", found=slot_model(inside=True))
+    assert ended.data == {"why": "unsupported"}
+    assert "it has no such verb; stop it" in ended.outcome.text
+    assert server.did == []
 
 
 @pytest.mark.parametrize("verb", ["reclaim", "raise-limit"])

@@ -30,7 +30,7 @@ SPEC = json.loads((ROOT / "tests" / "support" / "asyncapi-3.0.0.json").read_text
 
 PRIVATE = {
     *("alert.pending", "alert.dropped", "action.begin", "action.halt", "action.end", "action.unheld"),
-    *("container.evidence", "gpu.xid", "gpu.drill"),
+    *("container.evidence", "gpu.xid", "gpu.drill", "model.kept", "model.adopted"),
 }
 """kinds of the same folders that are rows and never messages"""
 SPELT = {"approved", "denied", "withdrawn", "tag_moved", "unproved", "cleared", "firing", "resolved", "digest", "shed"}

@@ -35,6 +35,20 @@ def test_without_grouping_everything_is_told_at_once_and_in_order() -> None:
     NotifyBox().play(story)
 
 
+def test_of_slots_people_are_told_what_no_plan_says() -> None:
+    """How a swap ended is said by its plan's own row, and its phases are no news for a phone."""
+
+    async def story(box: NotifyBox) -> None:
+        for kind in ("swap_began", "phase", "no_go", "swapped", "benchmark", "evicted"):
+            box.write(f"model.{kind}")
+        for kind in ("stand_in", "handed_back", "probation_over"):
+            box.write(f"model.{kind}")
+        await asyncio.sleep(1)
+        assert box.receiver.told == ["model.stand_in", "model.handed_back", "model.probation_over"]
+
+    NotifyBox().play(story)
+
+
 def test_only_the_severities_asked_for_are_told() -> None:
     async def story(box: NotifyBox) -> None:
         box.fire("A", severity="info")

@@ -56,6 +56,14 @@ def test_one_lost_card_does_not_hide_the_others_and_keeps_its_name(opened):
     assert (second["error"], second["values"]["temperature"]) == ("", 38)
 
 
+def test_what_a_card_computes_by_is_told_and_asked_once(opened):
+    library = Recorded(Card(), Card(told={"nvmlDeviceGetCudaComputeCapability": NVMLError(3)}))
+    driver = opened(library)
+    for _ in range(2):
+        assert [card["compute"] for card in driver.snapshot("slow")["gpus"]] == ["9.0", ""]
+    assert library.calls.count("nvmlDeviceGetCudaComputeCapability") == 2
+
+
 def test_one_that_was_lost_from_the_start_has_no_name(opened):
     first = opened(Recorded(Card(told={"nvmlDeviceGetUUID": LOST}))).snapshot("fast")["gpus"][0]
     assert (first["uuid"], first["code"]) == ("", 15)

@@ -25,22 +25,16 @@ class Log:
         return lambda: None
 
 
+def built(log: Any, submit: Any) -> GpuEdge:
+    about = (submit, SystemClock(), snapshot, Settings(), lambda: Table({}, {}))
+    return GpuEdge(KernelFiles(), log, *about, since=-1, turn="gpu")
+
+
 def told(live: bool, fact: Fact) -> Readings:
     heard: list[Fact] = []
 
     async def build() -> None:
-        edge = GpuEdge(
-            KernelFiles(),
-            Log(live),
-            heard.append,
-            SystemClock(),
-            snapshot,
-            Settings(),
-            lambda: Table({}, {}),
-            since=-1,
-            turn="gpu",
-        )
-        edge._with_source(heard.append)(fact)
+        built(Log(live), heard.append)._with_source(heard.append)(fact)
 
     asyncio.run(build())
     (found,) = heard
@@ -54,6 +48,16 @@ def test_each_reading_of_the_cards_says_how_faults_are_heard() -> None:
     assert (source.name, source.live) == ("gpu-faults", True)
     (source,) = told(False, reading).sources
     assert (source.live, source.cure) == (False, "Give it CAP_SYSLOG.")
+
+
+async def test_hands_ask_the_same_driver_and_may_let_go_of_it() -> None:
+    edge = built(Log(True), lambda _fact: None)
+    edge.driver.hold("a test")
+    assert (edge.reader.held, edge.driver.held, edge.driver.running) == ("a test", "a test", False)
+    assert (await edge.driver.snapshot("slow")).trouble == "stopped"
+    assert await edge.driver.release("a test")
+    edge.driver.resume()
+    assert edge.reader.held == ""
 
 
 def test_what_is_no_reading_of_cards_is_left_as_it_is() -> None:

@@ -2,9 +2,10 @@
 
 import pytest
 
+from supervisor.actions.gpu.absent import NoDriver
 from supervisor.clock import ManualClock
-from supervisor.facts import Container, EngineEvent, Fact, GpuCard, GpuProcess, Looked, Sweep
-from supervisor.signals.gpu.owners import DEVICES, REMEMBERED, Owners, opens_a_card, wants_nvidia
+from supervisor.facts import Container, EngineEvent, Fact, GpuCard, GpuProcess, GpuReading, Looked, Sweep
+from supervisor.signals.gpu.owners import DEVICES, REMEMBERED, NamedDriver, Owners, opens_a_card, wants_nvidia
 from tests.support.kernel_files import Files
 
 ONE, TWO, POD = "a3b8" * 16, "77ff" * 16, "c0de" * 16
@@ -119,6 +120,20 @@ def test_one_that_a_sweep_does_not_list_any_more_is_gone(bench: Bench) -> None:
     bench.process(4711, f"0::/docker/{ONE}\n")
     bench.sweep(box(TWO))
     assert bench.users(4711) == {4711: ("orphan", ONE)}
+
+
+async def test_hands_that_ask_the_driver_are_told_whose_the_processes_are(bench: Bench) -> None:
+    """What a model gives back on a card is measured by it, before the model is stopped."""
+
+    class Driver(NoDriver):
+        async def snapshot(self, depth: str) -> GpuReading:
+            return GpuReading((GpuCard(0, "GPU-aa", users=(GpuProcess(4711, 5),)),), driver="570.1")
+
+    bench.sweep(box(ONE))
+    bench.process(4711, f"0::/docker/{ONE}\n")
+    reading = await NamedDriver(Driver(), bench.owners).snapshot("slow")
+    ((user,),) = [card.users for card in reading.cards]
+    assert (user.kind, user.container_id, user.used, reading.driver) == ("container", ONE, 5, "570.1")
 
 
 def test_a_process_that_ended_meanwhile_is_gone(bench: Bench) -> None:

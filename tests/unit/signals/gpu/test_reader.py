@@ -11,7 +11,7 @@ from supervisor.signals.gpu.reader import DEADLINE, GOES, IDLE, LASTING, GpuRead
 from supervisor.signals.gpu.told import NvmlEvent
 
 CARD = {"index": 0, "uuid": "GPU-aa", "bus": "b", "name": "X", "total": 80, "free": 7, "reserved": 2, "split": True}
-CARD |= {"users": [], "values": {}, "error": "", "code": 0}
+CARD |= {"users": [], "values": {}, "compute": "9.0", "error": "", "code": 0}
 WELL = {"gpus": [CARD]}
 LOST = {"gpus": [{**CARD, "error": "GPU is lost", "code": 15}]}
 EVENT = {"event": {"type": 8, "data": 79, "index": 0, "uuid": "GPU-aa", "bus": "b"}}

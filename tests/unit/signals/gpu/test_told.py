@@ -10,6 +10,7 @@ CARD = {
     "uuid": "GPU-aa",
     "bus": "00000000:1B:00.0",
     "name": "NVIDIA X",
+    "compute": "12.0",
     "total": 80 << 30,
     "free": 20 << 30,
     "reserved": 1 << 30,
@@ -30,7 +31,12 @@ def test_a_card_is_read():
     (card,) = read().cards
     assert (card.bus_id, card.users) == ("00000000:1b:00.0", (GpuProcess(4711, 60),))
     assert (card.values["DCGM_FI_DEV_POWER_USAGE"], card.values["DCGM_FI_DEV_FB_USED"]) == (250.0, 59 * 1024)
-    assert card.recovery == "reset"
+    assert (card.recovery, card.compute) == ("reset", "12.0")
+
+
+@pytest.mark.parametrize("said", ["", "nine", "9", "9.0.1", "9.0 and more", "9.", 9.0, None, "٩.٠"])
+def test_a_capability_that_is_none_is_none(said):
+    assert read({"compute": said}).cards[0].compute == ""
 
 
 def test_a_card_that_does_not_answer_has_no_values():

@@ -7,7 +7,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from supervisor.facts import Container, EngineEvent, Fact, GpuReading, GroupMemory, Image, Json, Needs
+from supervisor.facts import (
+    Container,
+    EngineEvent,
+    Fact,
+    Free,
+    GpuReading,
+    GroupMemory,
+    Image,
+    Json,
+    Needs,
+)
+from supervisor.ports.models import Gate as Gate
+from supervisor.ports.models import ModelAt as ModelAt
+from supervisor.ports.models import Models as Models
+from supervisor.ports.models import ModelServer as ModelServer
+from supervisor.ports.models import Weights as Weights
 from supervisor.verdicts import Verdict
 
 Submit = Callable[[Fact], None]
@@ -208,6 +223,10 @@ class Room(Protocol):
     async def doubts(self, needs: Needs, container: Container) -> tuple[str, ...]:
         """What of its needs cannot be waited for, and why, a sentence each. Never raises."""
 
+    async def free(self) -> Free:
+        """What is free now, of the machine's memory and of each card. Never raises: what cannot be measured is 0, or is
+        left out."""
+
 
 class Groups(Protocol):
     """The hands on the memory of running containers: their control groups (real: kernel/hands, simulated: lab/kernel
@@ -282,13 +301,6 @@ class GpuDriver(Protocol):
 
     def resume(self) -> None:
         """It may be asked again."""
-
-
-class ModelServer(Protocol):
-    """The hands on a model server that can put its model away and get it back (adapters come with model swaps)."""
-
-    async def unload(self, container: Container, within: float) -> str:
-        """Let it give its model's memory back; one sentence about what it did. ResurgamError where it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
