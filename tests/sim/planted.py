@@ -364,6 +364,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted("woken beside", ("story woken",), slots.woken_beside),
     Planted("handed back at once", ("story once per window",), slots.handed_back_at_once),
     Planted("stand-in for a person's stop", ("story holder stopped",), slots.stood_in_for_a_person),
+    Planted("left to loop", ("story loops asleep",), slots.left_to_loop, "I1 one model"),
     Planted("older than its start", ("slots 80088",), slots.older_than_its_start, "is shown unknown"),
     Planted("probation unmeasured", ("story breaks its word",), slots.probation_unmeasured, "no the way back"),
 )

@@ -156,6 +156,11 @@ def stood_in_for_a_person() -> Any:
     return patch.object(failover, "stays_down", lambda *_given: False)
 
 
+def left_to_loop() -> Any:
+    """A bad candidate that was to sleep is let be where its server does not answer."""
+    return patch("supervisor.actions.swap.back.out_of_the_way", serve.put_away)
+
+
 def older_than_its_start() -> Any:
     """What model servers say after the wall clock was set back is taken for older than their start."""
     stands = state._stands

@@ -240,15 +240,16 @@ class Play(Troubles):
 
     async def _crash(self, name: str, code: int) -> None:
         """One that slept and is started anew by the engine is awake: that is not ours."""
-        if self.script.kind == SLEEPERS:
-            self._by_hand(name)
+        self.stage.slot_watcher.blind = self.stage.slot_watcher.blind or self.script.kind == SLEEPERS
         await super()._crash(name, code)
 
     async def _engine_restart(self, seconds: float) -> None:
         """The engine starts what has a policy that says so, whoever stopped it: that is not ours."""
         for box in self.world.engine.containers():
-            if box.restart_policy == "always" and (not box.running or self.script.kind == SLEEPERS):
+            if box.restart_policy == "always" and not box.running:
                 self._by_hand(box.name)
+        # it wakes whoever slept: that is not ours, and there is no telling how it goes on
+        self.stage.slot_watcher.blind = self.stage.slot_watcher.blind or self.script.kind == SLEEPERS
         await super()._engine_restart(seconds)
 
     def _by_hand(self, name: str) -> None:
@@ -285,8 +286,10 @@ class Play(Troubles):
         states = {one.name: stage.world.models.state(stage.at(one.name)) for one in shown.models}
         found += [f"shown: {one} is shown {two}" for one, two in self._otherwise(states)]
         if not shown.holder or states[shown.holder] != LOADED:
-            # one that keeps dying is told as that
-            telling = shown.problem or any(one.subject.startswith("box.") for one in stage.snapshot.incidents)
+            # one that keeps dying, or could not be brought back, is told as that
+            last = self.world.disk.rows(limit=50, newest_first=True)
+            told = any(row.kind in ("container.died", "action.degraded") for row in last)
+            telling = shown.problem or told
             if not telling:
                 found.append(f"no silence: {shown.holder or 'nobody'} holds the slot of {states}, and nothing is said")
             return found

@@ -94,6 +94,9 @@ TOLD: dict[str, Callable[[], None]] = {
         stand_ins.test_a_first_choice_that_is_still_broken_is_tried_once_per_window_and_the_stand_in_comes_back
     ),
     "holder stopped": troubles.test_a_person_who_stops_the_holder_is_obeyed_and_starts_no_stand_in,
+    "loops asleep": lambda: races.test_a_bad_candidate_that_may_sleep_is_out_of_the_way_before_the_other_one_wakes(
+        "dies again and again"
+    ),
     "works": residents.test_one_that_works_is_not_put_away_and_goes_when_it_has_nothing_to_do,
     "woken": residents.test_one_that_sleeps_is_not_woken_beside_the_one_that_holds_the_slot,
     "rule gone": interrupted.test_an_alert_whose_rule_is_gone_after_a_restart_is_told_as_resolved,

@@ -5,10 +5,12 @@ from functools import cache
 
 import pytest
 
+from tests.sim.slot_kinds import KINDS
 from tests.sim.slot_worlds import Play, Script
 from tests.sim.worlds import digest
 
-FIXED = 6
+FIXED = (1, 2, 3, 5, 8)
+"""one of each kind: lone, sleepers, inside, named, beside"""
 
 
 def seeds() -> list[int]:
@@ -17,7 +19,7 @@ def seeds() -> list[int]:
     if ":" in wanted:
         first, count = (int(word) for word in wanted.split(":"))
         return list(range(first, first + count))
-    return [int(word) for word in wanted.split(",")] if wanted else list(range(FIXED))
+    return [int(word) for word in wanted.split(",")] if wanted else list(FIXED)
 
 
 @cache
@@ -39,3 +41,7 @@ def test_the_same_seed_is_the_same_run() -> None:
     again = Play(Script.of(seeds()[0]))
     again.run()
     assert digest(played(seeds()[0])[0].world) == digest(again.world)
+
+
+def test_every_kind_of_slot_has_a_world() -> None:
+    assert {Script.of(seed).kind for seed in FIXED} == set(KINDS)

@@ -345,3 +345,24 @@ def test_a_bench_measures_and_changes_nothing() -> None:
         nothing(A, stage)
 
     told(story)
+
+
+@pytest.mark.parametrize("kind", ["never ready", "senseless", "dies in an answer", "dies again and again"])
+def test_a_bad_candidate_that_may_sleep_is_out_of_the_way_before_the_other_one_wakes(kind: str) -> None:
+    again = (GOOD, WELL.changed(exit_after=8.5, exit_code=139), "")
+    mind, run, _word = again if kind == "dies again and again" else BAD[kind]
+
+    async def story(stage: Slots) -> None:
+        stage.exclusive = False
+        await stage.prepared(b=mind, run=run, callers=False)
+        ended = await stage.swap()
+        assert ended.kind == "action.rolled_back", ended.body["text"]
+        await stage.world.run(60)
+        states = {name: stage.world.models.state(stage.at(name)) for name in (A, B)}
+        assert states[A] == "loaded"
+        assert states[B] in ("asleep", "unloaded")
+        assert stage.slot().holder == A
+        assert stage.gate().open
+
+    sleepers = {name: {"service": f"box.{name}", "sleep": 2} for name in (A, B)}
+    told(story, loaded({"models": sleepers}, services={A: {"exclusive": []}, B: {"exclusive": []}}))

@@ -13,7 +13,7 @@ from supervisor.actions.swap import ready, report, watching
 from supervisor.actions.swap.checks.case import Part
 from supervisor.actions.swap.drain import drain
 from supervisor.actions.swap.freed import freed
-from supervisor.actions.swap.serve import bring, put_away, rename
+from supervisor.actions.swap.serve import bring, out_of_the_way, put_away, rename
 from supervisor.actions.swap.sides import STOPS, Sides, address, box_of, where
 from supervisor.actions.swap.telling import telling
 from supervisor.actions.swap.watching import Trouble
@@ -61,7 +61,7 @@ async def _back(hand: Hand, both: Sides, trouble: str) -> Ending:
         return await _no_way(hand, both, new, trouble)
     await hand.step("back_stop", new, old)
     await _callers(hand, both)
-    said = await put_away(hand, both, both.coming, "back_stop")
+    said = await out_of_the_way(hand, both, both.coming, "back_stop")
     hand.mark("back_stop", said)
     leaving = both.leaving
     if leaving is None or hand.data.get("only_stop") or not both.left_running:
@@ -115,7 +115,7 @@ async def _no_way(hand: Hand, both: Sides, new: Container | None, trouble: str) 
     answers = bool(hand.data.get("ready_at")) and new is not None and new.running and not hand.data.get("only_stop")
     if not answers:
         await hand.step("back_stop", new)
-        hand.mark("back_stop", await put_away(hand, both, both.coming, "back_stop"))
+        hand.mark("back_stop", await out_of_the_way(hand, both, both.coming, "back_stop"))
         hand.models.gate.refuse(both.slot, f"nobody holds {both.slot}", AFTER)
         rest = f"{gone[:1].upper()}{gone[1:]}; nobody holds {both.slot} now"
         return _ending(hand, both, trouble, rest, Reason.DEGRADED, "")

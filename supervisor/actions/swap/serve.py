@@ -9,6 +9,8 @@ changed on a container that stands still only. One that comes gets the policy of
 Phoenix does it: the first death in its trial is answered with a stop, which ends the engine's own retries.
 """
 
+from dataclasses import replace
+
 from supervisor.actions.common import launch, sentence
 from supervisor.actions.hand import ACTIVE, KILLED, Cannot, Hand
 from supervisor.actions.probation import Baseline
@@ -18,7 +20,7 @@ from supervisor.actions.swap.watching import Trouble
 from supervisor.actions.turns import Turn, turn
 from supervisor.errors import Conflict, EngineError, ServerError
 from supervisor.facts import Container, Json
-from supervisor.facts.slots import ASLEEP, LOADED, LOADING, UNLOADED
+from supervisor.facts.slots import ASLEEP, EXCLUSIVE, LOADED, LOADING, UNLOADED
 from supervisor.ports import ModelAt
 from supervisor.services import causes
 from supervisor.verdicts import Reason, no
@@ -64,6 +66,21 @@ async def put_away(hand: Hand, both: Sides, part: Part, step: str, within: float
     if seen is not None and seen.status in ACTIVE:
         raise EngineError(f"{seen.name} was started again while it was to be stopped")
     return _how_it_ended(part, seen, ran)
+
+
+async def out_of_the_way(hand: Hand, both: Sides, part: Part, step: str) -> str:
+    """`put_away` for one that did not do: where it was to sleep and its server will not (it loads, it died, the engine
+    starts it again and again), its container stops."""
+    said = ""
+    if both.leaves(part) == SLEEPS:
+        seen = await box_of(hand, part)
+        if seen is not None and seen.running:
+            try:
+                return await put_away(hand, both, part, step)
+            except ServerError as err:
+                said = f"It would not sleep ({err}). "
+        both = replace(both, case=replace(both.case, shape=EXCLUSIVE))
+    return said + await put_away(hand, both, part, step)
 
 
 async def _gone(hand: Hand, at: ModelAt) -> None:

@@ -16,7 +16,7 @@ from supervisor.actions.swap.back import AFTER
 from supervisor.actions.swap.checks.case import Part
 from supervisor.actions.swap.drain import drain
 from supervisor.actions.swap.freed import freed
-from supervisor.actions.swap.serve import begin, bring, put_away
+from supervisor.actions.swap.serve import begin, bring, out_of_the_way, put_away
 from supervisor.actions.swap.sides import STOPS, Sides, address, box_of, sides, where
 from supervisor.actions.swap.watching import Trouble
 from supervisor.errors import EngineError, ServerError
@@ -151,11 +151,7 @@ async def _failed(hand: Hand, both: Sides, trouble: str, fault: bool = False) ->
     hand.deaf = True
     try:
         await hand.step("back_stop", await box_of(hand, both.coming))
-        if verb == "wake" and not both.coming.model.inside:
-            said = await _asleep_again(hand, both)
-        else:
-            said = await put_away(hand, both, both.coming, "back_stop")
-        hand.mark("back_stop", said)
+        hand.mark("back_stop", await out_of_the_way(hand, both, both.coming, "back_stop"))
     except (Denied, EngineError, ServerError) as err:
         text = sentence(f"{name} did not come ({trouble}), and could not be put away again: {err}. Look at it by hand")
         data = report.told(hand, both, holder=_stayed(hand, both), verdict=NO_GO if fault else "", text=text)
@@ -171,18 +167,6 @@ async def _failed(hand: Hand, both: Sides, trouble: str, fault: bool = False) ->
         stopped=(*_down(hand, both), *([both.coming.service] if both.coming.service else [])),
     )
     return Ending(no(Reason.ROLLED_BACK, text), (), data)
-
-
-async def _asleep_again(hand: Hand, both: Sides) -> str:
-    """One that woke out of its senses sleeps again: its server lives on. Where it will not, its container stops."""
-    try:
-        return sentence(
-            f"{both.coming.model.name}: {await hand.models.server.sleep(await where(hand, both.coming), 120.0)}"
-        )
-    except ServerError as err:
-        stop = replace(both, case=replace(both.case, shape="exclusive"))
-        said = await put_away(hand, stop, both.coming, "back_stop")
-        return f"It would not sleep ({err}). {said}"
 
 
 # ------------------------------------------------------------ unload, sleep

@@ -14,7 +14,7 @@ def test_a_good_swap_ends_on_the_new_model_and_nobody_noticed(lab):
     box = lab()
     ended = box.do(box.plan(baseline=measured("a", 20.0)))
     assert ended.outcome.reason is Reason.VERIFIED
-    assert ended.outcome.text.startswith("GO b: 40.0 tokens/s (a: 20). It holds oracle, verified, after ")
+    assert ended.outcome.text.startswith("GO b: 40.0 tokens/s (a: 20.0). It holds oracle, verified, after ")
     assert ended.outcome.text.endswith("0 requests failed.")
     assert box.status() == {"a": (False, "no"), "b": (True, "unless-stopped")}
     assert box.ops() == [("stop", "a"), ("set_policy", "a"), ("start", "b")]
@@ -42,7 +42,7 @@ def test_answers_that_warm_it_up_are_asked_and_do_not_count(lab, warmup):
 @pytest.mark.parametrize(
     ("mind", "says"),
     [
-        (SimModel(load=3.0, rate=9.8), "NO-GO b: 9.8 tokens/s, wanted 12 at least (a: 20)"),
+        (SimModel(load=3.0, rate=9.8), "NO-GO b: 9.8 tokens/s, wanted 12 at least (a: 20.0)"),
         (SimModel(load=3.0, rate=40.0, senseless=True), "NO-GO b: canaries: 0 of 1 right"),
         (SimModel(load=math.inf), "NO-GO b: b was not ready within 1m"),
         (SimModel(load=3.0, dies_in=1), "NO-GO b: b ended with exit code 139"),
