@@ -355,7 +355,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted("unknown is idle", ("story unknown in flight",), slots.busy_is_idle),
     Planted("no-go forgotten", ("story too slow to hold it",), slots.no_go_forgotten),
     Planted("canaries unread", ("story senseless",), slots.canaries_unread, "action.verified"),
-    Planted("policy kept", ("swap pivot 0",), slots.policy_kept, "with policy always"),
+    Planted("policy kept", ("swap good 0",), slots.policy_kept, "with policy always"),
     Planted("handed back against a rule", ("story held down",), slots.handed_back_against_a_rule),
     Planted("door left shut", ("swap good 95",), slots.door_left_shut, "open gate"),
     Planted("committed unasked", ("story senseless",), slots.committed_unasked, "action.verified"),

@@ -102,7 +102,6 @@ class Told:
     found: str
 
 
-@cache
 def tell(name: str, kills: tuple[int, ...] = (), write: int = 0, fault: Fault | None = None) -> Told:
     """Tell a story with kills at these points, or with a fault of the engine at its so many-th write."""
     tale: list[Told] = []
