@@ -143,7 +143,7 @@ async def bounded(question):
     found = await question
     took, (_now, peak) = loop.time() - began, tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert took < TIMEOUT + 2.0, "far beyond its time"
+    assert took < TIMEOUT + 60.0, "without end"
     assert peak < MEMORY
     assert len(found.text) <= 300
     assert found.text.isprintable()
