@@ -17,7 +17,6 @@ STATES = (LOADED, LOADING, ASLEEP, UNLOADED, FAILED, UNKNOWN)
 """how a model stands with its server; unknown is never taken for unloaded"""
 
 EXCLUSIVE, BESIDE, SLEEP = "exclusive", "beside", "sleep"
-SHAPES = (EXCLUSIVE, BESIDE, SLEEP)
 """stop A, then start B | start B, move callers, stop A | A sleeps, B wakes (or is loaded in the same server)"""
 
 
@@ -127,7 +126,7 @@ class Slot:
     rename: str = ""
     """the container name that the holder bears, so that callers who use it find it; '' for none"""
     shape: str = ""
-    """one of SHAPES; '' chooses what fits"""
+    """exclusive | beside | sleep; '' chooses what fits"""
     together: int = 1
     """models that may be loaded at the same time"""
     criteria: Criteria = field(default_factory=Criteria)

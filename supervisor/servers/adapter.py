@@ -42,6 +42,10 @@ class Adapter(Protocol):
     def name(self) -> str:
         """Its word in `server:`."""
 
+    @property
+    def woken(self) -> bool:
+        """Whether any question wakes a model that sleeps. Others fall over, or keep it waiting for ever."""
+
     def cannot(self, verb: str, model: SlotModel) -> str:
         """Why a verb cannot be done to a model of such a server, with the cure; '' if it can."""
 

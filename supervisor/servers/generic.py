@@ -21,6 +21,8 @@ from supervisor.servers.understood import Said
 class Generic:
     """One kind of server. `kind` says which."""
 
+    woken = False
+
     def __init__(self, kind: Described, clock: Clock, poll: float = POLL) -> None:
         self.kind, self.pace = kind, Pace(clock, poll)
 

@@ -91,12 +91,11 @@ class ModelServers:
         """One whole answer, streamed. What a question would load is not asked."""
         ends = self._clock.mono() + within
         place, adapter = await self._reached(at, ends)
-        woken = isinstance(adapter, Llama)  # by any question; others fall over, or keep it waiting for ever
-        if at.model.inside or not woken:
+        if at.model.inside or not adapter.woken:
             seen = await adapter.look(place, max(0.05, min(LOOK, ends - self._clock.mono())))
             if seen.state in (UNLOADED, FAILED):
                 raise ServerError(f"{at.model.name} is not asked, since that would load it: {seen.text}.")
-            if seen.state == ASLEEP and not woken:
+            if seen.state == ASLEEP and not adapter.woken:
                 raise ServerError(f"{at.model.name} is not asked while it sleeps: {seen.text}.")
         ways, model = await self._ways(adapter, place, ends)
         left = max(0.05, ends - self._clock.mono())

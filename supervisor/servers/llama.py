@@ -50,7 +50,7 @@ _WAKE = 1
 class Llama:
     """Implements adapter.Adapter."""
 
-    name = NAME
+    name, woken = NAME, True
 
     def __init__(self, clock: Clock, poll: float = POLL) -> None:
         """`poll`: seconds between two looks while something is awaited."""

@@ -31,7 +31,7 @@ _ALONE = "Ollama loads models by itself; say inside: true, and the model's name"
 class Ollama:
     """Implements adapter.Adapter."""
 
-    name = NAME
+    name, woken = NAME, False
 
     def __init__(self, clock: Clock, poll: float = POLL) -> None:
         """`poll`: seconds between two looks while something is awaited."""

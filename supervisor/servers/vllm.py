@@ -33,7 +33,7 @@ _WAIT = {"mode": "wait"}
 class Vllm:
     """Implements adapter.Adapter."""
 
-    name = NAME
+    name, woken = NAME, False
 
     def __init__(self, clock: Clock, poll: float = POLL) -> None:
         """`poll`: seconds between two looks while something is awaited."""
