@@ -13,6 +13,7 @@ from supervisor import units
 from supervisor.clock import Clock
 from supervisor.errors import ServerError
 from supervisor.facts import ServerLook, SlotModel
+from supervisor.servers.asking import CHAT, NATIVE, TEXT, Way
 from supervisor.servers.places import Place
 from supervisor.servers.understood import Said
 
@@ -25,6 +26,10 @@ MOST = 1_000
 """entries of a list in an answer that are looked at"""
 LOGIN = (401, 403)
 BY_START = "it is loaded by its container's start; say inside: true where its server can load it"
+
+
+OPENAI = tuple(Way(kind, kind) for kind in (CHAT, TEXT, NATIVE))
+"""how most servers are asked for text, first to last"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,22 @@ class Adapter(Protocol):
     async def look(self, place: Place, within: float) -> ServerLook:
         """How the model stands, by questions that disturb nothing. ServerError where it does not answer."""
 
+    async def ways(self, place: Place, within: float) -> tuple[tuple[Way, ...], str]:
+        """(how it is asked for text, first to last; the name to ask for), without loading anything. ServerError where
+        it cannot be asked without that."""
+
     async def do(self, verb: str, place: Place, within: float) -> str:
         """Load, unload, sleep or wake it, and return once the server says that it is so: what it said."""
+
+
+def asked(model: SlotModel) -> str:
+    """The name to ask a server for; '' for one with a single model that nobody named."""
+    return model.model or (model.name if model.inside else "")
+
+
+async def called(adapter: Adapter, place: Place, within: float) -> str:
+    """The name to ask for; of one with a single model what it calls that itself."""
+    return asked(place.model) or (await adapter.look(place, within)).identity.model
 
 
 Look = Callable[[float], Awaitable[ServerLook]]

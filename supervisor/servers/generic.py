@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from supervisor.clock import Clock
 from supervisor.errors import ServerError
 from supervisor.facts import ServerLook, SlotModel
-from supervisor.servers import exposition, paths, understood
-from supervisor.servers.adapter import LOGIN, POLL, Pace, wants_key
+from supervisor.servers import asking, exposition, paths, understood
+from supervisor.servers.adapter import LOGIN, OPENAI, POLL, Pace, called, wants_key
+from supervisor.servers.asking import Way
 from supervisor.servers.described import Described, Question, Verb
 from supervisor.servers.doing import Doing
 from supervisor.servers.places import Asking, Place, Seen
@@ -75,6 +76,13 @@ class Generic:
                 continue  # it only tells more: what it would have told stays unknown
             told |= understood.values(question, more, words)
         return Seen(understood.look(self.name, state, text, told), said)
+
+    async def ways(self, place: Place, within: float) -> tuple[tuple[Way, ...], str]:
+        """As most are asked."""
+        name = await called(self, place, within)
+        if self.kind.completes == "triton":
+            return (asking.triton(name),), name
+        return OPENAI, name
 
     async def do(self, verb: str, place: Place, within: float) -> str:
         """Load, unload, sleep or wake it, and return once the server says that it is so: what it said."""

@@ -21,14 +21,10 @@ from supervisor.kernel.tree import KernelFiles, Tree
 from supervisor.ports import ModelAt
 from supervisor.servers import asking, finding
 from supervisor.servers.adapter import BY_START, LOOK, POLL, Adapter, Pace, rest
-from supervisor.servers.asking import CHAT, NATIVE, TEXT, Way
 from supervisor.servers.completing import complete
 from supervisor.servers.connections import connections
 from supervisor.servers.door import Door, session
 from supervisor.servers.finding import Loading
-from supervisor.servers.generic import Generic
-from supervisor.servers.llama import WAYS, Llama
-from supervisor.servers.ollama import Ollama
 from supervisor.servers.places import Place
 from supervisor.slots.address import upstream
 
@@ -97,7 +93,7 @@ class ModelServers:
                 raise ServerError(f"{at.model.name} is not asked, since that would load it: {seen.text}.")
             if seen.state == ASLEEP and not adapter.woken:
                 raise ServerError(f"{at.model.name} is not asked while it sleeps: {seen.text}.")
-        ways, model = await self._ways(adapter, place, ends)
+        ways, model = await adapter.ways(place, max(0.05, ends - self._clock.mono()))
         left = max(0.05, ends - self._clock.mono())
         return await complete(place, ways, model, prompt, tokens, left, self._clock, exact=exact)
 
@@ -137,20 +133,6 @@ class ModelServers:
                 self._found.clear()
             self._found[_key(at)] = adapter
         return Place(door, at.model, adapter.headers(key)), adapter
-
-    async def _ways(self, adapter: Adapter, place: Place, ends: float) -> tuple[tuple[Way, ...], str]:
-        """(the ways to ask it for text, the name to ask for)."""
-        if isinstance(adapter, Ollama):
-            way, model = await adapter.way(place, max(0.05, ends - self._clock.mono()))
-            return (way,), model
-        if isinstance(adapter, Llama):
-            return WAYS, place.model.model or (place.model.name if place.model.inside else "")
-        name = place.model.model or (place.model.name if place.model.inside else "")
-        if not name:
-            name = (await adapter.look(place, max(0.05, ends - self._clock.mono()))).identity.model
-        if isinstance(adapter, Generic) and adapter.kind.completes == "triton":
-            return (asking.triton(name),), name
-        return tuple(Way(kind, kind) for kind in (CHAT, TEXT, NATIVE)), name
 
     async def _connections(self, at: ModelAt) -> int | None:
         parts = urlsplit(address(at)[0])

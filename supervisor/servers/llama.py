@@ -14,7 +14,20 @@ from supervisor.errors import ServerError
 from supervisor.facts import Identity, ServerLook, SlotModel
 from supervisor.facts.slots import ASLEEP, FAILED, LOADED, LOADING, UNKNOWN, UNLOADED
 from supervisor.servers import exposition
-from supervisor.servers.adapter import LOGIN, POLL, Pace, document, entries, idle, text, texts, until, wants_key, whole
+from supervisor.servers.adapter import (
+    LOGIN,
+    POLL,
+    Pace,
+    asked,
+    document,
+    entries,
+    idle,
+    text,
+    texts,
+    until,
+    wants_key,
+    whole,
+)
 from supervisor.servers.asking import CHAT, NATIVE, TEXT, Way
 from supervisor.servers.completing import complete
 from supervisor.servers.places import Place
@@ -140,6 +153,10 @@ class Llama:
 
     # ------------------------------------------------------------ verbs
 
+    async def ways(self, place: Place, within: float) -> tuple[tuple[Way, ...], str]:
+        """Its own, without its cache; one with a single model is asked by no name."""
+        return WAYS, asked(place.model)
+
     async def do(self, verb: str, place: Place, within: float) -> str:
         """Load and unload what a router has; wake what sleeps, by a question."""
         why, ends = self.cannot(verb, place.model), self._clock.mono() + within
@@ -151,7 +168,7 @@ class Llama:
         if seen.state == LOADED:
             return f"{named(place.model)} is loaded already"
         if seen.state == ASLEEP:
-            await complete(place, WAYS, _asked(place.model), "Hello.", _WAKE, within, self._clock)
+            await complete(place, WAYS, asked(place.model), "Hello.", _WAKE, within, self._clock)
         elif verb == "load" and seen.state != LOADING:
             said = await self._post(place, "/models/load", ends)
             if said.status != 200 and "already" not in said.text.lower():
@@ -174,11 +191,7 @@ class Llama:
 
     async def _post(self, place: Place, path: str, ends: float) -> Said:
         left = max(0.05, ends - self._clock.mono())
-        return await place.door.ask("POST", path, {"model": _asked(place.model)}, place.headers, left)
-
-
-def _asked(model: SlotModel) -> str:
-    return model.model or model.name if model.inside else model.model
+        return await place.door.ask("POST", path, {"model": asked(place.model)}, place.headers, left)
 
 
 def _of(model: str) -> str:

@@ -92,7 +92,7 @@ class Ollama:
         left = max(0.05, ends - self._clock.mono())
         return await place.door.ask("GET", path, None, place.headers, left)
 
-    async def way(self, place: Place, within: float) -> tuple[Way, str]:
+    async def ways(self, place: Place, within: float) -> tuple[tuple[Way, ...], str]:
         """(how it is asked for text, the name to ask for), without loading anything or keeping it loaded for longer.
         ServerError where its model is not in memory, or what it is loaded with is not told."""
         said = await self._get(place, PS, self._clock.mono() + within)
@@ -105,7 +105,7 @@ class Ollama:
         extra = staying(entry, self._clock.wall())
         if extra is None:
             raise ServerError(f"This {TITLE} does not say how {name_of(entry)} is loaded; update it.")
-        return Way(OLLAMA, OLLAMA, extra), name_of(entry)
+        return (Way(OLLAMA, OLLAMA, extra),), name_of(entry)
 
     # ------------------------------------------------------------ verbs
 

@@ -14,7 +14,21 @@ from supervisor.errors import ServerError
 from supervisor.facts import Identity, ServerLook, SlotModel
 from supervisor.facts.slots import ASLEEP, LOADED, LOADING, UNKNOWN
 from supervisor.servers import exposition
-from supervisor.servers.adapter import LOGIN, POLL, Pace, document, entries, idle, text, until, wants_key, whole
+from supervisor.servers.adapter import (
+    LOGIN,
+    OPENAI,
+    POLL,
+    Pace,
+    called,
+    document,
+    entries,
+    idle,
+    text,
+    until,
+    wants_key,
+    whole,
+)
+from supervisor.servers.asking import Way
 from supervisor.servers.places import Place
 from supervisor.servers.understood import Said, named, short
 
@@ -105,6 +119,11 @@ class Vllm:
         return await place.door.ask("GET", path, None, place.headers, left)
 
     # ------------------------------------------------------------ verbs
+
+    async def ways(self, place: Place, within: float) -> tuple[tuple[Way, ...], str]:
+        """As most are asked."""
+        name = await called(self, place, within)
+        return OPENAI, name
 
     async def do(self, verb: str, place: Place, within: float) -> str:
         """Put it to sleep at its level, or wake it with its weights in place."""
